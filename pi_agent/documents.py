@@ -1,0 +1,212 @@
+"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all have a say in.
+
+Three sources, the later wins: what Pi changed inside since we last wrote, what the host says, what Nix says. A choice
+made inside stands until the host's file says something new at the same place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from pi_agent import merge, refusals
+from pi_agent.merge import REMOVED, Changes, Json
+from pi_agent.mirror import replace_file
+from pi_agent.tree import HostTree, Notice
+
+BYTES_AT_MOST: Final = 16 * 1024**2
+# Pi locks with proper-lockfile: a directory beside the file, its mtime renewed, stale after ten seconds.
+_LOCK_STALE: Final = 10.0
+_LOCK_PATIENCE: Final = 2.0
+_LOCK_POLL: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """name: the file's. depth: levels of objects that merge. never_inside: keys that a choice inside cannot set."""
+
+    name: str
+    depth: int
+    never_inside: frozenset[str] = frozenset()
+
+
+# Code that Pi loads or runs: what the agent could write here would outlive the session it was written in.
+CODE_KEYS: Final = frozenset(
+    {
+        "packages",
+        "extensions",
+        "skills",
+        "prompts",
+        "themes",
+        "npmCommand",
+        "shellPath",
+        "shellCommandPrefix",
+    }
+)
+SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
+# One level: a provider's entry holds tokens that belong together.
+AUTH: Final = Kind("auth.json", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What we know of a document from the last time: the host's version, what we wrote, and choices made inside."""
+
+    host: Json = field(default_factory=dict)
+    written: Json = field(default_factory=dict)
+    choices: Changes = field(default_factory=dict)
+
+
+def merged(
+    kind: Kind, memory: Memory, inside: Mapping[str, Any], host: Mapping[str, Any], nix: Mapping[str, Any]
+) -> Memory:
+    """The next memory, whose `written` is what the isolated file must now say. A pure function."""
+    news = merge.changes(memory.written, inside, kind.depth)
+    choices = {**merge.without(memory.choices, news), **news}
+    choices = {path: value for path, value in choices.items() if path[0] not in kind.never_inside}
+    choices = merge.without(choices, merge.changes(memory.host, host, kind.depth))
+    return Memory(dict(host), merge.overridden(merge.applied(host, choices), nix), choices)
+
+
+def memory_to_json(memory: Memory) -> Json:
+    """memory as JSON; a choice is a path and, unless it removes, a value."""
+    choices = [[list(path)] if value is REMOVED else [list(path), value] for path, value in memory.choices.items()]
+    return {"host": memory.host, "written": memory.written, "choices": choices}
+
+
+def memory_from_json(value: Mapping[str, Any]) -> Memory:
+    """The inverse of memory_to_json. Raises KeyError, TypeError or ValueError for anything else."""
+    choices = {tuple(path): (rest[0] if rest else REMOVED) for path, *rest in value["choices"]}
+    return Memory(dict(value["host"]), dict(value["written"]), choices)
+
+
+def read_host(tree: HostTree, name: str) -> Json:
+    """The host's document, {} when there is none. Must run as the host user. Raises Refusal (65) naming the place."""
+    where = f"{tree.path}/{name}"
+    try:
+        descriptor = tree.open(name)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise refusals.document_invalid(where, error.strerror or str(error)) from error
+    try:
+        return _parse(_content(descriptor))
+    except ValueError as error:
+        raise refusals.document_invalid(where, str(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def update(directory: int, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any], notice: Notice) -> Memory:
+    """Merge into the isolated file in the open directory, under Pi's own lock; return the next memory.
+
+    Must run as the agent. An isolated file that is no JSON object is kept under another name with a notice. Raises
+    OSError when the file cannot be written.
+    """
+    with _locked(directory, kind.name):
+        inside = _read_isolated(directory, kind.name, notice)
+        known = memory.written if inside is None else inside
+        after = merged(kind, memory, known, host, nix)
+        if inside is None and not after.written:
+            return after
+        if inside is None or not merge.same(inside, after.written):
+            replace_file(directory, kind.name, orjson.dumps(after.written, option=orjson.OPT_INDENT_2) + b"\n")
+        return after
+
+
+def _read_isolated(directory: int, name: str, notice: Notice) -> Json | None:
+    """The isolated document; None when there is none, or none that can be understood (moved aside, with a notice)."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _set_aside(directory, name, error.strerror or str(error), notice)
+        return None
+    try:
+        return _parse(_content(descriptor))
+    except ValueError as error:
+        _set_aside(directory, name, str(error), notice)
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _set_aside(directory: int, name: str, why: str, notice: Notice) -> None:
+    kept = f"{name}.unreadable-{time.time_ns()}"
+    os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=directory)
+    notice(f"the isolated {name} could not be read ({why}); it was kept as {kept} and written anew")
+
+
+def _content(descriptor: int) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > BYTES_AT_MOST:
+        raise ValueError(f"it is larger than {BYTES_AT_MOST // 1024**2} MiB")
+    content = b""
+    while len(content) <= BYTES_AT_MOST and (chunk := os.read(descriptor, BYTES_AT_MOST)):
+        content += chunk
+    return content
+
+
+def _parse(content: bytes) -> Json:
+    value = orjson.loads(content)
+    if not isinstance(value, dict):
+        raise ValueError("its top level is not an object")
+    if _depth(value) > _NESTED_AT_MOST:
+        raise ValueError(f"it is nested more than {_NESTED_AT_MOST} levels deep")
+    return value
+
+
+_NESTED_AT_MOST: Final = 100
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion: the caller's stack must not depend on the input."""
+    level, layer = 0, [value]
+    while layer := [child for item in layer if isinstance(item, dict | list) for child in _children(item)]:
+        level += 1
+        if level > _NESTED_AT_MOST:
+            break
+    return level
+
+
+def _children(item: Json | list[Any]) -> Iterator[Any]:
+    yield from item.values() if isinstance(item, dict) else item
+
+
+@contextmanager
+def _locked(directory: int, name: str) -> Iterator[None]:
+    """Hold Pi's lock on the file name. A lock that is stale, or held longer than any writer needs, is taken over."""
+    lock = f"{name}.lock"
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            os.mkdir(lock, 0o700, dir_fd=directory)
+            break
+        except FileExistsError:
+            if time.monotonic() > deadline or _stale(directory, lock):
+                break
+            time.sleep(_LOCK_POLL)
+    try:
+        yield
+    finally:
+        try:
+            os.rmdir(lock, dir_fd=directory)
+        except OSError:  # taken over by Pi meanwhile, or no directory at all: not ours to judge
+            pass
+
+
+def _stale(directory: int, lock: str) -> bool:
+    try:
+        return time.time() - os.stat(lock, dir_fd=directory, follow_symlinks=False).st_mtime > _LOCK_STALE
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,92 @@
+"""Merging JSON objects that two sides write: pure functions over parsed JSON.
+
+A difference between two objects is a mapping from a path (a tuple of keys) to the value that stands there
+afterwards, or `REMOVED`. Objects are compared key by key down to a depth; everything else, arrays included, is one
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+Json = dict[str, Any]
+Path = tuple[str, ...]
+Changes = dict[Path, Any]
+
+
+class _Removed:
+    def __repr__(self) -> str:
+        return "REMOVED"
+
+
+REMOVED: Final = _Removed()
+_MISSING: Final = object()
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> Changes:
+    """What turns before into after. depth: how many levels of objects to look into; 1 compares whole values."""
+    found: Changes = {}
+    for key in {**before, **after}:
+        old, new = before.get(key, _MISSING), after.get(key, _MISSING)
+        if isinstance(old, dict) and isinstance(new, dict) and depth > 1:
+            for path, value in changes(old, new, depth - 1).items():
+                found[(key, *path)] = value
+        elif new is _MISSING:
+            found[(key,)] = REMOVED
+        elif old is _MISSING or not same(old, new):
+            found[(key,)] = new
+    return found
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality as JSON has it: Python calls 1, 1.0 and True equal, a settings file does not."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+def applied(document: Mapping[str, Any], differences: Changes) -> Json:
+    """document with the differences made. A value in the way of a deeper path gives way to an object."""
+    result = dict(document)
+    for path, value in differences.items():
+        _set(result, path, value)
+    return result
+
+
+def _set(target: Json, path: Path, value: Any) -> None:
+    *parents, last = path
+    for key in parents:
+        below = target.get(key)
+        if not isinstance(below, dict):
+            if value is REMOVED:
+                return
+            below = {}
+        target[key] = below = dict(below)
+        target = below
+    if value is REMOVED:
+        target.pop(last, None)
+    else:
+        target[last] = value
+
+
+def without(differences: Changes, touched: Iterable[Path]) -> Changes:
+    """The differences that lie neither at, nor above, nor below any of the touched paths."""
+    paths = list(touched)
+    return {path: value for path, value in differences.items() if not any(_related(path, other) for other in paths)}
+
+
+def _related(left: Path, right: Path) -> bool:
+    shorter = min(len(left), len(right))
+    return left[:shorter] == right[:shorter]
+
+
+def overridden(document: Mapping[str, Any], override: Mapping[str, Any]) -> Json:
+    """document with override laid over it: objects merge, everything else replaces."""
+    result = dict(document)
+    for key, value in override.items():
+        below = result.get(key)
+        result[key] = overridden(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result

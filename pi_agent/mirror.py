@@ -1,0 +1,193 @@
+"""Bringing the isolated configuration tree up to the host's: what differs, as a value; then making it so.
+
+Files are read as the host user and written as the agent, a batch at a time, through descriptors opened under the
+one identity and used under the other. Every write happens below the isolated tree, which is walked without following
+a link, and every file appears whole by a rename.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Final
+
+from pi_agent import paths
+from pi_agent.identity import Identity, acting_as
+from pi_agent.refusals import shown
+from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Signature, Tree, entry_of
+
+_BATCH: Final = 64  # descriptors held open at once
+_TEMPORARY: Final = ".pi-agent-sync-in-progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How a file stood on both sides when it was last copied."""
+
+    host: Signature
+    isolated: Signature
+
+
+Manifest = Mapping[str, Synced]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order: remove whole entries, make directories, copy files. Relative paths."""
+
+    remove: tuple[str, ...]
+    make: tuple[str, ...]
+    copy: tuple[str, ...]
+
+
+def plan(host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str], bool]) -> Plan:
+    """What makes the isolated tree agree with the host's.
+
+    What the host lacks is removed where the top-level name is mirrored; elsewhere only what we once copied and
+    nobody changed since. A file is copied unless both sides stand as they stood after the last copy.
+    """
+    remove = [name for name in isolated if _superfluous(name, host, isolated, manifest, mirrored)]
+    gone = _topmost(remove)
+    make = [name for name, entry in host.items() if entry.kind is Kind.DIRECTORY and name not in isolated]
+    make += [name for name in gone if name in host and host[name].kind is Kind.DIRECTORY]
+    copy = [
+        name
+        for name, entry in host.items()
+        if entry.kind is Kind.FILE
+        and (name not in isolated or manifest.get(name) != Synced(entry.signature, isolated[name].signature))
+    ]
+    return Plan(tuple(gone), tuple(sorted(make)), tuple(copy))
+
+
+def _superfluous(name: str, host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str], bool]) -> bool:
+    if name in host:
+        return host[name].kind is not isolated[name].kind
+    if mirrored(name.split("/", 1)[0]):
+        return True
+    return name in manifest and manifest[name].isolated == isolated[name].signature
+
+
+def _topmost(names: list[str]) -> list[str]:
+    """names without those that lie below another of them."""
+    kept: list[str] = []
+    for name in sorted(names, key=lambda name: name.split("/")):
+        if not kept or not paths.contains(kept[-1], name):
+            kept.append(name)
+    return kept
+
+
+def carry_out(
+    work: Plan, tree: HostTree, caller: Identity, agent: Identity, isolated: int, notice: Notice
+) -> dict[str, Synced]:
+    """Do what the plan says below the open directory isolated; return how each copied file now stands.
+
+    A host file that vanished or became unreadable meanwhile is passed over with a notice. Raises OSError when the
+    isolated tree cannot be written.
+    """
+    with acting_as(agent):
+        for name in work.remove:
+            _remove(isolated, name)
+        for name in work.make:
+            paths.make_path(isolated, name)
+    copied: dict[str, Synced] = {}
+    budget = BYTES_AT_MOST
+    for folder, names in _batches(work.copy):
+        with acting_as(caller):
+            sources = list(_sources(tree, names, notice))
+        try:
+            with acting_as(agent):
+                target = paths.ensure_path(isolated, folder) if folder else os.dup(isolated)
+                try:
+                    for name, source in sources:
+                        copied[name] = _copy(source, target, os.path.basename(name), budget)
+                        budget -= copied[name].isolated[1]
+                finally:
+                    os.close(target)
+        finally:
+            for _, source in sources:
+                os.close(source)
+    return copied
+
+
+def _batches(names: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    for folder, group in groupby(names, key=os.path.dirname):
+        while batch := list(islice(group, _BATCH)):
+            yield folder, batch
+
+
+def _sources(tree: HostTree, names: list[str], notice: Notice) -> Iterator[tuple[str, int]]:
+    for name in names:
+        try:
+            yield name, tree.open(name)
+        except OSError as error:
+            notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror or error}")
+
+
+def _copy(source: int, target: int, name: str, budget: int) -> Synced:
+    """Copy the open file source to name in the open directory target; at most budget bytes."""
+    # Signed before reading: a file that changes meanwhile will look changed the next time.
+    entry = entry_of(os.fstat(source))
+    with Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as written:
+        offset = 0
+        while count := os.sendfile(written, source, offset, min(1 << 24, budget - offset)):
+            offset += count
+        os.utime(written, ns=(entry.signature[2], entry.signature[2]))
+    return Synced(entry.signature, entry_of(os.stat(name, dir_fd=target, follow_symlinks=False)).signature)
+
+
+class Replacement:
+    """A file that takes its place whole or not at all: written under another name, then renamed (rename(2)).
+
+    Used as a context manager that gives a writable descriptor. directory: open; name: the file to replace; mode: its
+    permissions. Raises OSError; then nothing has changed.
+    """
+
+    def __init__(self, directory: int, name: str, mode: int) -> None:
+        self._directory = directory
+        self._name = name
+        self._mode = mode
+        self._descriptor = -1
+
+    def __enter__(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+        except FileExistsError:  # an earlier sync was killed at this very point
+            _remove(self._directory, _TEMPORARY)
+            self._descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+        return self._descriptor
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                os.fchmod(self._descriptor, self._mode)
+                os.rename(_TEMPORARY, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            else:
+                os.unlink(_TEMPORARY, dir_fd=self._directory)
+        finally:
+            os.close(self._descriptor)
+
+
+def replace_file(directory: int, name: str, content: bytes) -> None:
+    """Put content into the file name (mode 0600) of the open directory, whole or not at all. Raises OSError."""
+    with Replacement(directory, name, 0o600) as written:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(written, view) :]
+
+
+def _remove(top: int, name: str) -> None:
+    """Remove the entry at the relative path name, with all below it; links are removed, never followed."""
+    folder, _, last = name.rpartition("/")
+    parent = paths.ensure_path(top, folder) if folder else os.dup(top)
+    try:
+        try:
+            os.unlink(last, dir_fd=parent)
+        except IsADirectoryError:
+            import shutil  # a tenth of the other imports together, and rarely needed
+
+            shutil.rmtree(last, dir_fd=parent)
+    finally:
+        os.close(parent)

@@ -1,0 +1,142 @@
+"""Walking paths by descriptor, so that what was checked is what is used.
+
+A path is a wish: between two looks at it, whoever can write to a directory on the way can put something else there.
+Here a path is taken apart and walked one component at a time, each opened relative to the one before and never
+through a symbolic link (openat(2), O_NOFOLLOW). Where a link stands on the way, a judge decides whether it may be
+followed; then its target is walked in the same manner.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import Final
+
+# What a judge sees: the open directory that holds a link, and the link's name in it. It returns or raises.
+LinkJudge = Callable[[int, str], None]
+# What a judge of directories sees: each open directory that is walked through. It returns or raises.
+DirectoryJudge = Callable[[int], None]
+
+_FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
+_LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def walk(
+    path: str,
+    *,
+    start: int | None = None,
+    on_link: LinkJudge | None = None,
+    on_directory: DirectoryJudge | None = None,
+) -> int:
+    """Open path component by component and return an O_PATH descriptor of what it names (never a link).
+
+    start: the directory a relative path begins at; absolute paths begin at `/`. on_link: asked before a link is
+    followed; without it every link is followed. on_directory: shown every directory the walk goes through.
+    Raises OSError as open(2) would, ELOOP past 40 links, and whatever a judge raises.
+    """
+    here = _begin(path, start)
+    try:
+        waiting = _components(path)
+        followed = 0
+        while waiting:
+            name = waiting.pop()
+            if on_directory is not None:
+                on_directory(here)
+            found = os.open(name, _LOOK, dir_fd=here)
+            if not stat.S_ISLNK(os.fstat(found).st_mode):
+                os.close(here)
+                here = found
+                continue
+            try:
+                followed += 1
+                if followed > _FOLLOWED_AT_MOST:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                if on_link is not None:
+                    on_link(here, name)
+                target = os.readlink("", dir_fd=found)
+            finally:
+                os.close(found)
+            if target.startswith("/"):
+                os.close(here)
+                here = os.open("/", _LOOK | os.O_DIRECTORY)
+            waiting += _components(target)
+        return here
+    except BaseException:
+        os.close(here)
+        raise
+
+
+def _begin(path: str, start: int | None) -> int:
+    if start is None or path.startswith("/"):
+        return os.open("/", _LOOK | os.O_DIRECTORY)
+    return os.open(".", _LOOK | os.O_DIRECTORY, dir_fd=start)
+
+
+def _components(path: str) -> list[str]:
+    """The components of path, last first, so that pop() gives the next."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def real_path(descriptor: int) -> str:
+    """The path the kernel knows an open descriptor by (proc_pid_fd(5))."""
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
+def reopen(descriptor: int, flags: int) -> int:
+    """A new descriptor of the same object, opened with flags under the rights we have now (proc_pid_fd(5))."""
+    return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
+
+
+def only_root_changes(directory: int) -> bool:
+    """Whether nobody but root can add, remove or replace a name in this open directory.
+
+    A POSIX ACL that grants more shows in the group bits, as its mask (acl(5)).
+    """
+    status = os.fstat(directory)
+    if status.st_uid != 0 or status.st_mode & stat.S_IWOTH:
+        return False
+    return status.st_gid == 0 or not status.st_mode & stat.S_IWGRP
+
+
+def contains(directory: str, path: str) -> bool:
+    """Whether path is directory or lies below it, by name alone."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def enter(parent: int, name: str) -> int:
+    """Open the directory `name` in the open directory parent; a link or anything else is refused by OSError."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def ensure(parent: int, name: str) -> int:
+    """Open the directory `name` in parent, made (mode 0700) when nothing stands there.
+
+    What stands there and is no directory (a link that leads elsewhere, say) is moved aside, so nothing is lost.
+    """
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.rename(name, f"{name}.displaced", src_dir_fd=parent, dst_dir_fd=parent)
+            os.mkdir(name, 0o700, dir_fd=parent)
+    return enter(parent, name)
+
+
+def ensure_path(parent: int, path: str) -> int:
+    """`ensure` each component of a relative path in turn and return the last one's descriptor."""
+    here = os.dup(parent)
+    for name in path.split("/"):
+        try:
+            below = ensure(here, name)
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def make_path(parent: int, path: str) -> None:
+    """`ensure_path` for its effect alone."""
+    os.close(ensure_path(parent, path))

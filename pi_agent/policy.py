@@ -1,0 +1,185 @@
+"""The frozen policy: one JSON file in the store, parsed once into immutable values.
+
+The module wrote it (docs/architecture.md has the schema); nothing else configures the two programs. What this room
+does not understand it refuses: an unknown version or key is a policy made for another pi-agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from pi_agent import refusals
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HostUser:
+    """What one host user may use. A leading `~` in a root, and a relative configPath, mean the user's home."""
+
+    project_roots: tuple[str, ...]
+    config_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Absolute paths of the programs that the runner and the wrapper start."""
+
+    bash: str
+    tini: str
+    setsid: str
+    mount: str
+    umount: str
+    systemctl: str
+    systemd_run: str
+    sudo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The module's options as the Python needs them; docs/options.md says what each means."""
+
+    user: str
+    group: str
+    project_group: str | None
+    state_dir: str
+    host_users: Mapping[str, HostUser]
+    sync_config_from_host: bool
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+    environment_files: tuple[str, ...]
+    extra_run_args: tuple[str, ...]
+    extra_environment: Mapping[str, str]
+    command_name: str
+    program: str
+    path: tuple[str, ...]
+    shell: str
+    launcher: str
+    tools: Tools
+
+
+def load(path: str) -> Policy:
+    """Read and parse the policy file at path. Raises Refusal (78) when it cannot be read or is not understood."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise refusals.policy_unreadable(path, error.strerror or str(error)) from error
+    try:
+        return parse(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise refusals.policy_unreadable(path, str(error)) from error
+
+
+def parse(content: bytes) -> Policy:
+    """Parse the policy's JSON. Raises ValueError naming the place that is wrong."""
+    top = _Table(orjson.loads(content), "policy")
+    version = top.take("version")
+    if version != VERSION:
+        raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")
+    tools = _Table(top.take("tools"), "tools")
+    policy = Policy(
+        user=top.text("user"),
+        group=top.text("group"),
+        project_group=top.optional_text("projectGroup"),
+        state_dir=top.absolute("stateDir"),
+        host_users=_host_users(top.table("hostUsers")),
+        sync_config_from_host=top.boolean("syncConfigFromHost"),
+        settings=top.table("settings"),
+        environment=top.texts_by_name("environment"),
+        environment_files=top.texts("environmentFiles"),
+        extra_run_args=top.texts("extraRunArgs"),
+        extra_environment=top.texts_by_name("extraEnvironment"),
+        command_name=top.text("commandName"),
+        program=top.absolute("program"),
+        path=top.texts("path"),
+        shell=top.absolute("shell"),
+        launcher=top.absolute("launcher"),
+        tools=Tools(
+            bash=tools.absolute("bash"),
+            tini=tools.absolute("tini"),
+            setsid=tools.absolute("setsid"),
+            mount=tools.absolute("mount"),
+            umount=tools.absolute("umount"),
+            systemctl=tools.absolute("systemctl"),
+            systemd_run=tools.absolute("systemd-run"),
+            sudo=tools.absolute("sudo"),
+        ),
+    )
+    tools.finish()
+    top.finish()
+    return policy
+
+
+def _host_users(table: dict[str, Any]) -> dict[str, HostUser]:
+    users = {}
+    for name, value in table.items():
+        entry = _Table(value, f"hostUsers.{name}")
+        users[name] = HostUser(project_roots=entry.texts("projectRoots"), config_path=entry.text("configPath"))
+        entry.finish()
+    return users
+
+
+class _Table:
+    """A JSON object being consumed: each key is taken once, with its type checked, and none may remain."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is not an object")
+        self._left: dict[str, Any] = dict(value)
+        self._where = where
+
+    def take(self, key: str) -> Any:
+        if key not in self._left:
+            raise ValueError(f"{self._where}.{key} is missing")
+        return self._left.pop(key)
+
+    def finish(self) -> None:
+        if self._left:
+            raise ValueError(f"{self._where} has unknown keys: {', '.join(sorted(self._left))}")
+
+    def table(self, key: str) -> dict[str, Any]:
+        value = self.take(key)
+        if not isinstance(value, dict):
+            raise ValueError(f"{self._where}.{key} is not an object")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.take(key)
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError(f"{self._where}.{key} is not a non-empty string")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        if self._left.get(key, "") is None:
+            self.take(key)
+            return None
+        return self.text(key)
+
+    def absolute(self, key: str) -> str:
+        value = self.text(key)
+        if not value.startswith("/"):
+            raise ValueError(f"{self._where}.{key} is not an absolute path")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        value = self.take(key)
+        if not isinstance(value, bool):
+            raise ValueError(f"{self._where}.{key} is not true or false")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.take(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
+            raise ValueError(f"{self._where}.{key} is not a list of strings")
+        return tuple(value)
+
+    def texts_by_name(self, key: str) -> dict[str, str]:
+        value = self.table(key)
+        if not all(isinstance(item, str) and "\0" not in item for item in value.values()):
+            raise ValueError(f"{self._where}.{key} does not map names to strings")
+        return value

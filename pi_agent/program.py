@@ -1,0 +1,52 @@
+"""The one place that turns exceptions into exit statuses and messages.
+
+A user sees one line saying what is wrong and lines saying what to do; never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from pi_agent import refusals
+from pi_agent.refusals import Refusal
+
+_INTERRUPTED = 128 + 2
+
+
+def say(command: str, text: str) -> None:
+    """Write text to standard error, its first line behind the command's name. A lost terminal is not an error."""
+    first, *rest = text.split("\n")
+    lines = [f"{command}: {first}", *(f"    {line}" for line in rest)]
+    try:
+        os.write(2, os.fsencode("\n".join(lines) + "\n"))
+    except OSError:
+        pass
+
+
+def run(command: str, main: Callable[[], int]) -> int:
+    """Run main and return the exit status of the whole program; refusals and bugs are told on standard error."""
+    try:
+        return main()
+    except Refusal as refusal:
+        return _tell(command, refusal)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # the last line of defence: a bug must not show a traceback, nor look like success
+        return _tell(command, refusals.bug(error))
+
+
+def _tell(command: str, refusal: Refusal) -> int:
+    say(command, f"{refusal.what}\n{refusal.remedy}")
+    return refusal.status
+
+
+def arguments() -> list[str]:
+    """The program's arguments; bytes that are no UTF-8 are kept as surrogates and go out again as they came."""
+    return sys.argv[1:]
+
+
+def informational(arguments: list[str]) -> bool:
+    """Whether these arguments only ask what Pi is or can do: then no project and no configuration is needed."""
+    return len(arguments) == 1 and arguments[0] in ("--version", "-v", "--help", "-h")

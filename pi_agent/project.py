@@ -1,0 +1,147 @@
+"""Which allowed root holds the caller's working directory.
+
+Runs as root for the runner and as the host user for the wrapper; every look at a path is taken as the host user.
+The root is held by descriptor from here on, so nothing that is renamed later changes what gets mounted.
+
+A root may be reached through a symbolic link only where root alone can change that link: otherwise the host user
+could point an allowed name at any directory and widen the policy.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pi_agent import paths, refusals
+from pi_agent.identity import Identity, acting_as
+from pi_agent.policy import Policy
+
+# The sandbox brings its own of these; a root there would hide it or be hidden.
+RESERVED: Final = (
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/nix",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var/tmp",
+)
+# systemd takes these apart in BindPaths= even when quoted.
+_UNMOUNTABLE: Final = frozenset("\"'\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """root: the allowed root's real path; descriptor: the root, open (O_PATH); directory: where Pi starts."""
+
+    root: str
+    descriptor: int
+    directory: str
+
+
+def locate(policy: Policy, caller: Identity) -> Project:
+    """The innermost of the caller's roots that holds the current directory.
+
+    Raises Refusal: 77 when there is none or the directory is gone, 78 when the root itself cannot be used.
+    """
+    with acting_as(caller):
+        directory = _current_directory()
+        roots = [expanded(root, caller.home) for root in policy.host_users[caller.name].project_roots]
+        notes: list[str] = []
+        found = _innermost(_opened(_likely(roots, directory), notes), directory)
+        if found is None:
+            found = _innermost(_opened(roots, notes), directory)
+    if found is None:
+        configured = policy.host_users[caller.name].project_roots
+        raise refusals.outside_roots(caller.name, directory, configured, dict.fromkeys(notes))
+    root, descriptor = found
+    _check_mountable(root, policy)
+    return Project(root, descriptor, directory)
+
+
+def expanded(root: str, home: str) -> str:
+    """A root as written in the policy, with a leading `~` replaced by home."""
+    return home + root[1:] if root == "~" or root.startswith("~/") else root
+
+
+def _current_directory() -> str:
+    """The kernel's path of the current directory; refused when that path does not lead to it any more."""
+    try:
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusals.directory_gone(".") from error
+    try:
+        path = paths.real_path(here)
+        if not os.path.samestat(os.fstat(here), os.stat(path)):
+            raise refusals.directory_gone(path)
+        return path
+    except OSError as error:
+        raise refusals.directory_gone(path) from error
+    finally:
+        os.close(here)
+
+
+def _likely(roots: list[str], directory: str) -> list[str]:
+    """The roots that hold directory by their names: with a hundred roots, the few worth opening first."""
+    return [root for root in roots if paths.contains(os.path.normpath(root), directory)]
+
+
+def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
+    """Open each root that is a directory within the caller's reach; say in notes why a root was passed over."""
+    for root in roots:
+        try:
+            descriptor = paths.walk(root, on_link=_only_roots_links)
+        except _Redirectable as error:
+            notes.append(refusals.root_redirectable(root, error.link))
+            continue
+        except OSError:
+            continue
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            yield paths.real_path(descriptor), descriptor
+        else:
+            os.close(descriptor)
+
+
+class _Redirectable(Exception):
+    def __init__(self, link: str) -> None:
+        super().__init__(link)
+        self.link = link
+
+
+def _only_roots_links(directory: int, name: str) -> None:
+    if not paths.only_root_changes(directory):
+        raise _Redirectable(f"{paths.real_path(directory)}/{name}")
+
+
+def _innermost(opened: Iterator[tuple[str, int]], directory: str) -> tuple[str, int] | None:
+    best: tuple[str, int] | None = None
+    for root, descriptor in opened:
+        if paths.contains(root, directory) and (best is None or len(root) > len(best[0])):
+            if best is not None:
+                os.close(best[1])
+            best = (root, descriptor)
+        else:
+            os.close(descriptor)
+    return best
+
+
+def _check_mountable(root: str, policy: Policy) -> None:
+    if root == "/":
+        raise refusals.root_reserved(root, "/")
+    for reserved in RESERVED:
+        if paths.contains(reserved, root):
+            raise refusals.root_reserved(root, reserved)
+    if paths.contains(root, policy.state_dir) or paths.contains(policy.state_dir, root):
+        raise refusals.root_reserved(root, policy.state_dir)
+    if any(char in _UNMOUNTABLE or not char.isprintable() for char in root):
+        raise refusals.root_unmountable(root)

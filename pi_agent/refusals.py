@@ -1,0 +1,264 @@
+"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
+
+Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
+takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
+`shown` first: a terminal obeys what is printed on it.
+
+Exit statuses follow sysexits(3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+EX_USAGE: Final = 64
+EX_DATAERR: Final = 65
+EX_UNAVAILABLE: Final = 69
+EX_SOFTWARE: Final = 70
+EX_NOPERM: Final = 77
+EX_CONFIG: Final = 78
+
+_LONGEST_SHOWN: Final = 400
+
+
+class Refusal(Exception):
+    """A launch that ends before Pi starts, by our decision.
+
+    status: the exit status of the command. what: one line saying what is wrong. remedy: lines saying what to do.
+    """
+
+    def __init__(self, status: int, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.status = status
+        self.what = what
+        self.remedy = remedy
+
+
+def shown(name: str | bytes) -> str:
+    """A file name or other foreign text as it may be printed: one line, no control characters, bounded.
+
+    What is not printable, undecodable bytes (surrogates, as os.fsdecode makes them) included, appears as a
+    backslash escape, so two names never look the same by hiding something.
+    """
+    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    clean = "".join(char if char.isprintable() and char != "\\" else _escaped(char) for char in text)
+    return clean if len(clean) <= _LONGEST_SHOWN else clean[:_LONGEST_SHOWN] + "…"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def nix_string(text: str) -> str:
+    """text as a Nix string literal, for the lines a refusal proposes."""
+    return '"' + shown(text).replace('"', '\\"').replace("${", "\\${") + '"'
+
+
+# -- policy and installation
+
+
+def policy_unreadable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the frozen policy {shown(path)} cannot be used: {shown(why)}",
+        "This installation is broken. Rebuild the system configuration (nixos-rebuild switch) and try again.",
+    )
+
+
+def identity_missing(kind: str, name: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the isolated {kind} «{shown(name)}» does not exist on this machine",
+        "Rebuild the system configuration, or create it yourself where m3ta.pi-agent.createUser is false.",
+    )
+
+
+def state_missing(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the state directory {shown(path)} cannot be used: {shown(why)}",
+        "Recreate it with: systemd-tmpfiles --create (or rebuild the system configuration).",
+    )
+
+
+def env_file_unusable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the environment file {shown(path)} (m3ta.pi-agent.environmentFiles) cannot be used: {shown(why)}",
+        "Make it a readable file of KEY=value lines in a directory that only root can change, or remove it from the option.",
+    )
+
+
+# -- who and where
+
+
+def not_through_sudo() -> Refusal:
+    return Refusal(
+        EX_NOPERM,
+        "the runner serves host users through sudo and does not know who is asking",
+        "Run the pi command as a listed host user; do not call the runner as root.",
+    )
+
+
+def root_refused(command: str) -> Refusal:
+    return Refusal(
+        EX_NOPERM,
+        f"{command} does not run as root: the sandbox belongs to a host user and that user's projects",
+        f"Run {command} as one of the users in m3ta.pi-agent.hostUsers.",
+    )
+
+
+def user_not_listed(user: str) -> Refusal:
+    return Refusal(
+        EX_NOPERM,
+        f"the user «{shown(user)}» may not use pi-agent on this machine",
+        "An administrator can allow it with:\n"
+        f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ {nix_string('~/projects')} ];",
+    )
+
+
+def outside_roots(user: str, directory: str, roots: Iterable[str], notes: Iterable[str] = ()) -> Refusal:
+    listed = list(roots)
+    lines = [f"Allowed for {shown(user)}: " + ", ".join(shown(root) for root in listed)]
+    lines += [*notes]
+    lines += [
+        "Go to one of them, or an administrator can allow this one with:",
+        f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ "
+        + " ".join(nix_string(root) for root in [*listed, directory])
+        + " ];",
+    ]
+    return Refusal(EX_NOPERM, f"{shown(directory)} is not inside an allowed project root", "\n".join(lines))
+
+
+def directory_gone(directory: str) -> Refusal:
+    return Refusal(
+        EX_NOPERM,
+        f"the current directory {shown(directory)} was removed, renamed or is out of reach",
+        "Change to an existing directory (cd) and try again.",
+    )
+
+
+def root_reserved(root: str, reserved: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the project root {shown(root)} overlaps {shown(reserved)}, which the sandbox provides itself",
+        "Choose another directory in m3ta.pi-agent.hostUsers.<user>.projectRoots.",
+    )
+
+
+def root_unmountable(root: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the project root {shown(root)} has a quote, a backslash or a control character in its path",
+        "systemd cannot mount such a path. Rename the directory, or allow one above it.",
+    )
+
+
+def root_redirectable(root: str, link: str) -> str:
+    """A line for `outside_roots`: why an allowed root was not considered."""
+    return (
+        f"Not considered: {shown(root)}, because {shown(link)} is a symbolic link that others than root can "
+        "redirect. Name the directory it leads to."
+    )
+
+
+# -- the host user's configuration
+
+
+def config_not_a_directory(path: str) -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        f"the Pi configuration {shown(path)} is not a directory",
+        "Make it a directory, or set m3ta.pi-agent.hostUsers.<user>.configPath to one.",
+    )
+
+
+def config_unreadable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        f"the Pi configuration {shown(path)} cannot be read: {shown(why)}",
+        "Correct its permissions, or set m3ta.pi-agent.wrapper.syncConfigFromHost = false.",
+    )
+
+
+def config_too_large(path: str, limit: str) -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        f"the Pi configuration {shown(path)} is larger than the limit of {limit}",
+        "Move what is not configuration out of it, or point m3ta.pi-agent.hostUsers.<user>.configPath elsewhere.",
+    )
+
+
+def document_invalid(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        f"{shown(path)} is not a JSON object: {shown(why)}",
+        "Correct the file; nothing in the isolated state was changed.",
+    )
+
+
+def host_env_invalid(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        f"the environment file {shown(path)} cannot be used: {shown(why)}",
+        "Write it as UTF-8 lines of KEY=value (systemd.exec(5), EnvironmentFile=).",
+    )
+
+
+def state_not_writable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the isolated state {shown(path)} cannot be written: {shown(why)}",
+        "Free space or make the file system writable; what was there is unchanged.",
+    )
+
+
+# -- the session
+
+
+def staging_failed(what: str, why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"{what} could not be prepared for the sandbox: {shown(why)}",
+        "The journal may say more: journalctl -b -p warning -n 20",
+    )
+
+
+def session_not_started(unit: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        "systemd did not start the session",
+        f"See why with: journalctl -u {unit}",
+    )
+
+
+def sudo_unavailable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"{shown(path)} cannot be run: {shown(why)}",
+        "pi-agent needs sudo: security.sudo.enable (or sudo-rs) must be true.",
+    )
+
+
+def tool_failed(argv: list[str], why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"{shown(argv[0])} failed: {shown(why)}",
+        "The journal may say more: journalctl -b -p warning -n 20",
+    )
+
+
+def bug(error: BaseException) -> Refusal:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "an unknown place"
+    return Refusal(
+        EX_SOFTWARE,
+        f"a bug in pi-agent ({type(error).__name__} at {where}): {shown(str(error))}",
+        "Please report this line. Nothing was left running.",
+    )

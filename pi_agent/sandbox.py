@@ -1,0 +1,140 @@
+"""The sandbox: everything a session may see and do, as systemd unit properties. A pure function of its facts.
+
+The session's root directory is an empty directory of ours. What is inside is listed here and nowhere else: system
+directories read-only, the project root and the state tree read-write. Nothing of the host is hidden, because nothing
+of it is there.
+
+References: systemd.exec(5), systemd.resource-control(5). The names of the properties are those that systemd-run(1)
+of version 257 takes; `PrivateUsersEx` and `PrivateTmpEx` are how it spells the values that are no booleans.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pi_agent.identity import Identity
+from pi_agent.mounts import Bind
+from pi_agent.policy import Policy
+
+# Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
+_SYSTEM: Final = (
+    "/nix/store",
+    "/etc",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/run/current-system",
+    "/nix/var/nix/profiles",
+    "/nix/var/nix/daemon-socket",
+    "/run/nscd",
+    "/run/systemd/resolve",
+)
+_RESOLV_CONF: Final = "/etc/resolv.conf"
+
+_HARDENING: Final = (
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    # /home and /root: empty but for the project root.
+    "ProtectHome=tmpfs",
+    "ProtectSystem=strict",
+    "PrivateTmpEx=disconnected",
+    "PrivateDevices=yes",
+    "DevicePolicy=closed",
+    # Owners keep their numbers, and no capability the agent might win there reaches the host's namespace.
+    "PrivateUsersEx=identity",
+    # All agents share one uid: without this, one session could signal and inspect the processes of another.
+    "PrivatePIDs=yes",
+    "PrivateIPC=yes",
+    "TemporaryFileSystem=/dev/shm:mode=1777,nosuid,nodev",
+    "ProtectProc=invisible",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "RestrictNamespaces=yes",
+    "RestrictSUIDSGID=yes",
+    "RestrictRealtime=yes",
+    # AF_NETLINK: getifaddrs(3), without which Node and glibc cannot list interfaces.
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources",
+    # chown to oneself and limits on oneself are ordinary work: tar, rsync, ulimit, Node at its start.
+    "SystemCallFilter=@chown setrlimit prlimit64 sched_setaffinity setpriority ioprio_set",
+    "SystemCallErrorNumber=EPERM",
+    "KeyringMode=private",
+    "RemoveIPC=yes",
+    "BindLogSockets=no",
+    # The host's cloud metadata service and everything else on the link.
+    "IPAddressDeny=link-local",
+    # As sudo's default umask: what the agent creates in a project others may read, as when the user creates it.
+    "UMask=0022",
+    "WorkingDirectory=/",
+    "IgnoreSIGPIPE=no",
+    # SIGTERM goes to Pi alone, which then saves; what is left after the time-out is killed.
+    "KillMode=mixed",
+    "TimeoutStopSec=4s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What of the host's system exists: paths to bind read-only, and links (path → target) to recreate."""
+
+    binds: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+
+def system() -> System:
+    """Look which of the system's directories this machine has. All of them are root's own."""
+    links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
+    linked = {path for path, _ in links}
+    binds = [path for path in _SYSTEM if path not in linked and os.path.exists(path)]
+    resolver = os.path.realpath(_RESOLV_CONF)
+    if os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
+        binds.append(resolver)
+    return System(tuple(binds), (*links, ("/var/run", "/run")))
+
+
+def properties(
+    policy: Policy,
+    agent: Identity,
+    system: System,
+    root_directory: str,
+    binds: Sequence[Bind],
+    environment_files: Sequence[str],
+    open_files: Sequence[str],
+) -> list[str]:
+    """The unit's properties as `NAME=VALUE`, in the order systemd shall apply them.
+
+    root_directory, environment_files and open_files (in OpenFile= syntax) are paths of our own choosing; binds are
+    writable inside.
+    """
+    found = [
+        f"User={agent.uid}",
+        f"Group={agent.gid}",
+        f"RootDirectory={root_directory}",
+        "MountAPIVFS=yes",
+        *_HARDENING,
+    ]
+    if policy.project_group is not None:
+        found.append(f"SupplementaryGroups={policy.project_group}")
+    found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
+    found.append("BindPaths=" + " ".join(f"{quoted(bind.source)}:{quoted(bind.target)}" for bind in binds))
+    found += [f"EnvironmentFile={path}" for path in environment_files]
+    found += [f"OpenFile={path}" for path in open_files]
+    return found
+
+
+def quoted(path: str) -> str:
+    """path as one word of BindPaths=. Quotes, backslashes and control characters were refused before (project.py)."""
+    return f'"{path}"'

@@ -1,0 +1,87 @@
+"""The host user's own tree: `${stateDir}/users/<name>`, shown to the agent as `${stateDir}`.
+
+All of `${stateDir}` belongs to the isolated identity, so root acts as that identity here and follows no link. Beside
+the trees, in `${stateDir}/sync/<name>`, sync keeps what it must remember; no sandbox ever sees that directory, so no
+agent can rewrite it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from pi_agent import paths, refusals
+from pi_agent.identity import Identity, acting_as
+from pi_agent.policy import Policy
+
+PI_DIRECTORY: Final = ".pi"
+PI_AGENT_DIRECTORY: Final = ".pi/agent"
+# What Pi and npm expect to find in their home.
+_EXPECTED: Final = (
+    f"{PI_AGENT_DIRECTORY}/sessions",
+    ".npm",
+    ".npm-global/bin",
+    ".npm-global/lib",
+    "projects",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """home: the tree the agent sees, open; memory: sync's own directory, open. Both belong to the agent identity."""
+
+    home: int
+    memory: int
+
+
+def open_state(policy: Policy, agent: Identity, user: str) -> State:
+    """Open the trees of `user`, made where missing, with the directories Pi and npm expect.
+
+    Raises Refusal: 78 when the state directory is missing or not the agent's, 69 when it cannot be written.
+    """
+    with acting_as(agent):
+        try:
+            top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise refusals.state_missing(policy.state_dir, error.strerror or str(error)) from error
+        try:
+            if os.fstat(top).st_uid != agent.uid:
+                raise refusals.state_missing(policy.state_dir, f"it does not belong to {agent.name}")
+            home = paths.ensure_path(top, f"users/{user}")
+            for path in _EXPECTED:
+                paths.make_path(home, path)
+            return State(home, paths.ensure_path(top, f"sync/{user}"))
+        except OSError as error:
+            raise refusals.state_not_writable(policy.state_dir, error.strerror or str(error)) from error
+        finally:
+            os.close(top)
+
+
+def link_project(state: State, agent: Identity, root: str) -> None:
+    """Point `projects/<name>` in the agent's home at the mounted root, as a convenience inside.
+
+    A name that something else holds is left alone. Raises Refusal (69) when the tree cannot be written.
+    """
+    with acting_as(agent):
+        try:
+            projects = paths.ensure_path(state.home, "projects")
+            try:
+                _link(projects, os.path.basename(root), root)
+            finally:
+                os.close(projects)
+        except OSError as error:
+            raise refusals.state_not_writable("projects", error.strerror or str(error)) from error
+
+
+def _link(projects: int, name: str, root: str) -> None:
+    try:
+        os.symlink(root, name, dir_fd=projects)
+    except FileExistsError:
+        try:
+            current = os.readlink(name, dir_fd=projects)
+        except OSError:  # not a link: the agent keeps something of its own there
+            return
+        if current != root:
+            os.unlink(name, dir_fd=projects)
+            os.symlink(root, name, dir_fd=projects)

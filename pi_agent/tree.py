@@ -1,0 +1,208 @@
+"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
+
+Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
+configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
+may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
+tree nothing is ever followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from pi_agent import paths, refusals
+from pi_agent.refusals import shown
+
+ENTRIES_AT_MOST: Final = 200_000
+BYTES_AT_MOST: Final = 2 * 1024**3
+STORE: Final = "/nix/store"
+
+# The identity and version of a file: it changes whenever the content may have. ctime cannot be set by its owner.
+Signature = tuple[int, int, int, int]
+Notice = Callable[[str], None]
+
+
+class Kind(Enum):
+    """What an entry is. Of OTHER (links, pipes, sockets, devices) only the isolated scan speaks."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """kind; size in bytes; mode: permission bits; signature: see `Signature`."""
+
+    kind: Kind
+    size: int
+    mode: int
+    signature: Signature
+
+
+Tree = Mapping[str, Entry]
+
+
+def entry_of(status: os.stat_result) -> Entry:
+    """The entry that a stat result describes."""
+    mode = status.st_mode
+    kind = Kind.FILE if stat.S_ISREG(mode) else Kind.DIRECTORY if stat.S_ISDIR(mode) else Kind.OTHER
+    signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Entry(kind, status.st_size, stat.S_IMODE(mode), signature)
+
+
+class StrayLink(OSError):
+    """A link that the agent may have planted leads out of its project root."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostTree:
+    """The host user's configuration directory. All methods must run as that user.
+
+    path: for messages. descriptor: the open directory. project_roots: real paths of the user's roots, made on demand
+    (most configurations have no link to ask about).
+    """
+
+    path: str
+    descriptor: int
+    project_roots: Callable[[], tuple[str, ...]]
+
+    def look(self, name: str) -> int:
+        """Open (O_PATH) what the relative path name leads to. Raises OSError; StrayLink for a suspicious link."""
+        suspects: list[str] = []
+
+        def note(directory: int, _link: str) -> None:
+            here = paths.real_path(directory)
+            suspects.extend(root for root in self.project_roots() if paths.contains(root, here))
+
+        found = paths.walk(name, start=self.descriptor, on_link=note)
+        if suspects:
+            landed = paths.real_path(found)
+            if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
+                os.close(found)
+                raise StrayLink(0, "a link inside a project root leads out of it")
+        return found
+
+    def open(self, name: str) -> int:
+        """Open the regular file that name leads to for reading. Raises OSError, also for anything not a file."""
+        found = self.look(name)
+        try:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise OSError(0, "it is not a regular file")
+            return paths.reopen(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(found)
+
+
+def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> dict[str, Entry]:
+    """Every file and directory of the host's tree by relative path, without the top-level names that skip refuses.
+
+    What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is passed over
+    with a notice that names it. Raises Refusal (65) past the limits or when the top cannot be listed.
+    """
+    found: dict[str, Entry] = {}
+    total = 0
+    top = os.dup(tree.descriptor)
+    waiting: list[tuple[str, int, frozenset[tuple[int, int]]]] = [("", top, frozenset())]
+    while waiting:
+        where, descriptor, above = waiting.pop()
+        try:
+            directory = paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            if not where:
+                raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
+            notice(_passed_over(tree, where, error))
+            continue
+        finally:
+            os.close(descriptor)
+        status = os.fstat(directory)
+        ancestors = above | {(status.st_dev, status.st_ino)}
+        for name, status in _listed(directory):
+            relative = f"{where}/{name}" if where else name
+            if not where and skip(name):
+                continue
+            below = -1
+            if stat.S_ISLNK(status.st_mode):
+                try:
+                    below = tree.look(relative)
+                    status = os.fstat(below)
+                except OSError as error:
+                    notice(_passed_over(tree, relative, error))
+                    continue
+            entry = entry_of(status)
+            if entry.kind is Kind.DIRECTORY:
+                if (status.st_dev, status.st_ino) in ancestors:
+                    notice(f"{shown(tree.path)}/{shown(relative)} is a loop of links and was left out")
+                    _close(below)
+                    continue
+                if below < 0:
+                    below = _look_below(directory, name)
+                if below >= 0:
+                    found[relative] = entry
+                    waiting.append((relative, below, ancestors))
+            else:
+                _close(below)
+                if entry.kind is Kind.FILE:
+                    found[relative] = entry
+                    total += entry.size
+                else:
+                    notice(f"{shown(tree.path)}/{shown(relative)} is no file (a pipe, socket or device); it was left out")
+            if len(found) > ENTRIES_AT_MOST:
+                raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
+            if total > BYTES_AT_MOST:
+                raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
+        os.close(directory)
+    return found
+
+
+def scan_isolated(top: int, skip: Callable[[str], bool]) -> dict[str, Entry]:
+    """Every entry below the open directory top by relative path, links not followed. Must run as the agent.
+
+    Raises OSError when a directory cannot be read.
+    """
+    found: dict[str, Entry] = {}
+    waiting = [("", paths.enter(top, "."))]
+    while waiting:
+        where, directory = waiting.pop()
+        try:
+            for name, status in _listed(directory):
+                if not where and skip(name):
+                    continue
+                relative = f"{where}/{name}" if where else name
+                found[relative] = entry_of(status)
+                if found[relative].kind is Kind.DIRECTORY:
+                    waiting.append((relative, paths.enter(directory, name)))
+        finally:
+            os.close(directory)
+    return found
+
+
+def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                yield entry.name, entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # removed while we were looking
+                continue
+
+
+def _look_below(directory: int, name: str) -> int:
+    """Open the directory name; -1 when it vanished or became something else meanwhile."""
+    try:
+        return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return -1
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _passed_over(tree: HostTree, relative: str, error: OSError) -> str:
+    return f"{shown(tree.path)}/{shown(relative)} was left out: {error.strerror or error}"
