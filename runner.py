@@ -9,20 +9,7 @@ argument is Pi's. When it returns, no unit, mount or file of the session is left
 import os
 import sys
 
-from pi_agent import (
-    caller,
-    environment,
-    identity,
-    mounts,
-    policy,
-    program,
-    project,
-    refusals,
-    sandbox,
-    session,
-    state,
-    sync,
-)
+from pi_agent import caller, configuration, identity, policy, program, project, session, staging, state
 
 POLICY = "@policy@"
 COMMAND = "pi"
@@ -38,50 +25,15 @@ def main() -> int:
     notices: list[str] = []
 
     # `pi --version` and `pi --help` concern no project and no configuration.
-    alone = program.informational(arguments)
-    chosen = None if alone else project.locate(frozen, user)
-
+    chosen = None if program.informational(arguments) else project.locate(frozen, user)
     own = state.open_state(frozen, agent, user.name)
-    host_env: list[bytes] = []
-    if not alone:
-        with identity.acting_as(user):
-            host = sync.host_tree(frozen, user)
-            host_env = environment.host_env(host) if host is not None else []
-        sync.synchronise(frozen, user, agent, host, own, notices.append)
-        environment.write_dotenv(frozen, agent, own, host_env)
-    secrets = environment.secrets(frozen)
+    configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
     with session.opened(frozen.tools, user.name) as launch:
-        terminal = session.on_terminal()
-        command = [*session.supervised(frozen.tools, terminal=terminal), frozen.program]
-        directory = agent.home if chosen is None else chosen.directory
-        system = sandbox.system()
-        session.prepare(launch, [directory, *command, *frozen.extra_run_args, *arguments], system.links)
-        binds = [mounts.Bind(launch.state, agent.home)]
-        mounts.stage_state(frozen.tools, own.home, launch.state)
-        foreign = None
-        if chosen is not None:
-            state.link_project(own, agent, chosen.root)
-            binds.append(mounts.Bind(launch.project, chosen.root))
-            if not mounts.stage_project(frozen.tools, user, agent, chosen, launch.project, notices.append):
-                foreign = chosen.root
-        layers = environment.layers(
-            frozen,
-            agent,
-            environment.surroundings(user, agent),
-            environment.terminal(os.environ),
-            host_env,
-            secrets,
-            foreign,
-        )
-        env_files = session.prepare_environment(launch, layers)
-        unit = sandbox.properties(frozen, agent, system, launch.root, binds, env_files, launch.open_files)
+        unit = staging.stage(frozen, launch, user, agent, own, chosen, configured, arguments, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)
-        argv = session.command(frozen.tools, frozen.launcher, launch, unit, terminal=terminal)
-        return session.conduct(
-            frozen.tools, launch, argv, environment.terminal(os.environ), terminal=terminal
-        )
+        return session.conduct(frozen.tools, launch, unit)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ def read_host(tree: HostTree, name: str) -> Json:
         os.close(descriptor)
 
 
-def update(directory: int, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any], notice: Notice) -> Memory:
+def update(
+    directory: int, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any], notice: Notice
+) -> Memory:
     """Merge into the isolated file in the open directory, under Pi's own lock; return the next memory.
 
     Must run as the agent. An isolated file that is no JSON object is kept under another name with a notice. Raises
@@ -169,7 +171,7 @@ def _parse(content: bytes) -> Json:
 _NESTED_AT_MOST: Final = 100
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     """Levels of nesting, counted without recursion: the caller's stack must not depend on the input."""
     level, layer = 0, [value]
     while layer := [child for item in layer if isinstance(item, dict | list) for child in _children(item)]:

@@ -39,7 +39,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> 
     return found
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: object, right: object) -> bool:
     """Equality as JSON has it: Python calls 1, 1.0 and True equal, a settings file does not."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
@@ -56,7 +56,7 @@ def applied(document: Mapping[str, Any], differences: Changes) -> Json:
     return result
 
 
-def _set(target: Json, path: Path, value: Any) -> None:
+def _set(target: Json, path: Path, value: object) -> None:
     *parents, last = path
     for key in parents:
         below = target.get(key)

@@ -14,11 +14,15 @@ from typing import Final
 
 from pi_agent import refusals
 
-# systemd-run and systemctl colour what they print and dress the terminal up unless told not to (systemd.environment(7)).
+# systemd-run and systemctl colour what they print and dress the terminal up unless told not to.
 PLAIN_SYSTEMD: Final = {"SYSTEMD_COLORS": "0", "SYSTEMD_ADJUST_TERMINAL_TITLE": "0", "SYSTEMD_PAGER": "", "LC_ALL": "C"}
 
 # Python ignores these for itself; an ignored signal would stay ignored in what it starts.
 _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+# One of the file actions of os.posix_spawn.
+_Action = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +41,13 @@ def run(argv: Sequence[str], *, descriptors: Sequence[int] = (), accept: Sequenc
     """
     memory = os.memfd_create("output")
     try:
-        actions = [
+        actions: list[_Action] = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, memory, 1),
             (os.POSIX_SPAWN_DUP2, memory, 2),
             *((os.POSIX_SPAWN_DUP2, number, number) for number in descriptors),
         ]
-        pid = _spawn(argv, PLAIN_SYSTEMD, actions)
+        pid = _spawn(list(argv), PLAIN_SYSTEMD, actions)
         status = wait(pid)
         output = os.pread(memory, 1 << 16, 0).decode("utf-8", "replace").strip()
     finally:
@@ -58,7 +62,7 @@ def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -
 
     own_group: put it into a process group of its own, so that a Ctrl-C meant for the session does not hit it.
     """
-    return _spawn(argv, {**PLAIN_SYSTEMD, **environ}, [], own_group=own_group)
+    return _spawn(list(argv), {**PLAIN_SYSTEMD, **environ}, [], own_group=own_group)
 
 
 def wait(pid: int) -> int:
@@ -69,9 +73,9 @@ def wait(pid: int) -> int:
 
 
 def _spawn(
-    argv: Sequence[str],
+    argv: list[str],
     environ: Mapping[str, str],
-    actions: Sequence[tuple[int, ...] | tuple[int, int, str, int, int]],
+    actions: Sequence[_Action],
     *,
     own_group: bool = False,
 ) -> int:
@@ -82,4 +86,4 @@ def _spawn(
             )
         return os.posix_spawn(argv[0], argv, environ, file_actions=actions, setsigmask=(), setsigdef=_PYTHON_IGNORES)
     except OSError as error:
-        raise refusals.tool_failed(list(argv), error.strerror or str(error)) from error
+        raise refusals.tool_failed(argv, error.strerror or str(error)) from error

@@ -32,9 +32,9 @@ RESERVED: Final = (
     "/run",
     "/sbin",
     "/sys",
-    "/tmp",
+    "/tmp",  # noqa: S108 (a name to refuse, not a file to use)
     "/usr",
-    "/var/tmp",
+    "/var/tmp",  # noqa: S108
 )
 # systemd takes these apart in BindPaths= even when quoted.
 _UNMOUNTABLE: Final = frozenset("\"'\\")

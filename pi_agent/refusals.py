@@ -89,7 +89,7 @@ def env_file_unusable(path: str, why: str) -> Refusal:
     return Refusal(
         EX_CONFIG,
         f"the environment file {shown(path)} (m3ta.pi-agent.environmentFiles) cannot be used: {shown(why)}",
-        "Make it a readable file of KEY=value lines in a directory that only root can change, or remove it from the option.",
+        "Make it a file of KEY=value lines in a directory that only root can change, or remove it from the option.",
     )
 
 

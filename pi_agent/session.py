@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import select
 import signal
 import stat
 import time
@@ -21,7 +22,6 @@ from typing import Final
 
 from pi_agent import mounts, process, refusals
 from pi_agent.policy import Tools
-from pi_agent.refusals import Refusal
 
 STAGING: Final = "/run/pi-agent"
 SLICE: Final = "pi-agent.slice"
@@ -64,6 +64,15 @@ class Session:
     def open_files(self) -> list[str]:
         """The unit's OpenFile= entries, in the order launch.bash expects them."""
         return [f"{self.directory}/{_ARGV}:argv:read-only", f"{self.directory}/{_STARTED}:started:append"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How to start a session: systemd-run's argv and environment (TERM and the like); whether on a terminal."""
+
+    argv: list[str]
+    environ: Mapping[str, str]
+    terminal: bool
 
 
 @contextmanager
@@ -129,17 +138,20 @@ def _sweep(tools: Tools, name: str) -> None:
 
 
 class _Guard:
-    """A forked process that cleans up after the session as soon as the runner is done with it, or dead."""
+    """A forked process that cleans up after the session when the runner is done with it, or when the runner or the
+    sudo above it is dead."""
 
     def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
         self._session = session
+        above = os.pidfd_open(os.getppid())
         listen, self._tell = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._tell)
-            _stand_guard(tools, session, listen)
+            _stand_guard(tools, session, listen, above)
         os.close(listen)
+        os.close(above)
 
     def dismiss(self, *, ended: bool) -> None:
         """Have the session cleaned up, and wait until it is. ended: its unit is gone already."""
@@ -152,8 +164,11 @@ class _Guard:
             _clean_up(self._tools, self._session, ended=False)
 
 
-def _stand_guard(tools: Tools, session: Session, listen: int) -> None:
-    """The guard's whole life. It holds none of the caller's streams: a pipe must close when the session ends."""
+def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> None:
+    """The guard's whole life. It holds none of the caller's streams: a pipe must close when the session ends.
+
+    listen: the runner's word, or its death. above: the death of the process that started the runner.
+    """
     status = 1
     try:
         os.setsid()
@@ -162,7 +177,13 @@ def _stand_guard(tools: Tools, session: Session, listen: int) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
-        ended = os.read(listen, len(_ENDED)) == _ENDED
+        with open("/proc/self/comm", "w", encoding="ascii") as name:
+            name.write("pi-agent-guard")
+        events = select.poll()
+        events.register(listen, select.POLLIN)
+        events.register(above, select.POLLIN)
+        ready = {descriptor for descriptor, _ in events.poll()}
+        ended = listen in ready and os.read(listen, len(_ENDED)) == _ENDED
         _clean_up(tools, session, ended=ended)
         status = 0
     finally:
@@ -243,7 +264,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether the caller sits at a terminal with input and output alike; otherwise streams are passed on as they are."""
+    """Whether input and output are a terminal both; otherwise streams are passed on as they are."""
     return os.isatty(0) and os.isatty(1)
 
 
@@ -265,15 +286,15 @@ def command(tools: Tools, launcher: str, session: Session, properties: Sequence[
     return [*argv, "--", tools.bash, "-p", launcher]
 
 
-def conduct(tools: Tools, session: Session, argv: Sequence[str], environ: Mapping[str, str], *, terminal: bool) -> int:
-    """Run the session's command to its end, passing signals on, and return Pi's exit status.
+def conduct(tools: Tools, session: Session, start: Start) -> int:
+    """Run the session to its end, passing signals on, and return Pi's exit status.
 
-    environ: for systemd-run itself (TERM). Raises Refusal (69) when the unit did not come to run Pi.
+    Raises Refusal (69) when the unit did not come to run Pi.
     """
     relay = _Relay(tools, session)
     # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes; Ctrl-C
     # arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-    child = process.start(argv, environ, own_group=not terminal)
+    child = process.start(start.argv, start.environ, own_group=not start.terminal)
     with relay:
         status = process.wait(child)
     if status == 0:
@@ -285,12 +306,19 @@ def conduct(tools: Tools, session: Session, argv: Sequence[str], environ: Mappin
     if facts.get("ActiveState") not in ("inactive", "failed"):  # systemd-run died before the unit did
         process.run([tools.systemctl, "stop", session.unit], accept=range(256))
     process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
-    if os.stat(f"{session.directory}/{_STARTED}").st_size == 0:
+    if not _has_started(session):
         raise refusals.session_not_started(session.unit)
     code, number = facts.get("ExecMainCode"), int(facts.get("ExecMainStatus", "0"))
     if code == "0":
         return status
     return number if code == _CLD_EXITED else 128 + number
+
+
+def _has_started(session: Session) -> bool:
+    try:
+        return os.stat(f"{session.directory}/{_STARTED}").st_size > 0
+    except FileNotFoundError:  # the guard has cleaned up already: whoever started us is gone
+        return True
 
 
 class _Relay:

@@ -108,9 +108,7 @@ def synchronise(
                 copied = mirror.carry_out(work, host, caller, agent, isolated, notice)
                 synced = {name: entry for name, entry in (synced | copied).items() if name in files}
             with acting_as(agent):
-                known = {
-                    kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS
-                }
+                known = {kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS}
             _remember(agent, state, before, _Memory(synced, known))
     except OSError as error:
         raise refusals.state_not_writable(error.filename or PI_AGENT_DIRECTORY, error.strerror or str(error)) from error

@@ -1,0 +1,38 @@
+"""Everything a session is configured with, gathered and brought up to date before it is staged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pi_agent import environment, sync
+from pi_agent.identity import Identity, acting_as
+from pi_agent.policy import Policy
+from pi_agent.state import State
+from pi_agent.tree import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The env files' contents: the host user's, and those of the module's `environmentFiles`."""
+
+    host_env: tuple[bytes, ...]
+    secrets: tuple[bytes, ...]
+
+
+def bring_up(
+    policy: Policy, caller: Identity, agent: Identity, state: State, notice: Notice, *, from_host: bool
+) -> Configured:
+    """Synchronise the isolated configuration and read what the environment is made of.
+
+    from_host: False leaves the host user's configuration and the isolated one alone. Raises Refusal: 65 for bad host
+    data, 69 for a state that cannot be written, 78 for an environment file that cannot be used.
+    """
+    secrets = tuple(environment.secrets(policy))
+    if not from_host:
+        return Configured((), secrets)
+    with acting_as(caller):
+        host = sync.host_tree(policy, caller)
+        host_env = tuple(environment.host_env(host)) if host is not None else ()
+    sync.synchronise(policy, caller, agent, host, state, notice)
+    environment.write_dotenv(policy, agent, state, host_env)
+    return Configured(host_env, secrets)
