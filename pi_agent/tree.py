@@ -151,9 +151,7 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
                     found[relative] = entry
                     total += entry.size
                 else:
-                    notice(
-                        f"{shown(tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out"
-                    )
+                    notice(f"{shown(tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
             if len(found) > ENTRIES_AT_MOST:
                 raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
             if total > BYTES_AT_MOST:
