@@ -1,0 +1,303 @@
+# Packages over Debian's own programs, and the builders the project calls.
+# What nixpkgs checks is checked here as well: flake8 over Python programs,
+# placeholders left in a source, libraries nobody declared.
+{ lib, system }:
+let
+  inherit (lib)
+    concatMapStringsSep
+    concatStringsSep
+    escapeShellArg
+    escapeShellArgs
+    makeBinPath
+    optionalString
+    ;
+
+  runCommand =
+    name: env: script:
+    let
+      plain = removeAttrs env [
+        "meta"
+        "nativeBuildInputs"
+        "passthru"
+      ];
+    in
+    derivation (
+      plain
+      // {
+        inherit name system;
+        buildCommand = script;
+        passAsFile = [ "buildCommand" ] ++ env.passAsFile or [ ];
+        builder = "/bin/bash";
+        args = [
+          "-c"
+          ''set -eo pipefail; source "$buildCommandPath"''
+        ];
+        PATH = makeBinPath (env.nativeBuildInputs or [ ]) + ":/usr/sbin:/usr/bin:/sbin:/bin";
+      }
+    )
+    // env.passthru or { }
+    // {
+      meta = env.meta or { };
+    };
+  runCommandLocal = runCommand;
+
+  writeTextFile =
+    {
+      name,
+      text,
+      destination ? "",
+      executable ? false,
+      meta ? { },
+      passthru ? { },
+    }:
+    runCommand name
+      {
+        inherit meta passthru text;
+        passAsFile = [ "text" ];
+      }
+      ''
+        target=$out${escapeShellArg destination}
+        mkdir -p "$(dirname "$target")"
+        cp "$textPath" "$target"
+        ${optionalString executable ''chmod +x "$target"''}
+      '';
+  writeText = name: text: writeTextFile { inherit name text; };
+  writeShellScriptBin =
+    name: text:
+    writeTextFile {
+      inherit name;
+      text = "#!${bash}/bin/bash\n${text}";
+      destination = "/bin/${name}";
+      executable = true;
+      meta.mainProgram = name;
+    };
+
+  # The first package to hold a path wins, as in NixOS' system path.
+  buildEnv =
+    {
+      name,
+      paths,
+      pathsToLink ? [ "/bin" ],
+    }:
+    runCommand name { } ''
+      mkdir -p "$out"
+      for package in ${escapeShellArgs (map toString paths)}; do
+        for directory in ${escapeShellArgs pathsToLink}; do
+          [ -d "$package$directory" ] || continue
+          mkdir -p "$out$directory"
+          for entry in "$package$directory"/*; do
+            [ -e "$out$directory/''${entry##*/}" ] || ln -s "$entry" "$out$directory/"
+          done
+        done
+      done
+    '';
+
+  replaceVars =
+    source: replacements:
+    runCommand (baseNameOf (toString source)) { } ''
+      cp --no-preserve=mode ${source} text
+      substitute() {
+        if ! grep -qF "@$1@" text; then
+          echo "replaceVars: ${baseNameOf (toString source)} has no @$1@" >&2
+          exit 1
+        fi
+        python3 -I -c '
+      import pathlib, sys
+      name, value = sys.argv[1:]
+      path = pathlib.Path("text")
+      path.write_bytes(path.read_bytes().replace(f"@{name}@".encode(), value.encode()))
+      ' "$1" "$2"
+      }
+      ${lib.concatLines (
+        lib.mapAttrsToList (
+          name: value: "substitute ${escapeShellArg name} ${escapeShellArg value}"
+        ) replacements
+      )}
+      if grep -nE "@[a-zA-Z_][0-9A-Za-z_'-]*@" text >&2; then
+        echo "replaceVars: ${baseNameOf (toString source)} keeps the placeholders above" >&2
+        exit 1
+      fi
+      cp text "$out"
+    '';
+
+  # Links to what a Debian package holds in its bin and sbin.
+  debian =
+    name:
+    {
+      from ? [ name ],
+      mainProgram ? name,
+      passthru ? { },
+    }:
+    runCommand name
+      {
+        inherit passthru;
+        meta = { inherit mainProgram; };
+      }
+      ''
+        mkdir -p $out/bin
+        dpkg-query -L ${escapeShellArgs from} |
+          sed -nE 's,^(/usr)?/(s?bin)/([^/]+)$,/usr/\2/\3,p' |
+          xargs -r ln -sf -t $out/bin
+      '';
+
+  bash = debian "bash" { passthru.shellPath = "/bin/bash"; };
+
+  # A name for what Debian's machine lacks: can be evaluated, not built.
+  absent =
+    name:
+    runCommand name { meta.mainProgram = name; } ''
+      echo "${name} is in nixpkgs but not in this stand-in" >&2
+      exit 1
+    '';
+
+  pythonVersion = "3.13";
+  sitePackages = "lib/python${pythonVersion}/site-packages";
+  # Like a virtual environment: it sees the libraries it was given and no other
+  # of Debian's, so that a library nobody declared is missed here as well.
+  pythonEnvironment =
+    libraries:
+    let
+      modulePath =
+        library:
+        if library ? pythonModule then
+          "${library}"
+        else
+          throw "${library.name} is no Python module: toPythonModule makes it one";
+      environment = runCommand "python3-${pythonVersion}-env" { } ''
+        mkdir -p $out/bin $out/${sitePackages}
+        ln -s /usr/bin/python${pythonVersion} $out/bin/python3
+        printf 'home = /usr/bin\ninclude-system-site-packages = false\n' >$out/pyvenv.cfg
+        for library in ${escapeShellArgs (map modulePath libraries)}; do
+          ln -s $library/${sitePackages}/* $out/${sitePackages}/
+        done
+      '';
+    in
+    environment // { interpreter = "${environment}/bin/python3"; };
+  python3 = pythonEnvironment [ ] // {
+    inherit pythonVersion sitePackages;
+    isPy3k = true;
+    withPackages = choose: pythonEnvironment (choose python3Packages);
+  };
+  toPythonModule = package: package // { pythonModule = python3; };
+  debianModule =
+    name: module:
+    toPythonModule (
+      runCommand name { } ''
+        mkdir -p $out/${sitePackages}
+        test -e /usr/lib/python3/dist-packages/${module}
+        ln -s /usr/lib/python3/dist-packages/${module} $out/${sitePackages}/
+      ''
+    );
+  python3Packages = {
+    inherit toPythonModule;
+    python = python3;
+    orjson = debianModule "orjson" "orjson";
+    pyxdg = debianModule "pyxdg" "xdg";
+    pytest = debianModule "pytest" "pytest";
+    hypothesis = debianModule "hypothesis" "hypothesis";
+    pexpect = debianModule "pexpect" "pexpect";
+  };
+
+  # makeWrapper's words → lines of sh.
+  wrapperLines =
+    words:
+    if words == [ ] then
+      [ ]
+    else if lib.head words == "--unset" then
+      [ "unset ${lib.elemAt words 1}" ] ++ wrapperLines (lib.drop 2 words)
+    else if lib.head words == "--set" then
+      [
+        "export ${lib.elemAt words 1}=${escapeShellArg (lib.elemAt words 2)}"
+      ]
+      ++ wrapperLines (lib.drop 3 words)
+    else
+      throw "makeWrapperArgs: the stand-in does not know ${lib.head words}";
+
+  writePython3Bin =
+    name:
+    {
+      libraries ? [ ],
+      flakeIgnore ? [ ],
+      doCheck ? true,
+      makeWrapperArgs ? [ ],
+    }:
+    content:
+    let
+      source = if lib.isDerivation content then content else writeText "${name}-source" content;
+      inherit (pythonEnvironment libraries) interpreter;
+      # Given on the command line, --ignore replaces flake8's own list: W503 and W504 come back.
+      ignore = optionalString (flakeIgnore != [ ]) "--ignore ${concatStringsSep "," flakeIgnore}";
+      wrapper = lib.concatLines ([ "#!/bin/sh" ] ++ wrapperLines makeWrapperArgs);
+    in
+    runCommand name
+      {
+        inherit wrapper;
+        passAsFile = [ "wrapper" ];
+        meta.mainProgram = name;
+      }
+      ''
+        echo "#! ${interpreter}" >script
+        cat ${source} >>script
+        ${optionalString doCheck "python3 -m flake8 --show-source ${ignore} script"}
+        program=$out/bin/${name}
+        ${optionalString (makeWrapperArgs != [ ]) ''
+          program=$out/bin/.${name}-wrapped
+          # By its full path: the wrapper itself is started through links.
+          echo "exec $program \"\$@\"" | cat "$wrapperPath" - | install -D -m 555 /dev/stdin $out/bin/${name}
+        ''}
+        install -D -m 555 script $program
+      '';
+in
+{
+  inherit
+    bash
+    buildEnv
+    lib
+    python3
+    python3Packages
+    replaceVars
+    runCommand
+    runCommandLocal
+    system
+    writeShellScriptBin
+    writeText
+    writeTextFile
+    ;
+  writers = { inherit writePython3Bin; };
+  mkShellNoCC =
+    {
+      name ? "shell",
+      packages,
+    }:
+    buildEnv {
+      inherit name;
+      paths = packages;
+    };
+
+  bashInteractive = bash;
+  coreutils = debian "coreutils" { mainProgram = "ls"; };
+  git = debian "git" { };
+  sudo = debian "sudo" { };
+  systemd = debian "systemd" { mainProgram = "systemctl"; };
+  tini = debian "tini" { };
+  util-linux = debian "util-linux" {
+    from = [
+      "util-linux"
+      "mount"
+    ];
+    mainProgram = "mount";
+  };
+
+  # The real Pi, where the test machine puts Node and Pi's packages.
+  pi-coding-agent = writeTextFile {
+    name = "pi-coding-agent";
+    destination = "/bin/pi";
+    executable = true;
+    meta.mainProgram = "pi";
+    text = ''
+      #!/bin/sh
+      exec /opt/pi/bin/node /opt/pi/node_modules/@earendil-works/pi-coding-agent/dist/cli.js "$@"
+    '';
+  };
+}
+// lib.genAttrs [ "mypy" "nixfmt-tree" "ruff" ] absent
