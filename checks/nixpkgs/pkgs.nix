@@ -247,6 +247,17 @@ let
         ''}
         install -D -m 555 script $program
       '';
+
+  # Node, npm and Pi's packages. The test machine has them in /opt/pi, from npm;
+  # the sandbox shows the store and nothing of /opt, so they are copied.
+  nodejs = runCommand "nodejs" { meta.mainProgram = "node"; } ''
+    cp -r --no-preserve=ownership /opt/pi $out
+    for name in npm npx; do
+      printf '#!/bin/sh\nexec %s %s "$@"\n' \
+        $out/bin/node $out/node_modules/npm/bin/$name-cli.js >$out/bin/$name
+      chmod +x $out/bin/$name
+    done
+  '';
 in
 {
   inherit
@@ -288,7 +299,9 @@ in
     mainProgram = "mount";
   };
 
-  # The real Pi, where the test machine puts Node and Pi's packages.
+  inherit nodejs;
+
+  # The real Pi.
   pi-coding-agent = writeTextFile {
     name = "pi-coding-agent";
     destination = "/bin/pi";
@@ -296,7 +309,7 @@ in
     meta.mainProgram = "pi";
     text = ''
       #!/bin/sh
-      exec /opt/pi/bin/node /opt/pi/node_modules/@earendil-works/pi-coding-agent/dist/cli.js "$@"
+      exec ${nodejs}/bin/node ${nodejs}/node_modules/@earendil-works/pi-coding-agent/dist/cli.js "$@"
     '';
   };
 }

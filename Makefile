@@ -1,0 +1,78 @@
+# The commands of a developer's day. Each installs what it lacks, on Debian or Ubuntu, as root.
+
+MACHINE := checks/machine
+# Where the machine sees this project, read-only.
+PROJECT := /opt/pi-agent
+PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
+  $(wildcard checks/demo runner.py wrapper.py)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/harness checks/scenarios pi_agent tests)
+# Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
+SCENARIOS ?= $(PROJECT)/checks/scenarios
+PYTEST_ARGS ?=
+
+.NOTPARALLEL:
+
+.PHONY: help
+help:
+	@echo 'make test       everything below that checks something'
+	@echo 'make demo       the main job, shown in a machine'
+	@echo 'make shell      a shell of alice in the machine'
+	@echo 'make lint       ruff, mypy, nixfmt'
+	@echo 'make unit       the tests of the Python: no root, no network'
+	@echo 'make eval       the checks of the module, by Nix in the machine'
+	@echo 'make scenarios  the tests of the whole, in the machine'
+	@echo 'make machine    the machine, up and as this checkout says'
+	@echo 'make clean      no machine, no .venv'
+
+.PHONY: test
+test: lint unit eval scenarios
+
+.PHONY: demo
+demo: machine
+	checks/demo
+
+.PHONY: shell
+shell: machine
+	$(MACHINE) shell
+
+.PHONY: machine
+machine: python
+	$(MACHINE) up
+
+.PHONY: lint
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(SOURCES)
+	@if command -v nixfmt >/dev/null; then nixfmt --check $$(git ls-files --cached --others --exclude-standard '*.nix'); \
+	else echo 'nixfmt is not here: the format of the Nix files was not checked'; fi
+
+.PHONY: unit
+unit: .venv/ready
+	.venv/bin/pytest $(PYTEST_ARGS)
+
+.PHONY: eval
+eval: machine
+	$(MACHINE) exec -- $(PROJECT)/checks/eval/run
+
+.PHONY: scenarios
+scenarios: machine
+	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT) -- \
+	  python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail $(SCENARIOS) $(PYTEST_ARGS)
+
+.PHONY: clean
+clean:
+	$(MACHINE) clean
+	rm -rf .venv
+
+# A fresh machine may have no Python, or one that cannot make environments.
+.PHONY: python
+python:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv; }
+
+.venv/ready: requirements-dev.txt | python
+	rm -rf .venv
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

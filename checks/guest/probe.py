@@ -1,0 +1,29 @@
+"""Stands in for Pi where a test asks what a program in the sandbox is given and can do.
+
+`exec COMMAND…` becomes that command. Anything else prints, as one JSON object, what this process was
+given; bytes that are no UTF-8 are there as lone surrogates, as os.fsdecode makes them.
+"""
+
+import json
+import os
+import sys
+
+
+def report() -> dict[str, object]:
+    """What this process was given."""
+    return {
+        "argv": sys.argv[1:],
+        "env": dict(os.environ),
+        "cwd": os.getcwd(),
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "groups": os.getgroups(),
+        "pid": os.getpid(),
+        "tty": [os.isatty(stream) for stream in range(3)],
+    }
+
+
+if sys.argv[1:2] == ["exec"]:
+    sys.stdout.flush()
+    os.execvp(sys.argv[2], sys.argv[2:])
+print(json.dumps(report()))

@@ -1,0 +1,105 @@
+# Installs the base configuration and every variant together, as one NixOS-style module: what a variant
+# adds to an empty system (packages, sudo rules, tmpfiles rules, its own user) is added to this one.
+# `evaluate` is a special argument: from a list of modules to the configuration of a system of its own.
+{
+  config,
+  evaluate,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  base = import ./base.nix { inherit pkgs; };
+  probe = pkgs.writers.writePython3Bin "pi" { flakeIgnore = [ "E501" ]; } (
+    builtins.readFile ./probe.py
+  );
+
+  evaluateWith =
+    settings:
+    evaluate [
+      ../../module.nix
+      { m3ta.pi-agent = settings; }
+    ];
+  empty = evaluateWith { enable = false; };
+
+  complete =
+    name: changes:
+    lib.recursiveUpdate base (
+      {
+        package = probe;
+        createUser = false;
+        stateDir = "/var/lib/${name}";
+      }
+      // changes
+      // {
+        wrapper = {
+          commandName = name;
+          runnerName = "${name}-runner";
+        }
+        // changes.wrapper or { };
+      }
+    );
+  variants = lib.mapAttrs (name: changes: evaluateWith (complete name changes)) (
+    import ./variants.nix { inherit pkgs probe; }
+  );
+
+  # What the variants have at a place in their configuration and the empty system has not.
+  added =
+    get:
+    lib.unique (
+      lib.concatMap (variant: lib.filter (entry: !lib.elem entry (get empty)) (get variant)) (
+        lib.attrValues variants
+      )
+    );
+  # The identities of the variants that have their own. A user of NixOS has more attributes than those
+  # the module sets, and some cannot be set again.
+  own = lib.filter (variant: variant.m3ta.pi-agent.createUser) (lib.attrValues variants);
+  identity = variant: {
+    groups.${variant.m3ta.pi-agent.group} = { };
+    users.${variant.m3ta.pi-agent.user} = {
+      inherit (variant.users.users.${variant.m3ta.pi-agent.user})
+        createHome
+        description
+        extraGroups
+        group
+        home
+        homeMode
+        isSystemUser
+        shell
+        ;
+    };
+  };
+
+  facts = system: {
+    policy = "${system.m3ta.pi-agent.build.policy}";
+    runner = "${system.m3ta.pi-agent.build.runner}/bin/${system.m3ta.pi-agent.wrapper.runnerName}";
+    wrapper = "${system.m3ta.pi-agent.build.wrapper}/bin/${system.m3ta.pi-agent.wrapper.commandName}";
+  };
+in
+{
+  imports = [ ../../module.nix ];
+
+  options.checks.facts = lib.mkOption {
+    type = lib.types.attrsOf lib.types.anything;
+    description = "What scenarios are told about this machine, in /etc/pi-agent-checks.json.";
+  };
+
+  config = {
+    m3ta.pi-agent = base;
+    assertions = added (system: system.assertions);
+    environment.systemPackages = added (system: system.environment.systemPackages);
+    security.sudo.extraRules = added (system: system.security.sudo.extraRules);
+    systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);
+    users = lib.mkMerge (map identity own);
+
+    checks.facts = {
+      model = "http://127.0.0.1:8317/v1";
+      probe = "${probe}/bin/pi";
+      sudo = "${config.security.wrapperDir}/sudo";
+      variants = {
+        pi = facts config;
+      }
+      // lib.mapAttrs (_: facts) variants;
+    };
+  };
+}

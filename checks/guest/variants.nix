@@ -1,0 +1,101 @@
+# Configurations that stand beside the base one, so that scenarios can try an option without a rebuild:
+# the name of a command → what it changes in base.nix. Unless it says otherwise a variant has a state
+# directory of its own, borrows the base's user, and runs `probe` instead of Pi (see probe.py).
+{ pkgs, probe }:
+let
+  # A package whose only program is `probe` under another name.
+  probeAs =
+    name:
+    pkgs.runCommandLocal "probe-as-${name}" { } ''
+      mkdir -p $out/bin
+      ln -s ${probe}/bin/pi $out/bin/${name}
+    '';
+in
+{
+  pi-probe = { };
+
+  pi-nosync.wrapper.syncConfigFromHost = false;
+
+  pi-args.wrapper.extraRunArgs = [
+    "--first"
+    "two words"
+    "$HOME %h \"quoted\""
+  ];
+
+  # One variable per place that can set it, and one that all of them set.
+  pi-env = {
+    environment = {
+      CHECKS_ENVIRONMENT = "from environment";
+      CHECKS_ALL = "environment";
+      CHECKS_NOT_EXTRA = "environment";
+      CHECKS_LITERAL = "$HOME %h \"quoted\" # no comment";
+    };
+    environmentFiles = [
+      "/etc/pi-agent-secrets/base.env"
+      "/etc/pi-agent-secrets/more.env"
+    ];
+    wrapper.extraEnvironment = {
+      CHECKS_EXTRA_ENVIRONMENT = "from extraEnvironment";
+      CHECKS_ALL = "extraEnvironment";
+    };
+  };
+
+  pi-missing-env.environmentFiles = [ "/etc/pi-agent-secrets/missing.env" ];
+
+  pi-settings.settings = {
+    theme = "dark";
+    terminal.showImages = false;
+  };
+
+  # The preferred name is there, and so is another one that must not be taken.
+  pi-named = {
+    binaryName = "checks-named";
+    package = pkgs.buildEnv {
+      name = "probe-named";
+      paths = [
+        (probeAs "checks-named")
+        (pkgs.writeShellScriptBin "pi" "echo the wrong program; exit 1")
+      ];
+    };
+  };
+
+  # Neither the preferred name nor `pi`.
+  pi-agentbin = {
+    binaryName = "checks-absent";
+    package = probeAs "pi-agent";
+  };
+
+  pi-direct = {
+    binaryName = "checks-direct";
+    package = probeAs "checks-direct";
+    wrapper.hideDirectBinary = false;
+  };
+
+  pi-group = {
+    createUser = true;
+    user = "pi-agent-group";
+    group = "pi-agent-group";
+    projectGroup = "team";
+  };
+
+  pi-state = {
+    createUser = true;
+    user = "pi-agent-other";
+    group = "pi-agent-state";
+    stateDir = "/var/lib/checks/other state";
+  };
+
+  pi-config = {
+    hostUsers.alice.configPath = ".config/other-pi";
+    hostUsers.bob.configPath = "/srv/bob-pi";
+    wrapper.hostConfigPath = "unused";
+  };
+
+  pi-default-config.wrapper.hostConfigPath = ".config/other-pi";
+
+  # Only alice, and only one root.
+  pi-narrow.hostUsers = {
+    alice.projectRoots = [ "~/p/demo" ];
+    bob.projectRoots = [ "/srv/shared/bob" ];
+  };
+}

@@ -1,0 +1,207 @@
+"""Boots the guest with systemd-nspawn, and finds, enters and halts it.
+
+Another backend would offer the same four functions: `boot`, `find`, `entry` and `halt`.
+
+The guest has a network namespace of its own with no link to the host's (`--private-network`). It is not
+registered with machined, which a host may lack. References: systemd-nspawn(1), sd_notify(3), nsenter(1).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from . import cgroup
+from .layout import GUEST_PROJECT, Place
+from .run import CheckError, detach, run, tail
+
+BOOT_SECONDS: Final = 60
+HALT_SECONDS: Final = 20
+MARK: Final = "running"
+PROPAGATE: Final = Path("/run/systemd/nspawn/propagate")
+NAMESPACES: Final = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that cannot be mistaken for a later one with the same ID."""
+
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        return started(self.pid) == self.started
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A booted guest: the nspawn process that holds it, and its systemd as seen from the host."""
+
+    holder: Process
+    leader: Process
+
+    def dump(self) -> str:
+        """The text that `parse` reads."""
+        return " ".join([str(self.holder.pid), self.holder.started, str(self.leader.pid), self.leader.started])
+
+
+def parse(text: str) -> Guest:
+    """Read what `Guest.dump` wrote."""
+    holder, holder_start, leader, leader_start = text.split()
+    return Guest(Process(int(holder), holder_start), Process(int(leader), leader_start))
+
+
+def started(pid: int) -> str:
+    """When a process started, unique over reboots; empty if it is gone. See proc_pid_stat(5), field 22."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "" if fields[0] == "Z" else f"{boot}/{fields[19]}"
+
+
+def find(place: Place) -> Guest | None:
+    """The booted guest of this checkout, if there is one."""
+    mark = place.read(MARK)
+    guest = parse(mark) if mark else None
+    return guest if guest and guest.holder.alive() and guest.leader.alive() else None
+
+
+def argv(place: Place) -> list[str]:
+    """The command that boots the guest."""
+    return [
+        *cgroup.own(place.name),
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--private-network",
+        "--notify-ready=yes",
+        "--console=read-only",
+        "--settings=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        f"--machine={place.name}",
+        "--hostname=machine",
+        f"--bind-ro={place.project}:{GUEST_PROJECT}",
+        f"--directory={place.root}",
+    ]
+
+
+def boot(place: Place) -> Guest:
+    """Boot the guest and return when its systemd says that it is up.
+
+    Raises CheckError with the end of the console log when it does not come up in time.
+    """
+    with notifications() as (address, inbox):
+        # NixOS and every current Debian have cgroup v2 alone; show the guest that, also on a hybrid host.
+        env = {"NOTIFY_SOCKET": address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        pid = detach(argv(place), place.console, env)
+        holder = Process(pid, started(pid))
+        try:
+            guest = Guest(holder, wait_for_leader(inbox, holder))
+            place.write(MARK, guest.dump())
+            settle(guest)
+        except CheckError as error:
+            stop(holder)
+            tidy(place)
+            raise CheckError(f"{error.problem}\n{tail(place.console)}", f"see {place.console}") from error
+    return guest
+
+
+@contextmanager
+def notifications() -> Iterator[tuple[str, socket.socket]]:
+    """A socket on which nspawn reports, and its address."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pi-agent-checks-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox,
+    ):
+        address = f"{folder}/notify"
+        inbox.bind(address)
+        yield address, inbox
+
+
+def wait_for_leader(inbox: socket.socket, holder: Process) -> Process:
+    """Read reports until the guest's systemd says READY=1; return that systemd as the host sees it."""
+    leader = 0
+    deadline = time.monotonic() + BOOT_SECONDS
+    handle = os.pidfd_open(holder.pid)
+    try:
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([inbox.fileno(), handle], [], [], left)
+            if inbox.fileno() not in ready:
+                raise CheckError("the guest ended while booting" if ready else "the guest did not boot in time")
+            report = dict(line.partition("=")[::2] for line in inbox.recv(4096).decode().splitlines())
+            leader = int(report.get("X_NSPAWN_LEADER_PID", leader))
+            if "READY" in report:
+                return Process(leader, started(leader))
+    finally:
+        os.close(handle)
+
+
+def settle(guest: Guest) -> None:
+    """Wait for the start-up jobs. A guest with a failed unit is good enough to look at: scenarios judge."""
+    wait = ["timeout", str(BOOT_SECONDS), "systemctl", "is-system-running", "--wait"]
+    state = run([*entry(guest), *wait], accept=range(256), capture=True).output.strip()
+    if state not in ("running", "degraded"):
+        raise CheckError(f"the guest's systemd is {state or 'silent'} instead of running")
+
+
+def entry(guest: Guest) -> list[str]:
+    """The words to put before a command so that it runs in the guest, as root, with this terminal."""
+    # Joining the guest's cgroup first lets its logind move the process into a session of its own.
+    target = str(guest.leader.pid)
+    return [*cgroup.joining(cgroup.of(guest.leader.pid)), "nsenter", "-t", target, *NAMESPACES, "--"]
+
+
+def halt(place: Place) -> None:
+    """Power the guest off and leave nothing of it running: no process, no mount, no cgroup."""
+    guest = find(place)
+    if guest:
+        stop(guest.holder)
+    tidy(place)
+
+
+def gone(process: Process, seconds: float) -> bool:
+    """Wait for a process to end."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return not process.alive() or bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
+
+
+def stop(holder: Process) -> None:
+    """End nspawn, and with it every process of the guest, whatever state it is in."""
+    # nspawn answers the first by telling the guest's systemd to halt.
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if holder.alive():
+            os.kill(holder.pid, number)
+        if gone(holder, HALT_SECONDS):
+            return
+
+
+def tidy(place: Place) -> None:
+    """Forget a guest that has ended."""
+    place.forget(MARK)
+    cgroup.remove(place.name)
+    # nspawn removes this folder itself, but only where /run is no disk.
+    shutil.rmtree(PROPAGATE / place.name, ignore_errors=True)

@@ -1,0 +1,112 @@
+"""The one place that starts processes, and the errors that leave it.
+
+Takes argv lists, never shell strings. Standard input is closed: nothing here asks a question. The host's
+environment is passed on, since package managers take their proxies and certificates from it; what runs
+inside the guest gets a new environment from `checks/guest/enter`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+TAIL_LINES = 30
+
+
+class CheckError(Exception):
+    """Something the caller can act on: one line saying what is wrong, one saying what to do."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a process ended: its exit status (negative: the signal) and its output, if it was captured."""
+
+    status: int
+    output: str
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    accept: Sequence[int] = (0,),
+    capture: bool = False,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Result:
+    """Run `argv` to its end and return how it ended.
+
+    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to
+    that file and its last lines are shown on failure. `env` adds to the environment. Raises CheckError on
+    a status that is not in `accept`, with the command ready to paste.
+    """
+    words = [str(word) for word in argv]
+    with open(log or os.devnull, "ab") as sink:
+        stdout = subprocess.PIPE if capture else (sink if log else None)
+        try:
+            done = subprocess.run(
+                words,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=sink if log else None,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+            )
+        except OSError as error:
+            raise CheckError(f"cannot start {words[0]}: {error.strerror}", replay(words, cwd)) from error
+    if done.returncode not in accept:
+        if log:
+            sys.stderr.write(tail(log))
+        raise CheckError(f"{words[0]} ended with status {done.returncode}", replay(words, cwd))
+    return Result(done.returncode, done.stdout.decode(errors="surrogateescape") if capture else "")
+
+
+def detach(argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> int:
+    """Start `argv` in a session of its own, writing to `log`, and return its process ID."""
+    with open(log, "wb") as sink:
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env={**os.environ, **env},
+            start_new_session=True,
+        ).pid
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Replace this process by `argv`, with this terminal and these standard streams."""
+    # Python ignores these, and the command would inherit that.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.execvp(argv[0], list(argv))
+
+
+def replay(words: Sequence[str], cwd: Path | None) -> str:
+    """The command as one would type it."""
+    place = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
+    return f"to see it again: {place}{shlex.join(words)}"
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log."""
+    text = log.read_text(errors="replace").splitlines(keepends=True)
+    return "".join(text[-lines:])
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal what takes time now."""
+    print(line, file=sys.stderr, flush=True)
