@@ -9,7 +9,7 @@ argument is Pi's. When it returns, no unit, mount or file of the session is left
 import os
 import sys
 
-from pi_agent import caller, configuration, identity, policy, program, project, session, staging, state
+from pi_agent import caller, configuration, identity, inherited, policy, program, project, session, staging, state
 
 POLICY = "@policy@"
 COMMAND = "pi"
@@ -17,7 +17,7 @@ COMMAND = "pi"
 
 def main() -> int:
     """Launch Pi as the policy has it and return its exit status."""
-    os.umask(0o022)
+    inherited.renounce()
     frozen = policy.load(POLICY)
     user = caller.through_sudo(frozen, os.environ)
     agent = identity.agent(frozen)

@@ -7,6 +7,7 @@ a link, and every file appears whole by a rename.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pi_agent.refusals import shown
 from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Signature, Tree, entry_of
 
 _BATCH: Final = 64  # descriptors held open at once
+# What fails because of where we write; anything else that fails is the file we read.
+_TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 _TEMPORARY: Final = ".pi-agent-sync-in-progress"
 
 
@@ -101,8 +104,14 @@ def carry_out(
                 target = paths.ensure_path(isolated, folder) if folder else os.dup(isolated)
                 try:
                     for name, source in sources:
-                        copied[name] = _copy(source, target, os.path.basename(name), budget)
-                        budget -= copied[name].isolated[1]
+                        try:
+                            copied[name] = _copy(source, target, os.path.basename(name), budget)
+                        except OSError as error:
+                            if error.errno in _TARGETS_FAULT:
+                                raise
+                            notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror}")
+                        else:
+                            budget -= copied[name].isolated[1]
                 finally:
                     os.close(target)
         finally:
@@ -129,53 +138,57 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
     """Copy the open file source to name in the open directory target; at most budget bytes."""
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
-    with Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as written:
+    with Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as new:
         offset = 0
-        while count := os.sendfile(written, source, offset, min(1 << 24, budget - offset)):
+        while count := os.sendfile(new.descriptor, source, offset, min(1 << 24, budget - offset)):
             offset += count
-        os.utime(written, ns=(entry.signature[2], entry.signature[2]))
-    return Synced(entry.signature, entry_of(os.stat(name, dir_fd=target, follow_symlinks=False)).signature)
+        os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
+    return Synced(entry.signature, new.signature)
 
 
 class Replacement:
     """A file that takes its place whole or not at all: written under another name, then renamed (rename(2)).
 
-    Used as a context manager that gives a writable descriptor. directory: open; name: the file to replace; mode: its
-    permissions. Raises OSError; then nothing has changed.
+    A context manager. directory: open; name: the file to replace; mode: its permissions. Inside, `descriptor` is
+    writable; afterwards, `signature` is that of the file we wrote, whatever somebody may have put in its place since.
+    Raises OSError; then nothing has changed.
     """
+
+    descriptor: int
+    signature: Signature
 
     def __init__(self, directory: int, name: str, mode: int) -> None:
         self._directory = directory
         self._name = name
         self._mode = mode
-        self._descriptor = -1
 
-    def __enter__(self) -> int:
+    def __enter__(self) -> Replacement:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
         except FileExistsError:  # an earlier sync was killed at this very point
             _remove(self._directory, _TEMPORARY)
-            self._descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
-        return self._descriptor
+            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                os.fchmod(self._descriptor, self._mode)
+                os.fchmod(self.descriptor, self._mode)
                 os.rename(_TEMPORARY, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                self.signature = entry_of(os.fstat(self.descriptor)).signature
             else:
                 os.unlink(_TEMPORARY, dir_fd=self._directory)
         finally:
-            os.close(self._descriptor)
+            os.close(self.descriptor)
 
 
 def replace_file(directory: int, name: str, content: bytes) -> None:
     """Put content into the file name (mode 0600) of the open directory, whole or not at all. Raises OSError."""
-    with Replacement(directory, name, 0o600) as written:
+    with Replacement(directory, name, 0o600) as new:
         view = memoryview(content)
         while view:
-            view = view[os.write(written, view) :]
+            view = view[os.write(new.descriptor, view) :]
 
 
 def _remove(top: int, name: str) -> None:

@@ -21,6 +21,7 @@ from pi_agent.refusals import shown
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
 STORE: Final = "/nix/store"
+_KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 
 # The identity and version of a file: it changes whenever the content may have. ctime cannot be set by its owner.
 Signature = tuple[int, int, int, int]
@@ -57,7 +58,7 @@ def entry_of(status: os.stat_result) -> Entry:
 
 
 class StrayLink(OSError):
-    """A link that the agent may have planted leads out of its project root."""
+    """A link leads where configuration has no business to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,21 @@ class HostTree:
     def look(self, name: str) -> int:
         """Open (O_PATH) what the relative path name leads to. Raises OSError; StrayLink for a suspicious link."""
         suspects: list[str] = []
+        followed = False
 
         def note(directory: int, _link: str) -> None:
+            nonlocal followed
+            followed = True
             here = paths.real_path(directory)
             suspects.extend(root for root in self.project_roots() if paths.contains(root, here))
 
         found = paths.walk(name, start=self.descriptor, on_link=note)
-        if suspects:
-            landed = paths.real_path(found)
-            if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
+        if followed:
+            try:
+                _judge_landing(paths.real_path(found), suspects)
+            except OSError:
                 os.close(found)
-                raise StrayLink(0, "a link inside a project root leads out of it")
+                raise
         return found
 
     def open(self, name: str) -> int:
@@ -97,6 +102,15 @@ class HostTree:
             return paths.reopen(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         finally:
             os.close(found)
+
+
+def _judge_landing(landed: str, suspects: list[str]) -> None:
+    """Refuse where a link led: into the kernel's own file systems, where files are live and `self` is this process,
+    or out of the project root that the link stands in (suspects)."""
+    if any(paths.contains(place, landed) for place in _KERNELS_OWN):
+        raise StrayLink(0, "a link leads into the kernel's own files")
+    if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
+        raise StrayLink(0, "a link inside a project root leads out of it")
 
 
 def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> dict[str, Entry]:
