@@ -27,11 +27,19 @@ def renounce() -> None:
     """Set umask, resource limits, signal mask and dispositions to what this program expects. Must run as root."""
     os.umask(0o022)
     for limit in _UNLIMITED:
-        resource.setrlimit(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
-    resource.setrlimit(resource.RLIMIT_STACK, (_STACK, _STACK))
+        _raise(limit, resource.RLIM_INFINITY)
+    _raise(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    _raise(resource.RLIMIT_STACK, _STACK)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _raise(limit: int, value: int) -> None:
+    try:
+        resource.setrlimit(limit, (value, value))
+    except (ValueError, OSError):  # root without CAP_SYS_RESOURCE, as in a container: then as far as it goes
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (hard, hard))
