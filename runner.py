@@ -9,7 +9,7 @@ argument is Pi's. When it returns, no unit, mount or file of the session is left
 import os
 import sys
 
-from pi_agent import caller, configuration, identity, inherited, policy, program, project, session, staging, state
+from pi_agent import caller, configuration, identity, inherited, policy, program, project, session, staging, state, unit
 
 POLICY = "@policy@"
 COMMAND = "pi"
@@ -30,10 +30,10 @@ def main() -> int:
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
     with session.opened(frozen.tools, user.name) as launch:
-        unit = staging.stage(frozen, launch, user, agent, own, chosen, configured, arguments, notices.append)
+        start = staging.stage(frozen, launch, user, agent, own, chosen, configured, arguments, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)
-        return session.conduct(frozen.tools, launch, unit)
+        return unit.conduct(frozen.tools, launch, start)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One session from staging to clean-up: the only room whose effects outlive a call.
+"""A session's staging directory from its making to its clean-up: what exists on the host while Pi runs.
 
 Runs as root. It leaves nothing behind, however it ends: everything of a session is in one staging directory and one
 unit, both named by a random id of ours; a guard, forked before anything is staged, removes them when the runner is
@@ -14,8 +14,7 @@ import re
 import select
 import signal
 import stat
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -24,18 +23,12 @@ from pi_agent import mounts, process, refusals
 from pi_agent.policy import Tools
 
 STAGING: Final = "/run/pi-agent"
-SLICE: Final = "pi-agent.slice"
 _UNIT_PREFIX: Final = "pi-agent-"
 _LOCK: Final = "lock"
 _PROJECT: Final = "project"
 _STATE: Final = "state"
 _ROOT: Final = "root"
-_ARGV: Final = "argv"
-_STARTED: Final = "started"
 _ENDED: Final = b"ended"
-
-_CLD_EXITED: Final = "1"  # siginfo's si_code as ExecMainCode= shows it (sigaction(2)); others died of a signal
-_RELAY_PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +54,18 @@ class Session:
         return f"{self.directory}/{_ROOT}"
 
     @property
-    def open_files(self) -> list[str]:
-        """The unit's OpenFile= entries, in the order launch.bash expects them."""
-        return [f"{self.directory}/{_ARGV}:argv:read-only", f"{self.directory}/{_STARTED}:started:append"]
+    def argv(self) -> str:
+        """The file that says what to run, for launch.bash."""
+        return f"{self.directory}/argv"
 
+    @property
+    def started(self) -> str:
+        """The file that launch.bash writes to when the sandbox stands."""
+        return f"{self.directory}/started"
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How to start a session: systemd-run's argv and environment (TERM and the like); whether on a terminal."""
-
-    argv: list[str]
-    environ: Mapping[str, str]
-    terminal: bool
+    def env_file(self, number: int) -> str:
+        """The file of the environment's layer of that number."""
+        return f"{self.directory}/env-{number}"
 
 
 @contextmanager
@@ -214,141 +207,3 @@ def _remove(directory: str, device: int) -> None:
             elif status.st_dev == device:
                 _remove(entry.path, device)
     os.rmdir(directory)
-
-
-def supervised(tools: Tools, *, terminal: bool) -> list[str]:
-    """What stands before Pi's own command: a first process that passes signals on and reports 128 + n (tini(1)).
-
-    At a terminal the session's process group must own it: systemd took the terminal before it made the namespace of
-    process ids, so that from inside nobody seems to (setsid(1), --ctty).
-    """
-    first = [tools.tini, "-s", "--"]
-    return [tools.setsid, "--ctty", *first] if terminal else first
-
-
-def prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:
-    """Make the staging directory's inside.
-
-    argv: the directory to start in, then the command. links: (path, target) of the symbolic links in the sandbox's
-    root. Raises Refusal (69).
-    """
-    try:
-        for directory in (session.project, session.state, session.root):
-            os.mkdir(directory, 0o755)
-        for path, target in links:
-            where = f"{session.root}{path}"
-            os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
-            os.symlink(target, where)
-        _write(f"{session.directory}/{_ARGV}", b"".join(os.fsencode(word) + b"\0" for word in argv))
-        _write(f"{session.directory}/{_STARTED}", b"")
-    except OSError as error:
-        raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
-
-
-def prepare_environment(session: Session, layers: Sequence[bytes]) -> list[str]:
-    """Write each layer into a file of its own and return the files' paths. Raises Refusal (69)."""
-    try:
-        files = []
-        for number, layer in enumerate(layers):
-            files.append(f"{session.directory}/env-{number}")
-            _write(files[-1], layer)
-        return files
-    except OSError as error:
-        raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
-
-
-def _write(path: str, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-
-
-def on_terminal() -> bool:
-    """Whether input and output are a terminal both; otherwise streams are passed on as they are."""
-    return os.isatty(0) and os.isatty(1)
-
-
-def command(tools: Tools, launcher: str, session: Session, properties: Sequence[str], *, terminal: bool) -> list[str]:
-    """The systemd-run(1) command that starts the session. A pure function."""
-    argv = [
-        tools.systemd_run,
-        "--quiet",
-        "--wait",
-        "--expand-environment=no",
-        "--service-type=exec",
-        f"--unit={session.unit}",
-        f"--slice={SLICE}",
-        "--description=Pi coding agent",
-        # No tint of the terminal's background (since version 256).
-        *(["--pty", "--background="] if terminal else ["--pipe"]),
-    ]
-    argv += [f"--property={each}" for each in properties]
-    return [*argv, "--", tools.bash, "-p", launcher]
-
-
-def conduct(tools: Tools, session: Session, start: Start) -> int:
-    """Run the session to its end, passing signals on, and return Pi's exit status.
-
-    Raises Refusal (69) when the unit did not come to run Pi.
-    """
-    relay = _Relay(tools, session)
-    # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes; Ctrl-C
-    # arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-    child = process.start(start.argv, start.environ, own_group=not start.terminal)
-    with relay:
-        status = process.wait(child)
-    if status == 0:
-        return 0
-    shown = process.run(
-        [tools.systemctl, "show", "--property=ActiveState,ExecMainCode,ExecMainStatus", session.unit]
-    ).output
-    facts = dict(line.partition("=")[::2] for line in shown.splitlines())
-    if facts.get("ActiveState") not in ("inactive", "failed"):  # systemd-run died before the unit did
-        process.run([tools.systemctl, "stop", session.unit], accept=range(256))
-    process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
-    if not _has_started(session):
-        raise refusals.session_not_started(session.unit)
-    code, number = facts.get("ExecMainCode"), int(facts.get("ExecMainStatus", "0"))
-    if code == "0":
-        return status
-    return number if code == _CLD_EXITED else 128 + number
-
-
-def _has_started(session: Session) -> bool:
-    try:
-        return os.stat(f"{session.directory}/{_STARTED}").st_size > 0
-    except FileNotFoundError:  # the guard has cleaned up already: whoever started us is gone
-        return True
-
-
-class _Relay:
-    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as a stop of the unit."""
-
-    def __init__(self, tools: Tools, session: Session) -> None:
-        self._tools = tools
-        self._unit = session.unit
-        self._old: dict[int, object] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            self._old[number] = signal.signal(number, self._pass_on)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._old[number] = signal.signal(number, self._stop)
-
-    def __exit__(self, *_: object) -> None:
-        for number in self._old:
-            signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
-
-    def _pass_on(self, number: int, _frame: object) -> None:
-        self._systemctl("kill", "--kill-whom=main", f"--signal={number}", self._unit)
-
-    def _stop(self, _number: int, _frame: object) -> None:
-        self._systemctl("stop", "--no-block", self._unit)
-
-    def _systemctl(self, *arguments: str) -> None:
-        """The unit may be a moment away from existing; a signal that came early is delivered late, not lost."""
-        deadline = time.monotonic() + _RELAY_PATIENCE
-        while process.run([self._tools.systemctl, *arguments], accept=range(256)).status != 0:
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.05)

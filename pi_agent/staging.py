@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pi_agent import environment, mounts, sandbox, session
+from pi_agent import environment, mounts, refusals, sandbox, unit
 from pi_agent.configuration import Configured
 from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
 from pi_agent.project import Project
-from pi_agent.session import Session, Start
+from pi_agent.session import Session
 from pi_agent.state import State, link_project
 from pi_agent.tree import Notice
+from pi_agent.unit import Start
 
 
 def stage(
@@ -32,11 +33,11 @@ def stage(
     project None: nothing of the host is mounted and Pi starts in the agent's home. Raises Refusal (69).
     """
     tools = policy.tools
-    terminal = session.on_terminal()
+    terminal = unit.on_terminal()
     system = sandbox.system()
     directory = agent.home if project is None else project.directory
-    command = [*session.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
-    session.prepare(launch, [directory, *command], system.links)
+    command = [*unit.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
+    _prepare(launch, [directory, *command], system.links)
 
     mounts.stage_state(tools, state.home, launch.state)
     binds = [Bind(launch.state, agent.home)]
@@ -57,7 +58,44 @@ def stage(
         configured.secrets,
         foreign,
     )
-    env_files = session.prepare_environment(launch, layers)
-    properties = sandbox.properties(policy, agent, system, launch.root, binds, env_files, launch.open_files)
-    argv = session.command(tools, policy.launcher, launch, properties, terminal=terminal)
+    env_files = _prepare_environment(launch, layers)
+    properties = sandbox.properties(policy, agent, system, launch.root, binds, env_files, unit.open_files(launch))
+    argv = unit.command(tools, policy.launcher, launch, properties, terminal=terminal)
     return Start(argv, described, terminal)
+
+
+def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:
+    """Make the staging directory's inside.
+
+    argv: the directory to start in, then the command. links: (path, target) of the symbolic links in the sandbox's
+    root. Raises Refusal (69).
+    """
+    try:
+        for directory in (session.project, session.state, session.root):
+            os.mkdir(directory, 0o755)
+        for path, target in links:
+            where = f"{session.root}{path}"
+            os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
+            os.symlink(target, where)
+        _write(session.argv, b"".join(os.fsencode(word) + b"\0" for word in argv))
+        _write(session.started, b"")
+    except OSError as error:
+        raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
+
+
+def _prepare_environment(session: Session, layers: Sequence[bytes]) -> list[str]:
+    """Write each layer into a file of its own and return the files' paths. Raises Refusal (69)."""
+    try:
+        files = []
+        for number, layer in enumerate(layers):
+            files.append(session.env_file(number))
+            _write(files[-1], layer)
+        return files
+    except OSError as error:
+        raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
+
+
+def _write(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
