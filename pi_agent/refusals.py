@@ -240,7 +240,7 @@ def sudo_unavailable(path: str, why: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,
         f"{shown(path)} cannot be run: {shown(why)}",
-        "pi-agent needs sudo: security.sudo.enable (or sudo-rs) must be true.",
+        "pi-agent needs sudo: security.sudo.enable (or sudo-rs) must be true, and execWheelOnly false.",
     )
 
 

@@ -24,10 +24,6 @@ from pi_agent.policy import Tools
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
-_LOCK: Final = "lock"
-_PROJECT: Final = "project"
-_STATE: Final = "state"
-_ROOT: Final = "root"
 _ENDED: Final = b"ended"
 
 
@@ -41,17 +37,17 @@ class Session:
     @property
     def project(self) -> str:
         """Where the project root is staged."""
-        return f"{self.directory}/{_PROJECT}"
+        return f"{self.directory}/project"
 
     @property
     def state(self) -> str:
         """Where the state tree is staged."""
-        return f"{self.directory}/{_STATE}"
+        return f"{self.directory}/state"
 
     @property
     def root(self) -> str:
         """The directory that becomes the sandbox's root."""
-        return f"{self.directory}/{_ROOT}"
+        return f"{self.directory}/root"
 
     @property
     def argv(self) -> str:
@@ -106,7 +102,7 @@ def _create(tools: Tools, user: str) -> tuple[Session, int]:
         name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
         session = Session(f"{name}.service", f"{STAGING}/{name}")
         os.mkdir(session.directory, 0o700)
-        lock = os.open(f"{session.directory}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        lock = os.open(f"{session.directory}/lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         return session, lock
     finally:
@@ -117,7 +113,7 @@ def _sweep(tools: Tools, name: str) -> None:
     """Clean up after the session called name if no runner or guard of it lives."""
     session = Session(f"{name}.service", f"{STAGING}/{name}")
     try:
-        lock = os.open(f"{session.directory}/{_LOCK}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(f"{session.directory}/lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         _clean_up(tools, session, ended=False)
         return
