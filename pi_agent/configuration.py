@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pi_agent import environment, sync
+from pi_agent import environment, git_identity, sync
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.state import State
@@ -33,6 +33,8 @@ def bring_up(
     with acting_as(caller):
         host = sync.host_tree(policy, caller)
         host_env = tuple(environment.host_env(host)) if host is not None else ()
+        committer = git_identity.of_host_user(caller.home) if policy.sync_config_from_host else {}
     sync.synchronise(policy, caller, agent, host, state, notice)
     environment.write_dotenv(policy, agent, state, host_env)
+    git_identity.write(agent, state, committer)
     return Configured(host_env, secrets)
