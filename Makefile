@@ -21,6 +21,7 @@ help:
 	@echo 'make unit       the tests of the Python: no root, no network'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
 	@echo 'make scenarios  the tests of the whole, in the machine'
+	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machine, no .venv'
 
@@ -54,6 +55,11 @@ unit: .venv/ready
 .PHONY: eval
 eval: machine
 	$(MACHINE) exec -- $(PROJECT)/checks/eval/run
+
+.PHONY: docs
+docs: machine
+	$(MACHINE) exec -- $(PROJECT)/checks/eval/run --docs >docs/options.md.new
+	mv docs/options.md.new docs/options.md
 
 .PHONY: scenarios
 scenarios: machine

@@ -48,6 +48,8 @@ let
     optional (problem != null) "m3ta.pi-agent.${option}: ${builtins.toJSON value} ${problem}";
 
   hasControl = text: builtins.length (builtins.split "[[:cntrl:]]" text) > 1;
+  # systemd takes these apart in BindPaths= even between quotes.
+  hasQuote = path: builtins.match ".*[\"'\\].*" path != null;
   components = path: filter (part: part != "") (splitString "/" path);
   hasDots = path: any (part: part == "." || part == "..") (components path);
   within = outer: inner: take (builtins.length outer) inner == outer;
@@ -108,6 +110,8 @@ let
     path:
     if hasControl path then
       "holds a control character such as a newline; use a plain path."
+    else if hasQuote path then
+      "holds a quote or a backslash, with which systemd cannot mount it; use a plain path."
     else if !hasPrefix "/" path then
       "is not absolute; write it from `/`, as in \"/var/lib/pi-agent\"."
     else if components path == [ ] then
@@ -125,6 +129,8 @@ let
       "is empty; name a directory."
     else if hasControl root then
       "holds a control character such as a newline; rename the directory or allow the one above it."
+    else if hasQuote root then
+      "holds a quote or a backslash, with which systemd cannot mount it; rename the directory or allow the one above it."
     else if !(hasPrefix "/" root || root == "~" || hasPrefix "~/" root) then
       "is relative; write it from `/`, or from `~/` for the user's home."
     else if hasDots root then
@@ -390,7 +396,8 @@ in
         Absolute paths of files with lines `NAME=value`, read by root at each
         start and appended after {option}`m3ta.pi-agent.environment`; the later
         one wins. Their content never enters the store, a command line or a
-        unit's properties. A missing file refuses the start.
+        unit's properties. A missing file refuses the start, and so does one in
+        a directory that others than root can change.
       '';
     };
 

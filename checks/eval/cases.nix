@@ -617,6 +617,11 @@ let
       "/srv/a\tb"
       "~/a\rb"
     ] "holds a control character such as a newline; rename the directory or allow the one above it.";
+    "a root with a quote or a backslash is refused" = rootsRefused [
+      "/srv/alice's"
+      "/srv/a\"b"
+      "~/a\\b"
+    ] "holds a quote or a backslash, with which systemd cannot mount it; rename the directory or allow the one above it.";
     "a root that overlaps the state is refused" = rootsRefused [
       "/var/lib/pi-agent"
       "/var/lib/pi-agent/"
@@ -690,6 +695,7 @@ let
           [ "m3ta.pi-agent.stateDir: \"/srv/pi/\" is not in its shortest form; write it without `.`, `..`, doubled or trailing slashes." ]
           [ "m3ta.pi-agent.stateDir: \"/srv/../pi\" is not in its shortest form; write it without `.`, `..`, doubled or trailing slashes." ]
           [ "m3ta.pi-agent.stateDir: \"/srv/a\\nb\" holds a control character such as a newline; use a plain path." ]
+          [ "m3ta.pi-agent.stateDir: \"/srv/pi's\" holds a quote or a backslash, with which systemd cannot mount it; use a plain path." ]
           [ "m3ta.pi-agent.stateDir: \"/tmp/pi\" cannot hold the state because the sandbox provides its own /tmp; use a directory elsewhere, as in \"/var/lib/pi-agent\"." ]
         ]
         (
@@ -701,6 +707,7 @@ let
             "/srv/pi/"
             "/srv/../pi"
             "/srv/a\nb"
+            "/srv/pi's"
             "/tmp/pi"
           ]
         );
@@ -1003,7 +1010,7 @@ let
       case fails
         (given { stateDir = "relative"; }).system.build.toplevel.drvPath;
 
-    "docs/options.md is what the module says (else: checks/eval/run --write-docs)" =
+    "docs/options.md is what the module says (else: make docs)" =
       case true
         (builtins.readFile ../../docs/options.md == import ./options.nix { inherit pkgs; });
   };

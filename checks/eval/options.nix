@@ -1,4 +1,4 @@
-# docs/options.md, written from the module itself: `checks/eval/run --write-docs`.
+# docs/options.md, written from the module itself: `make docs`.
 { pkgs }:
 let
   inherit (pkgs) lib;
@@ -59,7 +59,7 @@ in
 ''
   # Options
 
-  Written from `module.nix` by `checks/eval/run --write-docs`.
+  Written from `module.nix` by `make docs`.
 
 ''
 + plain (
