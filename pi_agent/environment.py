@@ -52,6 +52,7 @@ class Surroundings:
     path: tuple[str, ...]
     nix_daemon: bool
     certificates: str | None
+    locales: str | None
     time_zones: str | None
 
 
@@ -67,10 +68,12 @@ def surroundings(caller: Identity, agent: Identity) -> Surroundings:
         "/bin",
     )
     certificates = "/etc/ssl/certs/ca-certificates.crt"
+    locales = "/run/current-system/sw/lib/locale/locale-archive"
     return Surroundings(
         path=tuple(directory for directory in candidates if os.path.isdir(directory)),
         nix_daemon=os.path.exists("/nix/var/nix/daemon-socket/socket"),
         certificates=certificates if os.path.exists(certificates) else None,
+        locales=locales if os.path.exists(locales) else None,
         time_zones="/etc/zoneinfo" if os.path.isdir("/etc/zoneinfo") else None,
     )
 
@@ -179,6 +182,8 @@ def layers(
         base["NIX_REMOTE"] = "daemon"
     if around.certificates is not None:
         base |= {"SSL_CERT_FILE": around.certificates, "NIX_SSL_CERT_FILE": around.certificates}
+    if around.locales is not None:
+        base["LOCALE_ARCHIVE"] = around.locales
     if around.time_zones is not None:
         base["TZDIR"] = around.time_zones
     if safe_directory is not None:

@@ -1,8 +1,8 @@
 """Whose commits they are: the host user's name and e-mail, for git inside the sandbox.
 
 The host user's git configuration is not shown inside (it may name credential helpers, keys and aliases). Only
-`user.name` and `user.email` are taken over, into git's lowest-ranking user file (git-config(1): `~/.config/git/config`),
-so that a repository's own identity, and one the agent was told to set, still win.
+`user.name` and `user.email` are taken over, into the user file that ranks lowest (git-config(1),
+`~/.config/git/config`): a repository's own identity, and one the agent was told to set, still win.
 """
 
 from __future__ import annotations

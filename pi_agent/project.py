@@ -18,6 +18,7 @@ from typing import Final
 from pi_agent import paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
+from pi_agent.refusals import Refusal
 
 # The sandbox brings its own of these; a root there would hide it or be hidden.
 RESERVED: Final = (
@@ -63,7 +64,8 @@ def locate(policy: Policy, caller: Identity) -> Project:
             found = _innermost(_opened(roots, notes), directory)
     if found is None:
         configured = policy.host_users[caller.name].project_roots
-        raise refusals.outside_roots(caller.name, directory, configured, dict.fromkeys(notes))
+        proposed = _proposal(directory, caller, policy)
+        raise refusals.outside_roots(caller.name, directory, configured, proposed, dict.fromkeys(notes))
     root, descriptor = found
     _check_mountable(root, policy)
     return Project(root, descriptor, directory)
@@ -135,13 +137,18 @@ def _innermost(opened: Iterator[tuple[str, int]], directory: str) -> tuple[str, 
     return best
 
 
+def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
+    """The root to suggest for directory: itself, but never a whole home, whose secrets the agent would see."""
+    try:
+        _check_mountable(directory, policy)
+    except Refusal:
+        return None
+    return "~/projects" if paths.contains(directory, caller.home) else directory
+
+
 def _check_mountable(root: str, policy: Policy) -> None:
-    if root == "/":
-        raise refusals.root_reserved(root, "/")
-    for reserved in RESERVED:
-        if paths.contains(reserved, root):
+    for reserved in (*RESERVED, policy.state_dir):
+        if paths.contains(reserved, root) or paths.contains(root, reserved):
             raise refusals.root_reserved(root, reserved)
-    if paths.contains(root, policy.state_dir) or paths.contains(policy.state_dir, root):
-        raise refusals.root_reserved(root, policy.state_dir)
     if any(char in _UNMOUNTABLE or not char.isprintable() for char in root):
         raise refusals.root_unmountable(root)

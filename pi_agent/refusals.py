@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-EX_USAGE: Final = 64
 EX_DATAERR: Final = 65
 EX_UNAVAILABLE: Final = 69
 EX_SOFTWARE: Final = 70
@@ -107,7 +106,7 @@ def not_through_sudo() -> Refusal:
 def root_refused(command: str) -> Refusal:
     return Refusal(
         EX_NOPERM,
-        f"{command} does not run as root: the sandbox belongs to a host user and that user's projects",
+        "it does not run as root: the sandbox belongs to a host user and that user's projects",
         f"Run {command} as one of the users in m3ta.pi-agent.hostUsers.",
     )
 
@@ -121,16 +120,19 @@ def user_not_listed(user: str) -> Refusal:
     )
 
 
-def outside_roots(user: str, directory: str, roots: Iterable[str], notes: Iterable[str] = ()) -> Refusal:
+def outside_roots(
+    user: str, directory: str, roots: Iterable[str], proposed: str | None, notes: Iterable[str] = ()
+) -> Refusal:
+    """proposed: the root to suggest to the administrator; None where directory can never become one."""
     listed = list(roots)
     lines = [f"Allowed for {shown(user)}: " + ", ".join(shown(root) for root in listed)]
     lines += [*notes]
-    lines += [
-        "Go to one of them, or an administrator can allow this one with:",
-        f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ "
-        + " ".join(nix_string(root) for root in [*listed, directory])
-        + " ];",
-    ]
+    if proposed is None:
+        lines.append("Go to one of them; this directory cannot be made a project root.")
+    else:
+        wanted = " ".join(nix_string(root) for root in [*listed, proposed])
+        lines.append(f"Go to one of them, or an administrator can allow {shown(proposed)} with:")
+        lines.append(f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ {wanted} ];")
     return Refusal(EX_NOPERM, f"{shown(directory)} is not inside an allowed project root", "\n".join(lines))
 
 

@@ -6,6 +6,7 @@ given; bytes that are no UTF-8 are there as lone surrogates, as os.fsdecode make
 
 import json
 import os
+import signal
 import sys
 
 
@@ -24,6 +25,8 @@ def report() -> dict[str, object]:
 
 
 if sys.argv[1:2] == ["exec"]:
-    sys.stdout.flush()
+    # Python ignores these, and a command would inherit that.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     os.execvp(sys.argv[2], sys.argv[2:])
 print(json.dumps(report()))

@@ -51,6 +51,10 @@ let
         lib.attrValues variants
       )
     );
+  # Of NixOS' own assertions, some have messages that can only be evaluated where they fail.
+  failed =
+    system:
+    map (entry: entry.message) (lib.filter (entry: !entry.assertion) system.assertions);
   # The identities of the variants that have their own. A user of NixOS has more attributes than those
   # the module sets, and some cannot be set again.
   own = lib.filter (variant: variant.m3ta.pi-agent.createUser) (lib.attrValues variants);
@@ -86,7 +90,10 @@ in
 
   config = {
     m3ta.pi-agent = base;
-    assertions = added (system: system.assertions);
+    assertions = map (message: {
+      assertion = false;
+      inherit message;
+    }) (added failed);
     environment.systemPackages = added (system: system.environment.systemPackages);
     security.sudo.extraRules = added (system: system.security.sudo.extraRules);
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);

@@ -22,6 +22,14 @@ in
     "$HOME %h \"quoted\""
   ];
 
+  # What is visible where an argument alone decides what is mounted (`--version`).
+  pi-look.wrapper.extraRunArgs = [
+    "exec"
+    "bash"
+    "-c"
+    "pwd; ls -A /home; env; cat /proc/self/mountinfo"
+  ];
+
   # One variable per place that can set it, and one that all of them set.
   pi-env = {
     environment = {
