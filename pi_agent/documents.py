@@ -7,7 +7,6 @@ made inside stands until the host's file says something new at the same place.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +15,8 @@ from typing import Any, Final
 
 import orjson
 
-from pi_agent import merge, refusals
+from pi_agent import files, merge, refusals
 from pi_agent.merge import REMOVED, Changes, Json
-from pi_agent.mirror import replace_file
 from pi_agent.tree import HostTree, Notice
 
 BYTES_AT_MOST: Final = 16 * 1024**2
@@ -83,7 +81,11 @@ def memory_to_json(memory: Memory) -> Json:
 
 def memory_from_json(value: Mapping[str, Any]) -> Memory:
     """The inverse of memory_to_json. Raises KeyError, TypeError or ValueError for anything else."""
-    choices = {tuple(path): (rest[0] if rest else REMOVED) for path, *rest in value["choices"]}
+    choices: Changes = {}
+    for path, *rest in value["choices"]:
+        if not path or not all(isinstance(key, str) for key in path):
+            raise ValueError(f"{path!r} is no path")
+        choices[tuple(path)] = rest[0] if rest else REMOVED
     return Memory(dict(value["host"]), dict(value["written"]), choices)
 
 
@@ -97,7 +99,7 @@ def read_host(tree: HostTree, name: str) -> Json:
     except OSError as error:
         raise refusals.document_invalid(where, error.strerror or str(error)) from error
     try:
-        return _parse(_content(descriptor))
+        return _parse(files.read(descriptor, BYTES_AT_MOST))
     except ValueError as error:
         raise refusals.document_invalid(where, str(error)) from error
     finally:
@@ -119,44 +121,22 @@ def update(
         if inside is None and not after.written:
             return after
         if inside is None or not merge.same(inside, after.written):
-            replace_file(directory, kind.name, orjson.dumps(after.written, option=orjson.OPT_INDENT_2) + b"\n")
+            files.replace(directory, kind.name, orjson.dumps(after.written, option=orjson.OPT_INDENT_2) + b"\n")
         return after
 
 
 def _read_isolated(directory: int, name: str, notice: Notice) -> Json | None:
     """The isolated document; None when there is none, or none that can be understood (moved aside, with a notice)."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
-        return None
+        content = files.read_named(directory, name, BYTES_AT_MOST)
+        return None if content is None else _parse(content)
     except OSError as error:
-        _set_aside(directory, name, error.strerror or str(error), notice)
-        return None
-    try:
-        return _parse(_content(descriptor))
+        why = error.strerror or str(error)
     except ValueError as error:
-        _set_aside(directory, name, str(error), notice)
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _set_aside(directory: int, name: str, why: str, notice: Notice) -> None:
-    kept = f"{name}.unreadable-{time.time_ns()}"
-    os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=directory)
+        why = str(error)
+    kept = files.move_aside(directory, name)
     notice(f"the isolated {name} could not be read ({why}); it was kept as {kept} and written anew")
-
-
-def _content(descriptor: int) -> bytes:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a regular file")
-    if status.st_size > BYTES_AT_MOST:
-        raise ValueError(f"it is larger than {BYTES_AT_MOST // 1024**2} MiB")
-    content = b""
-    while len(content) <= BYTES_AT_MOST and (chunk := os.read(descriptor, BYTES_AT_MOST)):
-        content += chunk
-    return content
+    return None
 
 
 def _parse(content: bytes) -> Json:

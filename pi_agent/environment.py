@@ -9,14 +9,12 @@ a directory that root alone can enter.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import paths, refusals
+from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
-from pi_agent.mirror import replace_file
 from pi_agent.policy import Policy
 from pi_agent.state import PI_AGENT_DIRECTORY, PI_DIRECTORY, State
 from pi_agent.tree import HostTree
@@ -33,6 +31,19 @@ _TERMINAL: Final = frozenset(
         "KITTY_WINDOW_ID",
         "LANG",
         "LANGUAGE",
+        "LC_ADDRESS",
+        "LC_ALL",
+        "LC_COLLATE",
+        "LC_CTYPE",
+        "LC_IDENTIFICATION",
+        "LC_MEASUREMENT",
+        "LC_MESSAGES",
+        "LC_MONETARY",
+        "LC_NAME",
+        "LC_NUMERIC",
+        "LC_PAPER",
+        "LC_TELEPHONE",
+        "LC_TIME",
         "NO_COLOR",
         "TERM",
         "TERM_PROGRAM",
@@ -83,10 +94,7 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if (name in _TERMINAL or name.startswith("LC_"))
-        and len(value) <= _TERMINAL_VALUE_AT_MOST
-        and value.isascii()
-        and value.isprintable()
+        if name in _TERMINAL and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
     }
 
 
@@ -95,14 +103,14 @@ def host_env(tree: HostTree) -> list[bytes]:
 
     Must run as the host user. Raises Refusal (65) for one that cannot be read or is no UTF-8 text.
     """
-    names = [_ENV]
-    if os.path.basename(os.path.dirname(tree.path)) == PI_DIRECTORY:
-        names.insert(0, f"../{_ENV}")
+    places = [f"{tree.path}/{_ENV}"]
+    above = os.path.dirname(tree.path)
+    if os.path.basename(above) == PI_DIRECTORY:
+        places.insert(0, f"{above}/{_ENV}")
     found = []
-    for name in names:
-        where = os.path.normpath(f"{tree.path}/{name}")
+    for where in places:
         try:
-            descriptor = tree.open(name)
+            descriptor = tree.open(where)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -127,9 +135,7 @@ def secrets(policy: Policy) -> list[bytes]:
         try:
             looked = paths.walk(path, on_directory=_trusted)
             try:
-                if not stat.S_ISREG(os.fstat(looked).st_mode):
-                    raise ValueError("it is not a regular file")
-                descriptor = paths.reopen(looked, os.O_RDONLY)
+                descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             finally:
                 os.close(looked)
             try:
@@ -149,11 +155,7 @@ def _trusted(directory: int) -> None:
 
 
 def _text(descriptor: int) -> bytes:
-    content = b""
-    while len(content) <= BYTES_AT_MOST and (chunk := os.read(descriptor, BYTES_AT_MOST)):
-        content += chunk
-    if len(content) > BYTES_AT_MOST:
-        raise ValueError(f"it is larger than {BYTES_AT_MOST // 1024} KiB")
+    content = files.read(descriptor, BYTES_AT_MOST)
     if b"\0" in content:
         raise ValueError("it has a NUL byte")
     content.decode("utf-8")
@@ -230,22 +232,10 @@ def write_dotenv(policy: Policy, agent: Identity, state: State, host: Sequence[b
     content = b"".join(part if part.endswith(b"\n") or not part else part + b"\n" for part in parts)
     with acting_as(agent):
         try:
-            directory = paths.ensure_path(state.home, PI_DIRECTORY)
+            directory = files.ensure_path(state.home, PI_DIRECTORY)
             try:
-                if _current(directory) != content:
-                    replace_file(directory, _ENV, content)
+                files.keep(directory, _ENV, content)
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(f"{PI_DIRECTORY}/{_ENV}", error.strerror or str(error)) from error
-
-
-def _current(directory: int) -> bytes | None:
-    try:
-        descriptor = os.open(_ENV, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
-        return None
-    try:
-        return os.read(descriptor, 2 * BYTES_AT_MOST)
-    finally:
-        os.close(descriptor)

@@ -8,13 +8,10 @@ The host user's git configuration is not shown inside (it may name credential he
 from __future__ import annotations
 
 import os
-import re
-import stat
 from typing import Final
 
-from pi_agent import paths, refusals
+from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
-from pi_agent.mirror import replace_file
 from pi_agent.state import State
 
 # The later wins, as in git.
@@ -22,12 +19,10 @@ _SOURCES: Final = (".config/git/config", ".gitconfig")
 _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
 _KEYS: Final = ("name", "email")
+_NAME: Final = "config"
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
-_SECTION: Final = re.compile(r"\[\s*([A-Za-z0-9.-]+)\s*\]")
-_VALUE: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^#;"\\]*?))\s*(?:[#;].*)?$')
-
 GitIdentity = dict[str, str]
 
 
@@ -48,11 +43,14 @@ def _content(path: str) -> str:
     except OSError:
         return ""
     try:
-        if not stat.S_ISREG(os.fstat(looked).st_mode) or paths.real_path(looked).startswith(("/proc/", "/sys/")):
+        if paths.real_path(looked).startswith(("/dev/", "/proc/", "/sys/")):
             return ""
-        with open(paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            return file.read(_BYTES_AT_MOST).decode("utf-8", "replace")
-    except OSError:
+        descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            return files.read(descriptor, _BYTES_AT_MOST).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
         return ""
     finally:
         os.close(looked)
@@ -62,21 +60,40 @@ def parsed(text: str) -> GitIdentity:
     """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
     found: GitIdentity = {}
     section = ""
-    for line in text.splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
-            header = _SECTION.match(line)
-            section = header[1].lower() if header else ""
+            section = line[1:].partition("]")[0].strip().lower()
             continue
-        key, equals, rest = line.partition("=")
-        key = key.strip().lower()
-        value = _VALUE.match(rest)
-        if section != "user" or key not in _KEYS or not equals or value is None:
-            continue
-        plain = value[2] if value[1] is None else re.sub(r"\\(.)", r"\1", value[1])
-        if plain.isprintable() and len(plain) <= _VALUE_AT_MOST:
-            found[key] = plain
+        key, equals, rest = (part.strip() for part in line.partition("="))
+        value = _unquoted(rest)
+        if (
+            section == "user"
+            and key.lower() in _KEYS
+            and equals
+            and value.isprintable()
+            and len(value) <= _VALUE_AT_MOST
+        ):
+            found[key.lower()] = value
     return found
+
+
+def _unquoted(text: str) -> str:
+    """A value without its quotes, escapes and comment (git-config(1), Syntax)."""
+    plain = ""
+    quoted = escaped = False
+    for char in text:
+        if escaped:
+            plain += char
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"':
+            quoted = not quoted
+        elif char in "#;" and not quoted:
+            return plain.rstrip()
+        else:
+            plain += char
+    return plain
 
 
 def rendered(identity: GitIdentity) -> bytes:
@@ -94,27 +111,19 @@ def write(agent: Identity, state: State, identity: GitIdentity) -> None:
         return
     with acting_as(agent):
         try:
-            directory = paths.ensure_path(state.home, ".config/git")
+            directory = files.ensure_path(state.home, ".config/git")
             try:
-                current = _current(directory)
-                if current != rendered(identity) and (current is None or current.startswith(_HEADER)):
-                    replace_file(directory, "config", rendered(identity))
+                if _is_ours(directory):
+                    files.keep(directory, _NAME, rendered(identity))
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(".config/git/config", error.strerror or str(error)) from error
 
 
-def _current(directory: int) -> bytes | None:
+def _is_ours(directory: int) -> bool:
     try:
-        descriptor = os.open("config", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, _BYTES_AT_MOST)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
+        current = files.read_named(directory, _NAME, _BYTES_AT_MOST)
+    except (OSError, ValueError):
+        return False
+    return current is None or current.startswith(_HEADER)

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Final
 
-from pi_agent import paths
+from pi_agent import files, paths
 from pi_agent.identity import Identity, acting_as
 from pi_agent.refusals import shown
-from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Signature, Tree, entry_of
+from pi_agent.signature import Signature
+from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Tree, entry_of
 
 _BATCH: Final = 64  # descriptors held open at once
 # What fails because of where we write; anything else that fails is the file we read.
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
-_TEMPORARY: Final = ".pi-agent-sync-in-progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def carry_out(
         for name in work.remove:
             _remove(isolated, name)
         for name in work.make:
-            paths.make_path(isolated, name)
+            files.make_path(isolated, name)
     copied: dict[str, Synced] = {}
     budget = BYTES_AT_MOST
     for folder, names in _batches(work.copy):
@@ -101,7 +101,7 @@ def carry_out(
             sources = list(_sources(tree, names, notice))
         try:
             with acting_as(agent):
-                target = paths.ensure_path(isolated, folder) if folder else os.dup(isolated)
+                target = files.ensure_path(isolated, folder)
                 try:
                     for name, source in sources:
                         try:
@@ -138,7 +138,7 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
     """Copy the open file source to name in the open directory target; at most budget bytes."""
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
-    with Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as new:
+    with files.Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as new:
         offset = 0
         while count := os.sendfile(new.descriptor, source, offset, min(1 << 24, budget - offset)):
             offset += count
@@ -146,61 +146,10 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
     return Synced(entry.signature, new.signature)
 
 
-class Replacement:
-    """A file that takes its place whole or not at all: written under another name, then renamed (rename(2)).
-
-    A context manager. directory: open; name: the file to replace; mode: its permissions. Inside, `descriptor` is
-    writable; afterwards, `signature` is that of the file we wrote, whatever somebody may have put in its place since.
-    Raises OSError; then nothing has changed.
-    """
-
-    descriptor: int
-    signature: Signature
-
-    def __init__(self, directory: int, name: str, mode: int) -> None:
-        self._directory = directory
-        self._name = name
-        self._mode = mode
-
-    def __enter__(self) -> Replacement:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
-        except FileExistsError:  # an earlier sync was killed at this very point
-            _remove(self._directory, _TEMPORARY)
-            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                os.fchmod(self.descriptor, self._mode)
-                os.rename(_TEMPORARY, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-                self.signature = entry_of(os.fstat(self.descriptor)).signature
-            else:
-                os.unlink(_TEMPORARY, dir_fd=self._directory)
-        finally:
-            os.close(self.descriptor)
-
-
-def replace_file(directory: int, name: str, content: bytes) -> None:
-    """Put content into the file name (mode 0600) of the open directory, whole or not at all. Raises OSError."""
-    with Replacement(directory, name, 0o600) as new:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(new.descriptor, view) :]
-
-
 def _remove(top: int, name: str) -> None:
-    """Remove the entry at the relative path name, with all below it; links are removed, never followed."""
     folder, _, last = name.rpartition("/")
-    parent = paths.ensure_path(top, folder) if folder else os.dup(top)
+    parent = files.enter_path(top, folder)
     try:
-        try:
-            os.unlink(last, dir_fd=parent)
-        except IsADirectoryError:
-            import shutil  # a tenth of the other imports together, and rarely needed
-
-            shutil.rmtree(last, dir_fd=parent)
+        files.remove(parent, last)
     finally:
         os.close(parent)

@@ -21,7 +21,6 @@ DirectoryJudge = Callable[[int], None]
 
 _FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def walk(
@@ -104,39 +103,3 @@ def only_root_changes(directory: int) -> bool:
 def contains(directory: str, path: str) -> bool:
     """Whether path is directory or lies below it, by name alone."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")
-
-
-def enter(parent: int, name: str) -> int:
-    """Open the directory `name` in the open directory parent; a link or anything else is refused by OSError."""
-    return os.open(name, _DIRECTORY, dir_fd=parent)
-
-
-def ensure(parent: int, name: str) -> int:
-    """Open the directory `name` in parent, made (mode 0700) when nothing stands there.
-
-    What stands there and is no directory (a link that leads elsewhere, say) is moved aside, so nothing is lost.
-    """
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.rename(name, f"{name}.displaced", src_dir_fd=parent, dst_dir_fd=parent)
-            os.mkdir(name, 0o700, dir_fd=parent)
-    return enter(parent, name)
-
-
-def ensure_path(parent: int, path: str) -> int:
-    """`ensure` each component of a relative path in turn and return the last one's descriptor."""
-    here = os.dup(parent)
-    for name in path.split("/"):
-        try:
-            below = ensure(here, name)
-        finally:
-            os.close(here)
-        here = below
-    return here
-
-
-def make_path(parent: int, path: str) -> None:
-    """`ensure_path` for its effect alone."""
-    os.close(ensure_path(parent, path))

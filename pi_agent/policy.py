@@ -79,7 +79,7 @@ def parse(content: bytes) -> Policy:
     """Parse the policy's JSON. Raises ValueError naming the place that is wrong."""
     top = _Table(orjson.loads(content), "policy")
     version = top.take("version")
-    if version != VERSION:
+    if version != VERSION or isinstance(version, bool):
         raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")
     tools = _Table(top.take("tools"), "tools")
     policy = Policy(
@@ -91,7 +91,7 @@ def parse(content: bytes) -> Policy:
         sync_config_from_host=top.boolean("syncConfigFromHost"),
         settings=top.table("settings"),
         environment=top.texts_by_name("environment"),
-        environment_files=top.texts("environmentFiles"),
+        environment_files=top.places("environmentFiles"),
         extra_run_args=top.texts("extraRunArgs"),
         extra_environment=top.texts_by_name("extraEnvironment"),
         command_name=top.text("commandName"),
@@ -119,7 +119,9 @@ def _host_users(table: dict[str, Any]) -> dict[str, HostUser]:
     users = {}
     for name, value in table.items():
         entry = _Table(value, f"hostUsers.{name}")
-        users[name] = HostUser(project_roots=entry.texts("projectRoots"), config_path=entry.text("configPath"))
+        users[name] = HostUser(
+            project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath")
+        )
         entry.finish()
     return users
 
@@ -177,6 +179,14 @@ class _Table:
         if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
             raise ValueError(f"{self._where}.{key} is not a list of strings")
         return tuple(value)
+
+    def places(self, key: str, *, home: bool = False) -> tuple[str, ...]:
+        """Absolute paths; with home, also those that begin with the user's `~`."""
+        value = self.texts(key)
+        for path in value:
+            if not (path.startswith("/") or (home and (path == "~" or path.startswith("~/")))):
+                raise ValueError(f"{self._where}.{key} has a path that is not absolute: {path!r}")
+        return value
 
     def texts_by_name(self, key: str) -> dict[str, str]:
         value = self.table(key)

@@ -62,7 +62,7 @@ def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -
 
     own_group: put it into a process group of its own, so that a Ctrl-C meant for the session does not hit it.
     """
-    return _spawn(list(argv), {**PLAIN_SYSTEMD, **environ}, [], own_group=own_group)
+    return _spawn(list(argv), {**environ, **PLAIN_SYSTEMD}, [], own_group=own_group)
 
 
 def wait(pid: int) -> int:

@@ -59,9 +59,7 @@ def locate(policy: Policy, caller: Identity) -> Project:
         directory = _current_directory()
         roots = [expanded(root, caller.home) for root in policy.host_users[caller.name].project_roots]
         notes: list[str] = []
-        found = _innermost(_opened(_likely(roots, directory), notes), directory)
-        if found is None:
-            found = _innermost(_opened(roots, notes), directory)
+        found = _innermost(_opened(roots, notes), directory)
     if found is None:
         configured = policy.host_users[caller.name].project_roots
         proposed = _proposal(directory, caller, policy)
@@ -82,6 +80,7 @@ def _current_directory() -> str:
         here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise refusals.directory_gone(".") from error
+    path = "."
     try:
         path = paths.real_path(here)
         if not os.path.samestat(os.fstat(here), os.stat(path)):
@@ -91,11 +90,6 @@ def _current_directory() -> str:
         raise refusals.directory_gone(path) from error
     finally:
         os.close(here)
-
-
-def _likely(roots: list[str], directory: str) -> list[str]:
-    """The roots that hold directory by their names: with a hundred roots, the few worth opening first."""
-    return [root for root in roots if paths.contains(os.path.normpath(root), directory)]
 
 
 def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
@@ -143,7 +137,8 @@ def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
         _check_mountable(directory, policy)
     except Refusal:
         return None
-    return "~/projects" if paths.contains(directory, caller.home) else directory
+    proposed = "~/projects" if paths.contains(directory, caller.home) else directory
+    return None if proposed in policy.host_users[caller.name].project_roots else proposed
 
 
 def _check_mountable(root: str, policy: Policy) -> None:

@@ -49,6 +49,8 @@ def _escaped(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
+    if 0x80 <= code <= 0xFF:  # or it would look like the byte of that number
+        return f"\\u{code:04x}"
     return char.encode("unicode_escape").decode("ascii")
 
 

@@ -21,6 +21,7 @@ from typing import Final
 
 from pi_agent import mounts, process, refusals
 from pi_agent.policy import Tools
+from pi_agent.refusals import Refusal
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
@@ -98,7 +99,10 @@ def _create(tools: Tools, user: str) -> tuple[Session, int]:
         # Held while making and while sweeping: no session is ever seen without its lock.
         fcntl.flock(top, fcntl.LOCK_EX)
         for name in os.listdir(top):
-            _sweep(tools, name)
+            try:
+                _sweep(tools, name)
+            except (OSError, Refusal):  # what cannot be removed now is no reason to refuse everybody
+                continue
         name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
         session = Session(f"{name}.service", f"{STAGING}/{name}")
         os.mkdir(session.directory, 0o700)
@@ -189,12 +193,16 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
         device = os.stat(session.directory, follow_symlinks=False).st_dev
     except FileNotFoundError:
         return
+    for mounted in (session.project, session.state):
+        try:
+            os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
+        except FileNotFoundError:
+            continue
     _remove(session.directory, device)
 
 
 def _remove(directory: str, device: int) -> None:
-    """Remove the directory with all below it. Nothing on another device is touched: rmdir(2) fails on a mount point
-    that could not be unmounted, and then the rest stays too, for the next sweep."""
+    """Remove the directory with all below it, but nothing on another device."""
     with os.scandir(directory) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)

@@ -61,7 +61,7 @@ def stage(
     env_files = _prepare_environment(launch, layers)
     properties = sandbox.properties(policy, agent, system, launch.root, binds, env_files, unit.open_files(launch))
     argv = unit.command(tools, policy.launcher, launch, properties, terminal=terminal)
-    return Start(argv, described, terminal)
+    return Start(argv, {name: described[name] for name in ("TERM",) if name in described}, terminal)
 
 
 def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:

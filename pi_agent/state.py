@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import paths, refusals
+from pi_agent import files, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 
@@ -48,10 +48,10 @@ def open_state(policy: Policy, agent: Identity, user: str) -> State:
         try:
             if os.fstat(top).st_uid != agent.uid:
                 raise refusals.state_missing(policy.state_dir, f"it does not belong to {agent.name}")
-            home = paths.ensure_path(top, f"users/{user}")
+            home = files.ensure_path(top, f"users/{user}")
             for path in _EXPECTED:
-                paths.make_path(home, path)
-            return State(home, paths.ensure_path(top, f"sync/{user}"))
+                files.make_path(home, path)
+            return State(home, files.ensure_path(top, f"sync/{user}"))
         except OSError as error:
             raise refusals.state_not_writable(policy.state_dir, error.strerror or str(error)) from error
         finally:
@@ -65,7 +65,7 @@ def link_project(state: State, agent: Identity, root: str) -> None:
     """
     with acting_as(agent):
         try:
-            projects = paths.ensure_path(state.home, "projects")
+            projects = files.ensure_path(state.home, "projects")
             try:
                 _link(projects, os.path.basename(root), root)
             finally:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from pi_agent import documents, mirror, paths, refusals, tree
+from pi_agent import documents, files, mirror, refusals, tree
 from pi_agent.documents import AUTH, SETTINGS, Kind, Memory
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Synced
@@ -43,8 +43,11 @@ def owned_by_pi(name: str) -> bool:
 
 
 def mirrored(name: str) -> bool:
-    """Whether this top-level name holds code or instructions, and so must be exactly what the host has."""
-    return name in _MIRRORED or name.endswith(".md")
+    """Whether this top-level name holds code or instructions, and so must be exactly what the host has.
+
+    So must what a killed sync of ours left: nothing.
+    """
+    return name in _MIRRORED or name.endswith(".md") or name.startswith(files.OURS)
 
 
 def _skipped(name: str) -> bool:
@@ -89,24 +92,24 @@ def synchronise(
     notice is called with a sentence for everything that was passed over. Raises Refusal: 65 for bad host data, in
     which case nothing isolated has changed; 69 when the isolated state cannot be written.
     """
-    files: dict[str, tree.Entry] = {}
+    present_there: dict[str, tree.Entry] = {}
     contents: dict[str, Mapping[str, Any]] = {}
     if host is not None:
         with acting_as(caller):
             contents = {kind.name: documents.read_host(host, kind.name) for kind in _DOCUMENTS}
-            files = tree.scan_host(host, _skipped, notice)
+            present_there = tree.scan_host(host, _skipped, notice)
     try:
         with acting_as(agent):
-            isolated = paths.ensure_path(state.home, PI_AGENT_DIRECTORY)
+            isolated = files.ensure_path(state.home, PI_AGENT_DIRECTORY)
         with _alone(agent, state):
             before = _recall(agent, state, notice)
             synced = dict(before.files)
             if host is not None:
                 with acting_as(agent):
                     present = tree.scan_isolated(isolated, _skipped)
-                work = mirror.plan(files, present, synced, mirrored)
+                work = mirror.plan(present_there, present, synced, mirrored)
                 copied = mirror.carry_out(work, host, caller, agent, isolated, notice)
-                synced = {name: entry for name, entry in (synced | copied).items() if name in files}
+                synced = {name: entry for name, entry in (synced | copied).items() if name in present_there}
             with acting_as(agent):
                 known = {kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS}
             _remember(agent, state, before, _Memory(synced, known))
@@ -186,4 +189,4 @@ def _remember(agent: Identity, state: State, before: _Memory, after: _Memory) ->
     content = after.to_json()
     if content != before.to_json():
         with acting_as(agent):
-            mirror.replace_file(state.memory, _MEMORY, content)
+            files.replace(state.memory, _MEMORY, content)

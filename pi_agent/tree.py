@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from pi_agent import paths, refusals
+from pi_agent import files, paths, refusals
 from pi_agent.refusals import shown
+from pi_agent.signature import Signature, signature_of
 
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
 STORE: Final = "/nix/store"
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 
-# The identity and version of a file: it changes whenever the content may have. ctime cannot be set by its owner.
-Signature = tuple[int, int, int, int]
 Notice = Callable[[str], None]
 
 
@@ -38,7 +37,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """kind; size in bytes; mode: permission bits; signature: see `Signature`."""
+    """kind; size in bytes; mode: permission bits; signature: see signature.py."""
 
     kind: Kind
     size: int
@@ -53,8 +52,7 @@ def entry_of(status: os.stat_result) -> Entry:
     """The entry that a stat result describes."""
     mode = status.st_mode
     kind = Kind.FILE if stat.S_ISREG(mode) else Kind.DIRECTORY if stat.S_ISDIR(mode) else Kind.OTHER
-    signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return Entry(kind, status.st_size, stat.S_IMODE(mode), signature)
+    return Entry(kind, status.st_size, stat.S_IMODE(mode), signature_of(status))
 
 
 class StrayLink(OSError):
@@ -93,6 +91,14 @@ class HostTree:
                 raise
         return found
 
+    def status(self, name: str) -> os.stat_result:
+        """What name leads to, as stat(2) says. Raises as `look` does."""
+        found = self.look(name)
+        try:
+            return os.fstat(found)
+        finally:
+            os.close(found)
+
     def open(self, name: str) -> int:
         """Open the regular file that name leads to for reading. Raises OSError, also for anything not a file."""
         found = self.look(name)
@@ -121,57 +127,56 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
     """
     found: dict[str, Entry] = {}
     total = 0
-    top = os.dup(tree.descriptor)
-    waiting: list[tuple[str, int, frozenset[tuple[int, int]]]] = [("", top, frozenset())]
+    # By name, not by descriptor: there may be more directories than a process can hold open.
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
-        where, descriptor, above = waiting.pop()
+        where, above = waiting.pop()
         try:
-            directory = paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY)
+            directory = _open_host_directory(tree, where)
         except OSError as error:
             if not where:
                 raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
             notice(_passed_over(tree, where, error))
             continue
-        finally:
-            os.close(descriptor)
-        status = os.fstat(directory)
-        ancestors = above | {(status.st_dev, status.st_ino)}
-        for name, status in _listed(directory):
-            relative = f"{where}/{name}" if where else name
-            if not where and skip(name):
+        try:
+            status = os.fstat(directory)
+            if (status.st_dev, status.st_ino) in above:
+                notice(f"{shown(tree.path)}/{shown(where)} is a loop of links and was left out")
+                found.pop(where)
                 continue
-            below = -1
-            if stat.S_ISLNK(status.st_mode):
+            ancestors = above | {(status.st_dev, status.st_ino)}
+            for name, status in _listed(directory):
+                if not where and skip(name):
+                    continue
+                relative = f"{where}/{name}" if where else name
                 try:
-                    below = tree.look(relative)
-                    status = os.fstat(below)
+                    entry = entry_of(tree.status(relative) if stat.S_ISLNK(status.st_mode) else status)
                 except OSError as error:
                     notice(_passed_over(tree, relative, error))
                     continue
-            entry = entry_of(status)
-            if entry.kind is Kind.DIRECTORY:
-                if (status.st_dev, status.st_ino) in ancestors:
-                    notice(f"{shown(tree.path)}/{shown(relative)} is a loop of links and was left out")
-                    _close(below)
-                    continue
-                if below < 0:
-                    below = _look_below(directory, name)
-                if below >= 0:
-                    found[relative] = entry
-                    waiting.append((relative, below, ancestors))
-            else:
-                _close(below)
-                if entry.kind is Kind.FILE:
-                    found[relative] = entry
-                    total += entry.size
-                else:
+                if entry.kind is Kind.OTHER:
                     notice(f"{shown(tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
-            if len(found) > ENTRIES_AT_MOST:
-                raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
-            if total > BYTES_AT_MOST:
-                raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
-        os.close(directory)
+                    continue
+                found[relative] = entry
+                if entry.kind is Kind.DIRECTORY:
+                    waiting.append((relative, ancestors))
+                else:
+                    total += entry.size
+                if len(found) > ENTRIES_AT_MOST:
+                    raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
+                if total > BYTES_AT_MOST:
+                    raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
+        finally:
+            os.close(directory)
     return found
+
+
+def _open_host_directory(tree: HostTree, where: str) -> int:
+    looked = tree.look(where)
+    try:
+        return paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(looked)
 
 
 def scan_isolated(top: int, skip: Callable[[str], bool]) -> dict[str, Entry]:
@@ -180,9 +185,10 @@ def scan_isolated(top: int, skip: Callable[[str], bool]) -> dict[str, Entry]:
     Raises OSError when a directory cannot be read.
     """
     found: dict[str, Entry] = {}
-    waiting = [("", paths.enter(top, "."))]
+    waiting = [""]
     while waiting:
-        where, directory = waiting.pop()
+        where = waiting.pop()
+        directory = files.enter_path(top, where)
         try:
             for name, status in _listed(directory):
                 if not where and skip(name):
@@ -190,7 +196,7 @@ def scan_isolated(top: int, skip: Callable[[str], bool]) -> dict[str, Entry]:
                 relative = f"{where}/{name}" if where else name
                 found[relative] = entry_of(status)
                 if found[relative].kind is Kind.DIRECTORY:
-                    waiting.append((relative, paths.enter(directory, name)))
+                    waiting.append(relative)
         finally:
             os.close(directory)
     return found
@@ -203,19 +209,6 @@ def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
                 yield entry.name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed while we were looking
                 continue
-
-
-def _look_below(directory: int, name: str) -> int:
-    """Open the directory name; -1 when it vanished or became something else meanwhile."""
-    try:
-        return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
-        return -1
-
-
-def _close(descriptor: int) -> None:
-    if descriptor >= 0:
-        os.close(descriptor)
 
 
 def _passed_over(tree: HostTree, relative: str, error: OSError) -> str:

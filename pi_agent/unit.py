@@ -73,8 +73,8 @@ def conduct(tools: Tools, session: Session, start: Start) -> int:
     relay = _Relay(tools, session)
     # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes; Ctrl-C
     # arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-    child = process.start(start.argv, start.environ, own_group=not start.terminal)
     with relay:
+        child = process.start(start.argv, start.environ, own_group=not start.terminal)
         status = process.wait(child)
     if status == 0:
         return 0

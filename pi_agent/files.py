@@ -1,0 +1,205 @@
+"""Files and directories in a tree that somebody else can write to, by name in an open directory.
+
+No link is followed. What stands in the way of what must be there is moved aside rather than removed, so nothing is
+lost; what is to be read or removed is reached whatever permissions its owner, whom we act as, has taken from it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import Final
+
+from pi_agent import paths
+from pi_agent.signature import Signature, signature_of
+
+OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
+_TEMPORARY: Final = f"{OURS}new"
+_REMOVING: Final = f"{OURS}removing"
+
+
+def read(descriptor: int, at_most: int) -> bytes:
+    """All that an open file holds. Raises ValueError when that is more than at_most bytes or it is no regular file."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise ValueError("it is not a regular file")
+    content = b""
+    while len(content) <= at_most and (chunk := os.read(descriptor, at_most)):
+        content += chunk
+    if len(content) > at_most:
+        raise ValueError(f"it is larger than {at_most // 1024} KiB")
+    return content
+
+
+def read_named(directory: int, name: str, at_most: int) -> bytes | None:
+    """What the file name in the open directory holds; None when there is none.
+
+    Raises OSError for a link or an unreadable file, ValueError as `read` does.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    try:
+        return read(descriptor, at_most)
+    finally:
+        os.close(descriptor)
+
+
+class Replacement:
+    """A file that takes its place whole or not at all: written under another name, then renamed (rename(2)).
+
+    A context manager. directory: open; name: the file to replace; mode: its permissions. Inside, `descriptor` is
+    writable; afterwards, `signature` is that of the file we wrote, whatever somebody may have put in its place since.
+    Raises OSError; then nothing has changed.
+    """
+
+    descriptor: int
+    signature: Signature
+
+    def __init__(self, directory: int, name: str, mode: int) -> None:
+        self._directory = directory
+        self._name = name
+        self._mode = mode
+
+    def __enter__(self) -> Replacement:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+        except FileExistsError:  # an earlier sync was killed at this very point
+            remove(self._directory, _TEMPORARY)
+            self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                os.fchmod(self.descriptor, self._mode)
+                self._take_place()
+                self.signature = signature_of(os.fstat(self.descriptor))
+            else:
+                os.unlink(_TEMPORARY, dir_fd=self._directory)
+        finally:
+            os.close(self.descriptor)
+
+    def _take_place(self) -> None:
+        try:
+            os.rename(_TEMPORARY, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except IsADirectoryError:
+            move_aside(self._directory, self._name)
+            os.rename(_TEMPORARY, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+
+def replace(directory: int, name: str, content: bytes) -> None:
+    """Put content into the file name (mode 0600) of the open directory, whole or not at all. Raises OSError."""
+    with Replacement(directory, name, 0o600) as new:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(new.descriptor, view) :]
+
+
+def keep(directory: int, name: str, content: bytes) -> None:
+    """See that the file name in the open directory says content, writing only when it says something else."""
+    try:
+        current = read_named(directory, name, len(content))
+    except (OSError, ValueError):
+        current = None
+    if current != content:
+        replace(directory, name, content)
+
+
+def move_aside(directory: int, name: str) -> str:
+    """Give what is called name in the open directory another name, which is returned."""
+    kept = f"{name}.displaced-{time.time_ns()}"
+    os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=directory)
+    return kept
+
+
+def enter(parent: int, name: str) -> int:
+    """Open the directory name in the open directory parent for listing. Raises OSError for a link or anything else.
+
+    A directory whose permissions keep us out, although it is ours, is opened up first.
+    """
+    looked = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if os.fstat(looked).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(f"/proc/self/fd/{looked}", 0o700)
+        return paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(looked)
+
+
+def enter_path(top: int, path: str) -> int:
+    """`enter` each component of a relative path in turn, from the open directory top; "" is top itself."""
+    here = os.dup(top)
+    for name in filter(None, path.split("/")):
+        try:
+            below = enter(here, name)
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def ensure(parent: int, name: str) -> int:
+    """`enter` the directory name in parent, made (mode 0700) when nothing stands there.
+
+    What stands there and is no directory (a link that leads elsewhere, say) is moved aside.
+    """
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            move_aside(parent, name)
+            os.mkdir(name, 0o700, dir_fd=parent)
+    return enter(parent, name)
+
+
+def ensure_path(top: int, path: str) -> int:
+    """`ensure` each component of a relative path in turn, from the open directory top; "" is top itself."""
+    here = os.dup(top)
+    for name in filter(None, path.split("/")):
+        try:
+            below = ensure(here, name)
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def make_path(top: int, path: str) -> None:
+    """`ensure_path` for its effect alone."""
+    os.close(ensure_path(top, path))
+
+
+def remove(directory: int, name: str) -> None:
+    """Remove what is called name in the open directory, with all below it; links are removed, never followed.
+
+    However deep the tree is: each directory found inside is first moved up beside the others that are to go, so that
+    neither the stack nor the number of open files depends on what somebody nested.
+    """
+    if not _is_directory(directory, name):
+        os.unlink(name, dir_fd=directory)
+        return
+    waiting = [name]
+    number = 0
+    while waiting:
+        going = waiting.pop()
+        inside = enter(directory, going)
+        try:
+            for child in os.listdir(inside):
+                if _is_directory(inside, child):
+                    number += 1
+                    moved = f"{_REMOVING}-{os.getpid()}-{number}"
+                    os.close(enter(inside, child))  # a directory moves only if it may be written to
+                    os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=directory)
+                    waiting.append(moved)
+                else:
+                    os.unlink(child, dir_fd=inside)
+        finally:
+            os.close(inside)
+        os.rmdir(going, dir_fd=directory)
+
+
+def _is_directory(parent: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)

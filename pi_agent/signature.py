@@ -1,0 +1,14 @@
+"""The identity and version of a file, as far as the kernel vouches for it."""
+
+from __future__ import annotations
+
+import os
+
+# inode, size in bytes, mtime and ctime in nanoseconds (inode(7)). It changes whenever the content may have: the owner
+# of a file can set its mtime, but not its ctime.
+Signature = tuple[int, int, int, int]
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """The signature that a stat result gives."""
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
