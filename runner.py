@@ -29,7 +29,7 @@ def main() -> int:
     own = state.open_state(frozen, agent, user.name)
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
-    with session.opened(frozen.tools, user.name) as launch:
+    with session.opened(frozen.tools, user.name, user.uid) as launch:
         start = staging.stage(frozen, launch, user, agent, own, chosen, configured, arguments, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)

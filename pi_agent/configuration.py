@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pi_agent import environment, git_identity, sync
@@ -13,10 +14,10 @@ from pi_agent.tree import Notice
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The env files' contents: the host user's, and those of the module's `environmentFiles`."""
+    """What env files set: the host user's, and the module's `environmentFiles`."""
 
-    host_env: tuple[bytes, ...]
-    secrets: tuple[bytes, ...]
+    host_env: Mapping[str, str]
+    secrets: Mapping[str, str]
 
 
 def bring_up(
@@ -27,12 +28,12 @@ def bring_up(
     from_host: False leaves the host user's configuration and the isolated one alone. Raises Refusal: 65 for bad host
     data, 69 for a state that cannot be written, 78 for an environment file that cannot be used.
     """
-    secrets = tuple(environment.secrets(policy))
+    secrets = environment.secrets(policy)
     if not from_host:
-        return Configured((), secrets)
+        return Configured({}, secrets)
     with acting_as(caller):
         host = sync.host_tree(policy, caller)
-        host_env = tuple(environment.host_env(host)) if host is not None else ()
+        host_env = environment.host_env(host) if host is not None else {}
         committer = git_identity.of_host_user(caller.home) if policy.sync_config_from_host else {}
     sync.synchronise(policy, caller, agent, host, state, notice)
     environment.write_dotenv(policy, agent, state, host_env)

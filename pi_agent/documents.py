@@ -19,7 +19,7 @@ from pi_agent import files, merge, refusals
 from pi_agent.merge import REMOVED, Changes, Json
 from pi_agent.tree import HostTree, Notice
 
-BYTES_AT_MOST: Final = 16 * 1024**2
+BYTES_AT_MOST: Final = 4 * 1024**2
 # Pi locks with proper-lockfile: a directory beside the file, its mtime renewed, stale after ten seconds.
 _LOCK_STALE: Final = 10.0
 _LOCK_PATIENCE: Final = 2.0
@@ -189,6 +189,7 @@ def _locked(directory: int, name: str) -> Iterator[None]:
 
 def _stale(directory: int, lock: str) -> bool:
     try:
-        return time.time() - os.stat(lock, dir_fd=directory, follow_symlinks=False).st_mtime > _LOCK_STALE
+        # One from the future is no better than one from the past.
+        return abs(time.time() - os.stat(lock, dir_fd=directory, follow_symlinks=False).st_mtime) > _LOCK_STALE
     except FileNotFoundError:
         return False

@@ -1,19 +1,18 @@
-"""The environment of a session, as layers of env-file text that systemd parses (systemd.exec(5), EnvironmentFile=).
+"""The environment of a session: who sets which variable, and who has the last word.
 
 From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
-`environmentFiles`, `wrapper.extraEnvironment`, and what no layer may change. Each layer stays a file of its own: an
-unfinished quote at the end of one cannot swallow the beginning of the next. Secrets are only ever in these files, in
-a directory that root alone can enter.
+`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
+reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import files, paths, refusals
+from pi_agent import envfile, files, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.state import PI_AGENT_DIRECTORY, PI_DIRECTORY, State
@@ -98,39 +97,46 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def host_env(tree: HostTree) -> list[bytes]:
-    """The host user's env files, in order: `.env` beside Pi's agent directory (`~/.pi/.env`), `.env` in it.
+def host_env(tree: HostTree) -> dict[str, str]:
+    """What the host user's env files set: `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in it.
 
-    Must run as the host user. Raises Refusal (65) for one that cannot be read or is no UTF-8 text.
+    Must run as the host user. Raises Refusal (65) for one that cannot be read or understood, naming the line.
     """
     places = [f"{tree.path}/{_ENV}"]
     above = os.path.dirname(tree.path)
     if os.path.basename(above) == PI_DIRECTORY:
         places.insert(0, f"{above}/{_ENV}")
-    found = []
-    for where in places:
+    found: dict[str, str] = {}
+    for place in places:
         try:
-            descriptor = tree.open(where)
+            descriptor = tree.open(place)
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise refusals.host_env_invalid(where, error.strerror or str(error)) from error
+            raise refusals.host_env_invalid(place, error.strerror or str(error)) from error
         try:
-            found.append(_text(descriptor))
+            found |= envfile.parse(files.read(descriptor, BYTES_AT_MOST))
         except (OSError, ValueError) as error:
-            raise refusals.host_env_invalid(where, str(error)) from error
+            raise refusals.host_env_invalid(place, _reason(error)) from error
         finally:
             os.close(descriptor)
     return found
 
 
-def secrets(policy: Policy) -> list[bytes]:
-    """The contents of `environmentFiles`, read as root.
+def _reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be used, without a word of what it says: a UnicodeDecodeError would quote it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def secrets(policy: Policy) -> dict[str, str]:
+    """What the `environmentFiles` set, read as root.
 
     Root follows these paths only through directories that root alone can change: elsewhere, whoever can change one
-    could have root read any file on the machine. Raises Refusal (78).
+    could have root read any file on the machine. Raises Refusal (78), naming the line where one is not understood.
     """
-    found = []
+    found: dict[str, str] = {}
     for path in policy.environment_files:
         try:
             looked = paths.walk(path, on_directory=_trusted)
@@ -139,13 +145,11 @@ def secrets(policy: Policy) -> list[bytes]:
             finally:
                 os.close(looked)
             try:
-                found.append(_text(descriptor))
+                found |= envfile.parse(files.read(descriptor, BYTES_AT_MOST))
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            raise refusals.env_file_unusable(path, error.strerror or str(error)) from error
-        except ValueError as error:
-            raise refusals.env_file_unusable(path, str(error)) from error
+        except (OSError, ValueError) as error:
+            raise refusals.env_file_unusable(path, _reason(error)) from error
     return found
 
 
@@ -154,24 +158,16 @@ def _trusted(directory: int) -> None:
         raise ValueError(f"others than root can change {paths.real_path(directory)}")
 
 
-def _text(descriptor: int) -> bytes:
-    content = files.read(descriptor, BYTES_AT_MOST)
-    if b"\0" in content:
-        raise ValueError("it has a NUL byte")
-    content.decode("utf-8")
-    return content
-
-
-def layers(
+def variables(
     policy: Policy,
     agent: Identity,
     around: Surroundings,
     terminal: Mapping[str, str],
-    host: Sequence[bytes],
-    secret: Sequence[bytes],
+    host: Mapping[str, str],
+    secret: Mapping[str, str],
     safe_directory: str | None,
-) -> list[bytes]:
-    """The session's env files, first to last. A pure function.
+) -> dict[str, str]:
+    """The session's environment. A pure function.
 
     safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
     """
@@ -191,8 +187,6 @@ def layers(
     if safe_directory is not None:
         base |= {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": safe_directory}
         base |= {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": f"{safe_directory}/*"}
-    # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
-    chosen = {**policy.environment, **policy.extra_environment}
     fixed = {
         "HOME": agent.home,
         "LOGNAME": agent.name,
@@ -200,36 +194,20 @@ def layers(
         "SHELL": policy.shell,
         "PI_CODING_AGENT_DIR": f"{agent.home}/{PI_AGENT_DIRECTORY}",
     }
-    if "PATH" not in chosen:
+    # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
+    if "PATH" not in policy.environment and "PATH" not in policy.extra_environment:
         fixed["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
-    return [
-        rendered(base),
-        *host,
-        rendered(policy.environment),
-        *secret,
-        rendered(policy.extra_environment),
-        rendered(fixed),
-    ]
+    return {**base, **host, **policy.environment, **secret, **policy.extra_environment, **fixed}
 
 
-def rendered(variables: Mapping[str, str]) -> bytes:
-    """variables as an env file: each value in double quotes, with what is special in them escaped."""
-    lines = []
-    for name, value in variables.items():
-        escaped = "".join(f"\\{char}" if char in '\\"`$' else char for char in value)
-        lines.append(f'{name}="{escaped}"\n')
-    return "".join(lines).encode("utf-8", "surrogateescape")
-
-
-def write_dotenv(policy: Policy, agent: Identity, state: State, host: Sequence[bytes]) -> None:
+def write_dotenv(policy: Policy, agent: Identity, state: State, host: Mapping[str, str]) -> None:
     """Keep `.pi/.env` in the isolated tree: the host's values, then the module's. Secrets are not written down.
 
     Raises Refusal (69) when the tree cannot be written.
     """
-    parts = [*host, b"# m3ta.pi-agent.environment\n", rendered(policy.environment)]
+    content = envfile.rendered(host) + b"# m3ta.pi-agent.environment\n" + envfile.rendered(policy.environment)
     for path in policy.environment_files:
-        parts.append(f"# {refusals.shown(path)} is read at each start and not written here\n".encode())
-    content = b"".join(part if part.endswith(b"\n") or not part else part + b"\n" for part in parts)
+        content += f"# {refusals.shown(path)} is read at each start and not written here\n".encode()
     with acting_as(agent):
         try:
             directory = files.ensure_path(state.home, PI_DIRECTORY)
@@ -238,4 +216,4 @@ def write_dotenv(policy: Policy, agent: Identity, state: State, host: Sequence[b
             finally:
                 os.close(directory)
         except OSError as error:
-            raise refusals.state_not_writable(f"{PI_DIRECTORY}/{_ENV}", error.strerror or str(error)) from error
+            raise refusals.state_not_writable(f"{PI_DIRECTORY}/{_ENV}", error) from error

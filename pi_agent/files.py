@@ -16,6 +16,7 @@ from pi_agent.signature import Signature, signature_of
 
 OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
 _TEMPORARY: Final = f"{OURS}new"
+_CHUNK: Final = 1 << 16
 _REMOVING: Final = f"{OURS}removing"
 
 
@@ -24,7 +25,7 @@ def read(descriptor: int, at_most: int) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise ValueError("it is not a regular file")
     content = b""
-    while len(content) <= at_most and (chunk := os.read(descriptor, at_most)):
+    while len(content) <= at_most and (chunk := os.read(descriptor, _CHUNK)):
         content += chunk
     if len(content) > at_most:
         raise ValueError(f"it is larger than {at_most // 1024} KiB")

@@ -118,7 +118,7 @@ def write(agent: Identity, state: State, identity: GitIdentity) -> None:
             finally:
                 os.close(directory)
         except OSError as error:
-            raise refusals.state_not_writable(".config/git/config", error.strerror or str(error)) from error
+            raise refusals.state_not_writable(".config/git/config", error) from error
 
 
 def _is_ours(directory: int) -> bool:

@@ -64,10 +64,10 @@ def acting_as(identity: Identity) -> Iterator[None]:
         yield
         return
     groups = os.getgroups()
-    os.setgroups(identity.groups)
-    os.setegid(identity.gid)
-    os.seteuid(identity.uid)
     try:
+        os.setgroups(identity.groups)
+        os.setegid(identity.gid)
+        os.seteuid(identity.uid)
         yield
     finally:
         os.seteuid(0)

@@ -7,7 +7,7 @@ value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -75,13 +75,18 @@ def _set(target: Json, path: Path, value: object) -> None:
 
 def without(differences: Changes, touched: Iterable[Path]) -> Changes:
     """The differences that lie neither at, nor above, nor below any of the touched paths."""
-    paths = list(touched)
-    return {path: value for path, value in differences.items() if not any(_related(path, other) for other in paths)}
+    at = set(touched)
+    above = {prefix for path in at for prefix in _prefixes(path)}
+    return {
+        path: value
+        for path, value in differences.items()
+        if path not in above and not any(prefix in at for prefix in _prefixes(path))
+    }
 
 
-def _related(left: Path, right: Path) -> bool:
-    shorter = min(len(left), len(right))
-    return left[:shorter] == right[:shorter]
+def _prefixes(path: Path) -> Iterator[Path]:
+    """path itself and every path above it."""
+    return (path[:length] for length in range(1, len(path) + 1))
 
 
 def overridden(document: Mapping[str, Any], override: Mapping[str, Any]) -> Json:

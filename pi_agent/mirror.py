@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Final
 
-from pi_agent import files, paths
+from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.refusals import shown
 from pi_agent.signature import Signature
@@ -112,6 +112,8 @@ def carry_out(
                             notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror}")
                         else:
                             budget -= copied[name].isolated[1]
+                        if budget <= 0:  # files grew since they were counted
+                            raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
                 finally:
                     os.close(target)
         finally:

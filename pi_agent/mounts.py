@@ -9,6 +9,7 @@ files are the agent's own; on disk, what the agent creates is the host user's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,15 +89,30 @@ def stage_state(tools: Tools, descriptor: int, target: str) -> None:
     _bind(tools, descriptor, target, _FLAGS)
 
 
+def stage_terminals(tools: Tools, target: str) -> None:
+    """Mount a new instance of devpts at target: the session's pseudo-terminals, and nobody else's (devpts(5)).
+
+    All agents are one user, and terminals that systemd opens for a session belong to that user: in the host's
+    instance, one agent could read what is typed to another. gid 5 is `tty` wherever there is systemd. Raises Refusal
+    (69).
+    """
+    options = "newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec"
+    _mount([tools.mount, "-t", "devpts", "-o", options, "devpts", target])
+
+
 def _bind(tools: Tools, descriptor: int, target: str, options: str) -> None:
     # --no-canonicalize: mount(8) would otherwise turn the descriptor back into a path, and follow that.
     argv = [tools.mount, "--no-canonicalize", "--bind", "-o", options, f"/proc/self/fd/{descriptor}", target]
+    _mount(argv, descriptor)
+
+
+def _mount(argv: list[str], *descriptors: int) -> None:
     try:
-        process.run(argv, descriptors=[descriptor])
+        process.run(argv, descriptors=descriptors)
     except Refusal as error:
         raise refusals.staging_failed("A mount", error.what) from error
 
 
-def unstage(tools: Tools, targets: list[str]) -> None:
+def unstage(tools: Tools, targets: Sequence[str]) -> None:
     """Unmount the targets, also while something still uses them (umount(8), --lazy). What is not mounted is fine."""
     process.run([tools.umount, "--no-canonicalize", "--lazy", "--quiet", *targets], accept=range(256))

@@ -20,7 +20,7 @@ def say(command: str, text: str) -> None:
     first, *rest = text.split("\n")
     lines = [f"{command}: {first}", *(f"    {line}" for line in rest)]
     try:
-        os.write(2, os.fsencode("\n".join(lines) + "\n"))
+        os.write(2, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
     except OSError:
         pass
 

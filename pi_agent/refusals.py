@@ -9,6 +9,7 @@ Exit statuses follow sysexits(3).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import Final
 
@@ -213,11 +214,14 @@ def host_env_invalid(path: str, why: str) -> Refusal:
     )
 
 
-def state_not_writable(path: str, why: str) -> Refusal:
+def state_not_writable(path: str, error: OSError) -> Refusal:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
     return Refusal(
         EX_UNAVAILABLE,
-        f"the isolated state {shown(path)} cannot be written: {shown(why)}",
-        "Free space or make the file system writable; what was there is unchanged.",
+        f"the isolated state {shown(path)} cannot be written: {shown(error.strerror or str(error))}",
+        "Free space or make the file system writable; what was there is unchanged."
+        if full
+        else "A running session of yours may be changing it: end that and try again. What was there is unchanged.",
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
+from pi_agent.session import Session
 
 # Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
 _SYSTEM: Final = (
@@ -68,6 +69,8 @@ _HARDENING: Final = (
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
+    # What io_uring does is seen by no system call filter: it can make a setuid file, or a socket of any family.
+    "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
     # Not killed but refused, as the kernel refuses an ordinary user's chown: tar, cp -a and sed -i take that well.
     "SystemCallErrorNumber=EPERM",
     "KeyringMode=private",
@@ -104,24 +107,12 @@ def system() -> System:
     return System(tuple(binds), (*links, ("/var/run", "/run")))
 
 
-def properties(
-    policy: Policy,
-    agent: Identity,
-    system: System,
-    root_directory: str,
-    binds: Sequence[Bind],
-    environment_files: Sequence[str],
-    open_files: Sequence[str],
-) -> list[str]:
-    """The unit's properties as `NAME=VALUE`, in the order systemd shall apply them.
-
-    root_directory, environment_files and open_files (in OpenFile= syntax) are paths of our own choosing; binds are
-    writable inside.
-    """
+def properties(policy: Policy, agent: Identity, system: System, session: Session, binds: Sequence[Bind]) -> list[str]:
+    """The unit's properties as `NAME=VALUE`, in the order systemd shall apply them. binds are writable inside."""
     found = [
         f"User={agent.uid}",
         f"Group={agent.gid}",
-        f"RootDirectory={root_directory}",
+        f"RootDirectory={session.root}",
         "MountAPIVFS=yes",
         *_HARDENING,
     ]
@@ -129,8 +120,9 @@ def properties(
         found.append(f"SupplementaryGroups={policy.project_group}")
     found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
     found.append("BindPaths=" + " ".join(f"{quoted(bind.source)}:{quoted(bind.target)}" for bind in binds))
-    found += [f"EnvironmentFile={path}" for path in environment_files]
-    found += [f"OpenFile={path}" for path in open_files]
+    found.append(f"EnvironmentFile={session.environment}")
+    # In the order launch.bash expects them.
+    found += [f"OpenFile={session.argv}:argv:read-only", f"OpenFile={session.started}:started:append"]
     return found
 
 

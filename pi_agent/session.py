@@ -14,6 +14,7 @@ import re
 import select
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from pi_agent.refusals import Refusal
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
 _ENDED: Final = b"ended"
+_DEAF_TO: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
+_SECOND_LOOKS: Final = (0.2, 1.0)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Session:
         return f"{self.directory}/root"
 
     @property
+    def lock(self) -> str:
+        """The file whose flock(2) says that the session's runner or guard lives."""
+        return f"{self.directory}/lock"
+
+    @property
     def argv(self) -> str:
         """The file that says what to run, for launch.bash."""
         return f"{self.directory}/argv"
@@ -60,22 +68,37 @@ class Session:
         """The file that launch.bash writes to when the sandbox stands."""
         return f"{self.directory}/started"
 
-    def env_file(self, number: int) -> str:
-        """The file of the environment's layer of that number."""
-        return f"{self.directory}/env-{number}"
+    @property
+    def environment(self) -> str:
+        """The session's env file."""
+        return f"{self.directory}/environment"
+
+    @property
+    def terminals(self) -> str:
+        """Where the session's own pseudo-terminals are staged."""
+        return f"{self.directory}/terminals"
+
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """Every place something is mounted on."""
+        return (self.project, self.state, self.terminals)
 
 
 @contextmanager
-def opened(tools: Tools, user: str) -> Iterator[Session]:
+def opened(tools: Tools, user: str, uid: int) -> Iterator[Session]:
     """A new session for the host user, with its staging directory made and guarded; cleaned up when left.
 
     Raises Refusal (69) when it cannot be made.
     """
+    # Before anything else: once the parent is gone, nobody can tell who it was.
+    above = os.pidfd_open(os.getppid())
     try:
-        session, lock = _create(tools, user)
+        session, lock = _create(tools, user, uid)
+        guard = _Guard(tools, session, above)
     except OSError as error:
         raise refusals.staging_failed(STAGING, error.strerror or str(error)) from error
-    guard = _Guard(tools, session)
+    finally:
+        os.close(above)
     ended = False
     try:
         yield session
@@ -85,39 +108,46 @@ def opened(tools: Tools, user: str) -> Iterator[Session]:
         os.close(lock)
 
 
-def _create(tools: Tools, user: str) -> tuple[Session, int]:
-    """Sweep what dead runners left, then make the staging directory and lock it. Returns the session and its lock."""
+def _create(tools: Tools, user: str, uid: int) -> tuple[Session, int]:
+    """Sweep what dead runners of this user left, then make a staging directory and lock it.
+
+    Returns the session and its lock. Users have a directory each, so that none can keep another waiting.
+    """
+    _make_private(STAGING)
+    place = f"{STAGING}/{uid}"
+    _make_private(place)
+    top = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.mkdir(STAGING, 0o700)
-    except FileExistsError:
-        pass
-    top = os.open(STAGING, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        status = os.fstat(top)
-        if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-            raise refusals.staging_failed(STAGING, "others than root can enter it")
         # Held while making and while sweeping: no session is ever seen without its lock.
         fcntl.flock(top, fcntl.LOCK_EX)
         for name in os.listdir(top):
             try:
-                _sweep(tools, name)
-            except (OSError, Refusal):  # what cannot be removed now is no reason to refuse everybody
+                _sweep(tools, Session(f"{name}.service", f"{place}/{name}"))
+            except (OSError, Refusal):  # what cannot be removed now is no reason to refuse a launch
                 continue
         name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
-        session = Session(f"{name}.service", f"{STAGING}/{name}")
+        session = Session(f"{name}.service", f"{place}/{name}")
         os.mkdir(session.directory, 0o700)
-        lock = os.open(f"{session.directory}/lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        lock = os.open(session.lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         return session, lock
     finally:
         os.close(top)
 
 
-def _sweep(tools: Tools, name: str) -> None:
-    """Clean up after the session called name if no runner or guard of it lives."""
-    session = Session(f"{name}.service", f"{STAGING}/{name}")
+def _make_private(directory: str) -> None:
     try:
-        lock = os.open(f"{session.directory}/lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        status = os.stat(directory, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
+            raise refusals.staging_failed(directory, "others than root can enter it") from None
+
+
+def _sweep(tools: Tools, session: Session) -> None:
+    """Clean up after the session if no runner or guard of it lives."""
+    try:
+        lock = os.open(session.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         _clean_up(tools, session, ended=False)
         return
@@ -132,19 +162,23 @@ def _sweep(tools: Tools, name: str) -> None:
 
 class _Guard:
     """A forked process that cleans up after the session when the runner is done with it, or when the runner or the
-    sudo above it is dead."""
+    process above it is dead.
 
-    def __init__(self, tools: Tools, session: Session) -> None:
+    above: a descriptor of that process (pidfd_open(2)).
+    """
+
+    def __init__(self, tools: Tools, session: Session, above: int) -> None:
         self._tools = tools
         self._session = session
-        above = os.pidfd_open(os.getppid())
         listen, self._tell = os.pipe()
+        # Until the guard has made itself deaf, a signal to the group must not end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._tell)
             _stand_guard(tools, session, listen, above)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(listen)
-        os.close(above)
 
     def dismiss(self, *, ended: bool) -> None:
         """Have the session cleaned up, and wait until it is. ended: its unit is gone already."""
@@ -165,7 +199,7 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> Non
     status = 1
     try:
         os.setsid()
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+        for number in _DEAF_TO:
             signal.signal(number, signal.SIG_IGN)
         null = os.open("/dev/null", os.O_RDWR)
         for stream in (0, 1, 2):
@@ -178,22 +212,31 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> Non
         ready = {descriptor for descriptor, _ in events.poll()}
         ended = listen in ready and os.read(listen, len(_ENDED)) == _ENDED
         _clean_up(tools, session, ended=ended)
+        if not ended:
+            # The runner may have died while systemd was being asked to start the unit.
+            for delay in _SECOND_LOOKS:
+                time.sleep(delay)
+                _stop(tools, session)
         status = 0
     finally:
         os._exit(status)
 
 
+def _stop(tools: Tools, session: Session) -> None:
+    process.run([tools.systemctl, "stop", session.unit], accept=range(256))
+    process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
+
+
 def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     """Remove the session's unit, mounts and files; each may be there or not. ended: the unit has ended by itself."""
     if not ended:
-        process.run([tools.systemctl, "stop", session.unit], accept=range(256))
-        process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
-    mounts.unstage(tools, [session.project, session.state])
+        _stop(tools, session)
+    mounts.unstage(tools, session.mounts)
     try:
         device = os.stat(session.directory, follow_symlinks=False).st_dev
     except FileNotFoundError:
         return
-    for mounted in (session.project, session.state):
+    for mounted in session.mounts:
         try:
             os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
         except FileNotFoundError:

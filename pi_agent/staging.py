@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pi_agent import environment, mounts, refusals, sandbox, unit
+from pi_agent import envfile, environment, mounts, refusals, sandbox, unit
 from pi_agent.configuration import Configured
 from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
@@ -40,7 +40,8 @@ def stage(
     _prepare(launch, [directory, *command], system.links)
 
     mounts.stage_state(tools, state.home, launch.state)
-    binds = [Bind(launch.state, agent.home)]
+    mounts.stage_terminals(tools, launch.terminals)
+    binds = [Bind(launch.state, agent.home), Bind(launch.terminals, "/dev/pts")]
     foreign = None
     if project is not None:
         link_project(state, agent, project.root)
@@ -49,7 +50,7 @@ def stage(
         binds.append(Bind(launch.project, project.root))
 
     described = environment.terminal(os.environ)
-    layers = environment.layers(
+    variables = environment.variables(
         policy,
         agent,
         environment.surroundings(caller, agent),
@@ -58,8 +59,8 @@ def stage(
         configured.secrets,
         foreign,
     )
-    env_files = _prepare_environment(launch, layers)
-    properties = sandbox.properties(policy, agent, system, launch.root, binds, env_files, unit.open_files(launch))
+    _prepare_environment(launch, variables)
+    properties = sandbox.properties(policy, agent, system, launch, binds)
     argv = unit.command(tools, policy.launcher, launch, properties, terminal=terminal)
     return Start(argv, {name: described[name] for name in ("TERM",) if name in described}, terminal)
 
@@ -71,26 +72,22 @@ def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, s
     root. Raises Refusal (69).
     """
     try:
-        for directory in (session.project, session.state, session.root):
+        for directory in (*session.mounts, session.root):
             os.mkdir(directory, 0o755)
         for path, target in links:
             where = f"{session.root}{path}"
             os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
             os.symlink(target, where)
         _write(session.argv, b"".join(os.fsencode(word) + b"\0" for word in argv))
-        _write(session.started, b"")
+        os.mkfifo(session.started, 0o600)
     except OSError as error:
         raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
 
 
-def _prepare_environment(session: Session, layers: Sequence[bytes]) -> list[str]:
-    """Write each layer into a file of its own and return the files' paths. Raises Refusal (69)."""
+def _prepare_environment(session: Session, variables: Mapping[str, str]) -> None:
+    """Write the session's env file. Raises Refusal (69)."""
     try:
-        files = []
-        for number, layer in enumerate(layers):
-            files.append(session.env_file(number))
-            _write(files[-1], layer)
-        return files
+        _write(session.environment, envfile.rendered(variables))
     except OSError as error:
         raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
 

@@ -53,7 +53,7 @@ def open_state(policy: Policy, agent: Identity, user: str) -> State:
                 files.make_path(home, path)
             return State(home, files.ensure_path(top, f"sync/{user}"))
         except OSError as error:
-            raise refusals.state_not_writable(policy.state_dir, error.strerror or str(error)) from error
+            raise refusals.state_not_writable(policy.state_dir, error) from error
         finally:
             os.close(top)
 
@@ -71,7 +71,7 @@ def link_project(state: State, agent: Identity, root: str) -> None:
             finally:
                 os.close(projects)
         except OSError as error:
-            raise refusals.state_not_writable("projects", error.strerror or str(error)) from error
+            raise refusals.state_not_writable("projects", error) from error
 
 
 def _link(projects: int, name: str, root: str) -> None:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Synced
 from pi_agent.policy import Policy
 from pi_agent.project import expanded
+from pi_agent.refusals import shown
 from pi_agent.state import PI_AGENT_DIRECTORY, State
 from pi_agent.tree import HostTree, Notice
 
@@ -64,6 +66,7 @@ def host_tree(policy: Policy, caller: Identity) -> HostTree | None:
     entry = policy.host_users[caller.name]
     path = os.path.normpath(os.path.join(caller.home, expanded(entry.config_path, caller.home)))
 
+    @cache
     def roots() -> tuple[str, ...]:
         return tuple(os.path.realpath(expanded(root, caller.home)) for root in entry.project_roots)
 
@@ -106,7 +109,7 @@ def synchronise(
             synced = dict(before.files)
             if host is not None:
                 with acting_as(agent):
-                    present = tree.scan_isolated(isolated, _skipped)
+                    present = _scan(isolated, {*map(_top, present_there), *map(_top, synced)}, notice)
                 work = mirror.plan(present_there, present, synced, mirrored)
                 copied = mirror.carry_out(work, host, caller, agent, isolated, notice)
                 synced = {name: entry for name, entry in (synced | copied).items() if name in present_there}
@@ -114,7 +117,25 @@ def synchronise(
                 known = {kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS}
             _remember(agent, state, before, _Memory(synced, known))
     except OSError as error:
-        raise refusals.state_not_writable(error.filename or PI_AGENT_DIRECTORY, error.strerror or str(error)) from error
+        raise refusals.state_not_writable(error.filename or PI_AGENT_DIRECTORY, error) from error
+
+
+def _top(name: str) -> str:
+    return name.split("/", 1)[0]
+
+
+def _scan(isolated: int, known: set[str], notice: Notice) -> dict[str, tree.Entry]:
+    """The isolated tree as far as it concerns us: what is the agent's own there may be any size."""
+
+    def wanted(name: str) -> bool:
+        return not _skipped(name) and (name in known or mirrored(name))
+
+    while True:
+        try:
+            return tree.scan_isolated(isolated, wanted)
+        except tree.Overgrown as overgrown:
+            kept = files.move_aside(isolated, overgrown.name)
+            notice(f"the isolated {shown(overgrown.name)} had grown out of bounds; it was kept as {shown(kept)}")
 
 
 def _update(

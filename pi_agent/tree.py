@@ -8,6 +8,7 @@ tree nothing is ever followed.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,10 @@ from pi_agent.signature import Signature, signature_of
 
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
+DEPTH_AT_MOST: Final = 64
 STORE: Final = "/nix/store"
+# What opening a directory by a name that was just listed says when it is gone or something else by now.
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 
 Notice = Callable[[str], None]
@@ -144,6 +148,9 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
                 notice(f"{shown(tree.path)}/{shown(where)} is a loop of links and was left out")
                 found.pop(where)
                 continue
+            if len(above) > DEPTH_AT_MOST:
+                notice(f"{shown(tree.path)}/{shown(where)} lies too deep; what is in it was left out")
+                continue
             ancestors = above | {(status.st_dev, status.st_ino)}
             for name, status in _listed(directory):
                 if not where and skip(name):
@@ -179,26 +186,44 @@ def _open_host_directory(tree: HostTree, where: str) -> int:
         os.close(looked)
 
 
-def scan_isolated(top: int, skip: Callable[[str], bool]) -> dict[str, Entry]:
-    """Every entry below the open directory top by relative path, links not followed. Must run as the agent.
+class Overgrown(Exception):
+    """Below a top-level name of the isolated tree there is more than any configuration has."""
 
-    Raises OSError when a directory cannot be read.
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def scan_isolated(top: int, wanted: Callable[[str], bool]) -> dict[str, Entry]:
+    """Every entry below the open directory top by relative path, of the top-level names that wanted accepts.
+
+    Links are not followed; what vanishes meanwhile (a session of the same user may be running) is not there. Must run
+    as the agent. Raises Overgrown past the limits, OSError when a directory cannot be read.
     """
     found: dict[str, Entry] = {}
-    waiting = [""]
-    while waiting:
-        where = waiting.pop()
-        directory = files.enter_path(top, where)
-        try:
-            for name, status in _listed(directory):
-                if not where and skip(name):
-                    continue
-                relative = f"{where}/{name}" if where else name
-                found[relative] = entry_of(status)
-                if found[relative].kind is Kind.DIRECTORY:
-                    waiting.append(relative)
-        finally:
-            os.close(directory)
+    for first, status in _listed(top):
+        if not wanted(first):
+            continue
+        found[first] = entry_of(status)
+        waiting = [first] if found[first].kind is Kind.DIRECTORY else []
+        while waiting:
+            where = waiting.pop()
+            try:
+                directory = files.enter_path(top, where)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
+                continue
+            try:
+                for name, status in _listed(directory):
+                    relative = f"{where}/{name}"
+                    found[relative] = entry_of(status)
+                    if found[relative].kind is Kind.DIRECTORY:
+                        waiting.append(relative)
+                    if len(found) > ENTRIES_AT_MOST or where.count("/") > DEPTH_AT_MOST:
+                        raise Overgrown(first)
+            finally:
+                os.close(directory)
     return found
 
 

@@ -14,7 +14,10 @@ from pi_agent.policy import Tools
 from pi_agent.session import Session
 
 SLICE: Final = "pi-agent.slice"
-_CLD_EXITED: Final = "1"  # siginfo's si_code as ExecMainCode= shows it (sigaction(2)); others died of a signal
+# siginfo's si_code as ExecMainCode= shows it (sigaction(2)); the others say that a signal ended the process.
+_CLD_NONE: Final = "0"
+_CLD_EXITED: Final = "1"
+_SETTLING: Final = 0.3  # seconds from the launcher's word to Pi's first signal handler, generously
 _RELAY_PATIENCE: Final = 2.0
 
 
@@ -35,11 +38,6 @@ def supervised(tools: Tools, *, terminal: bool) -> list[str]:
     """
     first = [tools.tini, "-s", "--"]
     return [tools.setsid, "--ctty", *first] if terminal else first
-
-
-def open_files(session: Session) -> list[str]:
-    """The unit's OpenFile= entries, in the order launch.bash expects them."""
-    return [f"{session.argv}:argv:read-only", f"{session.started}:started:append"]
 
 
 def on_terminal() -> bool:
@@ -66,68 +64,106 @@ def command(tools: Tools, launcher: str, session: Session, properties: Sequence[
 
 
 def conduct(tools: Tools, session: Session, start: Start) -> int:
-    """Run the session to its end, passing signals on, and return Pi's exit status.
+    """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
 
     Raises Refusal (69) when the unit did not come to run Pi.
     """
-    relay = _Relay(tools, session)
-    # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes; Ctrl-C
-    # arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-    with relay:
-        child = process.start(start.argv, start.environ, own_group=not start.terminal)
-        status = process.wait(child)
-    if status == 0:
-        return 0
-    shown = process.run(
-        [tools.systemctl, "show", "--property=ActiveState,ExecMainCode,ExecMainStatus", session.unit]
-    ).output
-    facts = dict(line.partition("=")[::2] for line in shown.splitlines())
-    if facts.get("ActiveState") not in ("inactive", "failed"):  # systemd-run died before the unit did
-        process.run([tools.systemctl, "stop", session.unit], accept=range(256))
-    process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
-    if not _has_started(session):
-        raise refusals.session_not_started(session.unit)
-    code, number = facts.get("ExecMainCode"), int(facts.get("ExecMainStatus", "0"))
-    if code == "0":
-        return status
+    # launch.bash says a word when the sandbox stands. It is kept for us as long as we hold the other end.
+    word = os.open(session.started, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        with _Relay(tools, session) as relay:
+            # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
+            # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
+            child = process.start(start.argv, start.environ, own_group=not start.terminal)
+            status = process.wait(child)
+        if status == 0 and not start.terminal:
+            return 0
+        ended = _end(tools, session.unit)
+        if relay.cut_short is not None:
+            return 128 + relay.cut_short
+        if status != 0 and not _said(word):
+            raise refusals.session_not_started(session.unit)
+        return status if ended is None else ended
+    finally:
+        os.close(word)
+
+
+def _end(tools: Tools, unit: str) -> int | None:
+    """See that the unit has ended, and return its main process's exit status; None when systemd remembers none.
+
+    systemd-run's own status is no proof: it dies before the unit when somebody kills it, and at a terminal it lets go
+    of the unit when `^]` is typed three times.
+    """
+    facts = _facts(tools, unit)
+    stopped = facts.get("ActiveState") not in ("inactive", "failed")
+    if stopped:
+        process.run([tools.systemctl, "stop", unit], accept=range(256))
+        facts = _facts(tools, unit)
+    process.run([tools.systemctl, "reset-failed", unit], accept=range(256))
+    code, number = facts.get("ExecMainCode", "0"), int(facts.get("ExecMainStatus", "0"))
+    if code == _CLD_NONE:
+        return 128 + signal.SIGTERM if stopped else None
     return number if code == _CLD_EXITED else 128 + number
 
 
-def _has_started(session: Session) -> bool:
+def _facts(tools: Tools, unit: str) -> dict[str, str]:
+    names = "--property=ActiveState,ExecMainCode,ExecMainStatus"
+    output = process.run([tools.systemctl, "show", names, unit]).output
+    return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}
+
+
+def _said(word: int) -> bool:
     try:
-        return os.stat(session.started).st_size > 0
-    except FileNotFoundError:  # the guard has cleaned up already: whoever started us is gone
-        return True
+        return os.read(word, 1) != b""
+    except BlockingIOError:
+        return False
 
 
 class _Relay:
-    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as a stop of the unit."""
+    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as a stop of the unit.
+
+    cut_short: the signal that ended the session before Pi could have heard it.
+    """
 
     def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
-        self._unit = session.unit
-        self._old: dict[int, object] = {}
+        self._session = session
+        self.cut_short: int | None = None
 
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            self._old[number] = signal.signal(number, self._pass_on)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._old[number] = signal.signal(number, self._stop)
+    def __enter__(self) -> _Relay:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._hear)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        for number in self._old:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
 
-    def _pass_on(self, number: int, _frame: object) -> None:
-        self._systemctl("kill", "--kill-whom=main", f"--signal={number}", self._unit)
+    def _hear(self, number: int, _frame: object) -> None:
+        if not self._settled():
+            # The first process of a namespace gets no signal that it has no handler for (pid_namespaces(7)), and
+            # Pi needs a moment to have one: until then only this ends the session.
+            self.cut_short = number
+            self._systemctl("kill", "--signal=KILL")
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            self._systemctl("kill", "--kill-whom=main", f"--signal={number}")
+        else:
+            self._systemctl("stop", "--no-block")
 
-    def _stop(self, _number: int, _frame: object) -> None:
-        self._systemctl("stop", "--no-block", self._unit)
+    def _settled(self) -> bool:
+        """Whether launch.bash has long enough said its word: writing to a pipe renews the file's mtime (inode(7))."""
+        try:
+            status = os.stat(self._session.started)
+        except FileNotFoundError:  # the guard is at work
+            return True
+        # st_atime stays that of the making: nobody has read yet.
+        return status.st_mtime_ns > status.st_atime_ns and time.time() - status.st_mtime > _SETTLING
 
     def _systemctl(self, *arguments: str) -> None:
         """The unit may be a moment away from existing; a signal that came early is delivered late, not lost."""
         deadline = time.monotonic() + _RELAY_PATIENCE
-        while process.run([self._tools.systemctl, *arguments], accept=range(256)).status != 0:
+        argv = [self._tools.systemctl, *arguments, self._session.unit]
+        while process.run(argv, accept=range(256)).status != 0:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)
