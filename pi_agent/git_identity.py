@@ -20,6 +20,7 @@ _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
 _KEYS: Final = ("name", "email")
 _NAME: Final = "config"
+_ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
@@ -60,30 +61,31 @@ def parsed(text: str) -> GitIdentity:
     """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
     found: GitIdentity = {}
     section = ""
-    for line in map(str.strip, text.splitlines()):
+    for line in map(str.strip, text.split("\n")):
         if line.startswith("["):
             section = line[1:].partition("]")[0].strip().lower()
             continue
         key, equals, rest = (part.strip() for part in line.partition("="))
+        if section != "user" or key.lower() not in _KEYS or not equals:
+            continue
         value = _unquoted(rest)
-        if (
-            section == "user"
-            and key.lower() in _KEYS
-            and equals
-            and value.isprintable()
-            and len(value) <= _VALUE_AT_MOST
-        ):
+        if value is not None and value.isprintable() and len(value) <= _VALUE_AT_MOST:
             found[key.lower()] = value
     return found
 
 
-def _unquoted(text: str) -> str:
-    """A value without its quotes, escapes and comment (git-config(1), Syntax)."""
+def _unquoted(text: str) -> str | None:
+    """A value without its quotes, escapes and comment (git-config(1), Syntax); None where git would not take it.
+
+    A value that goes on in the next line says nothing either: no name and no address does.
+    """
     plain = ""
     quoted = escaped = False
     for char in text:
         if escaped:
-            plain += char
+            if char not in _ESCAPES:
+                return None
+            plain += _ESCAPES[char]
             escaped = False
         elif char == "\\":
             escaped = True
@@ -93,7 +95,7 @@ def _unquoted(text: str) -> str:
             return plain.rstrip()
         else:
             plain += char
-    return plain
+    return None if quoted or escaped else plain
 
 
 def rendered(identity: GitIdentity) -> bytes:

@@ -73,6 +73,22 @@ def _set(target: Json, path: Path, value: object) -> None:
         target[last] = value
 
 
+def recorded(known: Changes, news: Changes) -> Changes:
+    """known differences brought up to date by newer ones.
+
+    A known one at or below a newer path is forgotten. One above it, which had put something else there or nothing, is
+    by now an object with the newer values in it.
+    """
+    at = set(news)
+    above = {prefix for path in at for prefix in _prefixes(path)} - at
+    kept = {
+        path: {} if path in above else value
+        for path, value in known.items()
+        if not any(prefix in at for prefix in _prefixes(path))
+    }
+    return {**kept, **news}
+
+
 def without(differences: Changes, touched: Iterable[Path]) -> Changes:
     """The differences that lie neither at, nor above, nor below any of the touched paths."""
     at = set(touched)

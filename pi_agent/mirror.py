@@ -150,7 +150,12 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
 
 def _remove(top: int, name: str) -> None:
     folder, _, last = name.rpartition("/")
-    parent = files.enter_path(top, folder)
+    try:
+        parent = files.enter_path(top, folder)
+    except OSError as error:
+        if error.errno in files.GONE:
+            return
+        raise
     try:
         files.remove(parent, last)
     finally:

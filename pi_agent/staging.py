@@ -37,7 +37,7 @@ def stage(
     system = sandbox.system()
     directory = agent.home if project is None else project.directory
     command = [*unit.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
-    _prepare(launch, [directory, *command], system.links)
+    _prepare(launch, [policy.command_name, directory, *command], system.links)
 
     mounts.stage_state(tools, state.home, launch.state)
     mounts.stage_terminals(tools, launch.terminals)
@@ -68,7 +68,7 @@ def stage(
 def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:
     """Make the staging directory's inside.
 
-    argv: the directory to start in, then the command. links: (path, target) of the symbolic links in the sandbox's
+    argv: what launch.bash is to read. links: (path, target) of the symbolic links in the sandbox's
     root. Raises Refusal (69).
     """
     try:
