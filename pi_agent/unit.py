@@ -69,14 +69,17 @@ def conduct(tools: Tools, session: Session, start: Start) -> int:
     Raises Refusal (69) when the unit did not come to run Pi.
     """
     # launch.bash says a word when the sandbox stands. It is kept for us as long as we hold the other end.
+    status = 0
     word = os.open(session.started, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         with _Relay(tools, session) as relay:
             # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
             # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-            child = process.start(start.argv, start.environ, own_group=not start.terminal)
-            status = process.wait(child)
-        if status == 0 and not start.terminal:
+            if relay.cut_short is None:
+                child = process.start(start.argv, start.environ, own_group=not start.terminal)
+                relay.session_begins()
+                status = process.wait(child)
+        if status == 0 and not start.terminal and relay.cut_short is None:
             return 0
         ended = _end(tools, session.unit)
         if relay.cut_short is not None:
@@ -128,6 +131,7 @@ class _Relay:
     def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
         self._session = session
+        self._begun = False
         self.cut_short: int | None = None
 
     def __enter__(self) -> _Relay:
@@ -140,8 +144,16 @@ class _Relay:
         for number in (signal.SIGALRM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
 
+    def session_begins(self) -> None:
+        """To be called when systemd has been asked for the unit; a signal that came before is acted on now."""
+        self._begun = True
+        if self.cut_short is not None:
+            self._kill("--signal=KILL")
+
     def _hear(self, number: int, _frame: object) -> None:
-        if not self._settled():
+        if not self._begun:
+            self.cut_short = number
+        elif not self._settled():
             # The first process of a namespace gets no signal that it has no handler for (pid_namespaces(7)), and
             # Pi needs a moment to have one: until then only this ends the session.
             self.cut_short = number

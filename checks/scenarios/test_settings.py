@@ -353,7 +353,6 @@ def test_a_configuration_that_is_a_file_is_refused_by_name() -> None:
     assert "configPath" in refused.complaint
 
 
-@pytest.mark.xfail(reason="environment.host_env looks for ../.env first and blames that", strict=True)
 def test_a_configuration_that_cannot_be_read_is_refused_by_name() -> None:
     as_user("alice", "chmod", "000", home("alice") / ".pi/agent").ok()
     refused = as_user("alice", "pi-probe", "x")

@@ -17,13 +17,17 @@ def bash_inside(script: str, size: tuple[int, int] = (24, 80)) -> pexpect.spawn:
     return terminal("alice", "pi-probe", "exec", "bash", "-c", script, size=size)
 
 
-@pytest.mark.xfail(reason="since 60d7448 the terminal's name is not in the /dev/pts inside: tty(1) fails", strict=True)
-def test_all_three_streams_are_a_terminal_of_the_sandboxs_own() -> None:
-    screen = bash_inside("test -t 0 && test -t 1 && test -t 2 && tty && echo x >/dev/tty; stat -c %a $(tty)")
+def test_all_three_streams_are_the_sessions_terminal() -> None:
+    screen = bash_inside("test -t 0 && test -t 1 && test -t 2 && echo x >/dev/tty")
     assert ended(screen) == 0
-    first, second, _ = screen.before.splitlines()
-    assert first.startswith(b"/dev/pts/")
-    assert second == b"x"
+    assert screen.before.splitlines() == [b"x"]
+
+
+def test_no_terminal_but_those_made_inside_can_be_named() -> None:
+    """All agents are one user: by its name one could open the terminal that another's words are typed at."""
+    screen = bash_inside("ls /dev/pts; tty; script -qec tty /dev/null")
+    assert ended(screen) == 0
+    assert screen.before.splitlines() == [b"ptmx", b"not a tty", b"/dev/pts/0"]
 
 
 def test_nothing_is_put_on_the_screen_but_what_was_written() -> None:
