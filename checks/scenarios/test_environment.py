@@ -273,3 +273,15 @@ def test_a_line_that_is_no_assignment_is_refused_by_place_and_not_shown(line: st
     assert "missing.env" in refused.complaint
     assert "line 3" in refused.complaint
     assert "a-secret" not in refused.complaint
+
+
+def test_a_secret_in_an_env_file_never_gets_into_the_journal() -> None:
+    """systemd writes a line that it does not understand into the journal, word by word."""
+    dotenv("export CHECKS_KEY=sk-exported-4711\n")
+    assert environment()["CHECKS_KEY"] == "sk-exported-4711"
+    dotenv("CHECKS KEY=sk-misspelt-4711\n")
+    refused = as_user("alice", "pi-env", "x")
+    assert refused.status == 65
+    assert "line 1" in refused.complaint and "sk-" not in refused.complaint
+    on_machine("journalctl", "--sync").ok()
+    assert "4711" not in on_machine("journalctl", "--boot", "--output=cat").text

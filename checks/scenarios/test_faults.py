@@ -159,6 +159,17 @@ def test_a_session_that_an_administrator_stops_is_told_apart_from_success() -> N
         assert running.wait().status == 137
 
 
+def test_a_session_that_systemd_run_lets_go_of_is_ended() -> None:
+    """systemd-run leaves the unit alone, and reports success, once `^]` is typed three times and then Ctrl-C."""
+    screen = terminal("alice", "pi-probe", *STUBBORN)
+    screen.expect("ready")
+    settle(units("alice")[0])
+    screen.send("\x1d\x1d\x1d")
+    screen.send("\x03")
+    assert ended(screen) == 137
+    assert_gone(time.monotonic())
+
+
 def test_the_whole_slice_can_be_stopped() -> None:
     with session("alice", "pi-probe", *FRAIL) as first, session("bob", "pi-probe", *FRAIL) as second:
         first.settled()
