@@ -10,6 +10,8 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from pi_agent import paths
@@ -20,6 +22,7 @@ _TEMPORARY: Final = f"{OURS}new"
 _NAME_AT_MOST: Final = 200  # bytes that leave room for a suffix below the 255 of a file name
 # What reaching for a name says when it is gone, or something else, since we looked.
 GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_ATTEMPTS: Final = 100
 _CHUNK: Final = 1 << 16
 _REMOVING: Final = f"{OURS}removing"
 
@@ -185,35 +188,50 @@ def remove(directory: int, name: str) -> None:
     neither the stack nor the number of open files depends on what somebody nested. What vanishes meanwhile is gone.
     """
     waiting = [name]
+    patience = _ATTEMPTS
     while waiting:
         going = waiting.pop()
-        try:
+        with suppress_gone():
+            if not _is_directory(directory, going):
+                os.unlink(going, dir_fd=directory)
+                continue
             waiting += _emptied(directory, going)
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
+            try:
+                os.rmdir(going, dir_fd=directory)
+            except OSError as error:  # somebody put something into it meanwhile
+                patience -= 1
+                if error.errno != errno.ENOTEMPTY or not patience:
+                    raise
+                waiting.append(going)
 
 
 def _emptied(directory: int, name: str) -> list[str]:
-    """Remove what is called name, but for the directories in it: they are moved up, and their new names returned."""
-    if not _is_directory(directory, name):
-        os.unlink(name, dir_fd=directory)
-        return []
+    """Remove what is in the directory name, but for directories: they are moved up, and their new names returned."""
     raised = []
     inside = enter(directory, name)
     try:
         for child in os.listdir(inside):
-            if _is_directory(inside, child):
+            with suppress_gone():
+                if not _is_directory(inside, child):
+                    os.unlink(child, dir_fd=inside)
+                    continue
                 os.close(enter(inside, child))  # a directory moves only if it may be written to
                 moved = f"{_REMOVING}-{os.urandom(8).hex()}"
                 os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=directory)
                 raised.append(moved)
-            else:
-                os.unlink(child, dir_fd=inside)
     finally:
         os.close(inside)
-    os.rmdir(name, dir_fd=directory)
     return raised
+
+
+@contextmanager
+def suppress_gone() -> Iterator[None]:
+    """Go on where something is gone, or something else, since we looked: a session may be running."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def _is_directory(parent: int, name: str) -> bool:

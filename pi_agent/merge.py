@@ -29,7 +29,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> 
     found: Changes = {}
     for key in {**before, **after}:
         old, new = before.get(key, _MISSING), after.get(key, _MISSING)
-        if isinstance(new, dict) and (new or isinstance(old, dict)) and depth > 1:
+        if isinstance(new, dict) and new and depth > 1:
             # A new object is the sum of its values: each of them can be changed by the other side on its own.
             for path, value in changes(old if isinstance(old, dict) else {}, new, depth - 1).items():
                 found[(key, *path)] = value

@@ -150,13 +150,9 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
 
 def _remove(top: int, name: str) -> None:
     folder, _, last = name.rpartition("/")
-    try:
+    with files.suppress_gone():
         parent = files.enter_path(top, folder)
-    except OSError as error:
-        if error.errno in files.GONE:
-            return
-        raise
-    try:
-        files.remove(parent, last)
-    finally:
-        os.close(parent)
+        try:
+            files.remove(parent, last)
+        finally:
+            os.close(parent)
