@@ -67,7 +67,7 @@ def merged(
 ) -> Memory:
     """The next memory, whose `written` is what the isolated file must now say. A pure function."""
     news = merge.changes(memory.written, inside, kind.depth)
-    choices = {**merge.without(memory.choices, news), **news}
+    choices = merge.recorded(memory.choices, news)
     choices = {path: value for path, value in choices.items() if path[0] not in kind.never_inside}
     choices = merge.without(choices, merge.changes(memory.host, host, kind.depth))
     return Memory(dict(host), merge.overridden(merge.applied(host, choices), nix), choices)

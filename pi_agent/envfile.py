@@ -77,16 +77,15 @@ class _Reader:
         """Go to the first character of the next assignment and return its line; None at the end of the text."""
         while char := self._take():
             if char in _COMMENT:
-                self._skip_comment()
+                self._skip_line()
             elif char not in _BLANK:
                 self._at -= 1
                 return self._line
         return None
 
-    def _skip_comment(self) -> None:
+    def _skip_line(self) -> None:
         while (char := self._take()) and char not in _NEWLINE:
-            if char == "\\":
-                self._take()
+            pass
 
     def name(self) -> str:
         """What stands before the `=`; "" when there is none on the line."""

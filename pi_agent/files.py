@@ -6,9 +6,12 @@ lost; what is to be read or removed is reached whatever permissions its owner, w
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from pi_agent import paths
@@ -16,6 +19,10 @@ from pi_agent.signature import Signature, signature_of
 
 OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
 _TEMPORARY: Final = f"{OURS}new"
+_NAME_AT_MOST: Final = 200  # bytes that leave room for a suffix below the 255 of a file name
+# What reaching for a name says when it is gone, or something else, since we looked.
+GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_ATTEMPTS: Final = 100
 _CHUNK: Final = 1 << 16
 _REMOVING: Final = f"{OURS}removing"
 
@@ -111,7 +118,8 @@ def keep(directory: int, name: str, content: bytes) -> None:
 
 def move_aside(directory: int, name: str) -> str:
     """Give what is called name in the open directory another name, which is returned."""
-    kept = f"{name}.displaced-{time.time_ns()}"
+    short = os.fsdecode(os.fsencode(name)[:_NAME_AT_MOST])
+    kept = f"{short}.displaced-{time.time_ns()}"
     os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=directory)
     return kept
 
@@ -177,29 +185,53 @@ def remove(directory: int, name: str) -> None:
     """Remove what is called name in the open directory, with all below it; links are removed, never followed.
 
     However deep the tree is: each directory found inside is first moved up beside the others that are to go, so that
-    neither the stack nor the number of open files depends on what somebody nested.
+    neither the stack nor the number of open files depends on what somebody nested. What vanishes meanwhile is gone.
     """
-    if not _is_directory(directory, name):
-        os.unlink(name, dir_fd=directory)
-        return
     waiting = [name]
-    number = 0
+    patience = _ATTEMPTS
     while waiting:
         going = waiting.pop()
-        inside = enter(directory, going)
-        try:
-            for child in os.listdir(inside):
-                if _is_directory(inside, child):
-                    number += 1
-                    moved = f"{_REMOVING}-{os.getpid()}-{number}"
-                    os.close(enter(inside, child))  # a directory moves only if it may be written to
-                    os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=directory)
-                    waiting.append(moved)
-                else:
+        with suppress_gone():
+            if not _is_directory(directory, going):
+                os.unlink(going, dir_fd=directory)
+                continue
+            waiting += _emptied(directory, going)
+            try:
+                os.rmdir(going, dir_fd=directory)
+            except OSError as error:  # somebody put something into it meanwhile
+                patience -= 1
+                if error.errno != errno.ENOTEMPTY or not patience:
+                    raise
+                waiting.append(going)
+
+
+def _emptied(directory: int, name: str) -> list[str]:
+    """Remove what is in the directory name, but for directories: they are moved up, and their new names returned."""
+    raised = []
+    inside = enter(directory, name)
+    try:
+        for child in os.listdir(inside):
+            with suppress_gone():
+                if not _is_directory(inside, child):
                     os.unlink(child, dir_fd=inside)
-        finally:
-            os.close(inside)
-        os.rmdir(going, dir_fd=directory)
+                    continue
+                os.close(enter(inside, child))  # a directory moves only if it may be written to
+                moved = f"{_REMOVING}-{os.urandom(8).hex()}"
+                os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=directory)
+                raised.append(moved)
+    finally:
+        os.close(inside)
+    return raised
+
+
+@contextmanager
+def suppress_gone() -> Iterator[None]:
+    """Go on where something is gone, or something else, since we looked: a session may be running."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def _is_directory(parent: int, name: str) -> bool:

@@ -8,6 +8,7 @@ The host user's git configuration is not shown inside (it may name credential he
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from pi_agent import files, paths, refusals
@@ -20,6 +21,8 @@ _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
 _KEYS: Final = ("name", "email")
 _NAME: Final = "config"
+_COMMENT: Final = "#;"
+_ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
@@ -60,40 +63,44 @@ def parsed(text: str) -> GitIdentity:
     """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
     found: GitIdentity = {}
     section = ""
-    for line in map(str.strip, text.splitlines()):
+    lines = iter(text.split("\n"))
+    for line in map(str.strip, lines):
         if line.startswith("["):
             section = line[1:].partition("]")[0].strip().lower()
-            continue
-        key, equals, rest = (part.strip() for part in line.partition("="))
-        value = _unquoted(rest)
-        if (
-            section == "user"
-            and key.lower() in _KEYS
-            and equals
-            and value.isprintable()
-            and len(value) <= _VALUE_AT_MOST
-        ):
-            found[key.lower()] = value
+        elif line and line[0] not in _COMMENT:
+            key, equals, rest = (part.strip() for part in line.partition("="))
+            value = _value(rest, lines)
+            if section == "user" and key.lower() in _KEYS and equals and value is not None:
+                found[key.lower()] = value
     return found
 
 
-def _unquoted(text: str) -> str:
-    """A value without its quotes, escapes and comment (git-config(1), Syntax)."""
+def _value(text: str, lines: Iterator[str]) -> str | None:
+    """The value that text begins, without quotes, escapes and comment (git-config(1), Syntax).
+
+    lines: what follows, taken from as long as the value goes on. None where git would not take it, and for what is
+    not printable or too long to be a name.
+    """
     plain = ""
-    quoted = escaped = False
-    for char in text:
-        if escaped:
-            plain += char
-            escaped = False
+    quoted = False
+    waiting = list(reversed(text))
+    while waiting:
+        char = waiting.pop()
+        if char == "\\" and not waiting:  # at the end of the line: the value goes on in the next
+            waiting = list(reversed(next(lines, "")))
         elif char == "\\":
-            escaped = True
+            char = waiting.pop()
+            if char not in _ESCAPES:
+                return None
+            plain += _ESCAPES[char]
         elif char == '"':
             quoted = not quoted
-        elif char in "#;" and not quoted:
-            return plain.rstrip()
+        elif char in _COMMENT and not quoted:
+            break
         else:
             plain += char
-    return plain
+    plain = plain.rstrip()
+    return plain if not quoted and plain.isprintable() and len(plain) <= _VALUE_AT_MOST else None
 
 
 def rendered(identity: GitIdentity) -> bytes:

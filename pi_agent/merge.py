@@ -29,7 +29,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> 
     found: Changes = {}
     for key in {**before, **after}:
         old, new = before.get(key, _MISSING), after.get(key, _MISSING)
-        if isinstance(new, dict) and (new or isinstance(old, dict)) and depth > 1:
+        if isinstance(new, dict) and new and depth > 1:
             # A new object is the sum of its values: each of them can be changed by the other side on its own.
             for path, value in changes(old if isinstance(old, dict) else {}, new, depth - 1).items():
                 found[(key, *path)] = value
@@ -71,6 +71,22 @@ def _set(target: Json, path: Path, value: object) -> None:
         target.pop(last, None)
     else:
         target[last] = value
+
+
+def recorded(known: Changes, news: Changes) -> Changes:
+    """known differences brought up to date by newer ones.
+
+    A known one at or below a newer path is forgotten. One above it, which had put something else there or nothing, is
+    by now an object with the newer values in it.
+    """
+    at = set(news)
+    above = {prefix for path in at for prefix in _prefixes(path)} - at
+    kept = {
+        path: {} if path in above else value
+        for path, value in known.items()
+        if not any(prefix in at for prefix in _prefixes(path))
+    }
+    return {**kept, **news}
 
 
 def without(differences: Changes, touched: Iterable[Path]) -> Changes:

@@ -150,8 +150,9 @@ def _copy(source: int, target: int, name: str, budget: int) -> Synced:
 
 def _remove(top: int, name: str) -> None:
     folder, _, last = name.rpartition("/")
-    parent = files.enter_path(top, folder)
-    try:
-        files.remove(parent, last)
-    finally:
-        os.close(parent)
+    with files.suppress_gone():
+        parent = files.enter_path(top, folder)
+        try:
+            files.remove(parent, last)
+        finally:
+            os.close(parent)

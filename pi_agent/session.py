@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import mounts, process, refusals
+from pi_agent import control, mounts, process, refusals
 from pi_agent.policy import Tools
 from pi_agent.refusals import Refusal
 
@@ -230,21 +230,18 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> Non
             # The runner may have died while systemd was being asked to start the unit.
             for delay in _SECOND_LOOKS:
                 time.sleep(delay)
-                _stop(tools, session)
+                control.stop(tools, session.unit)
+                control.forget(tools, session.unit)
         status = 0
     finally:
         os._exit(status)
 
 
-def _stop(tools: Tools, session: Session) -> None:
-    process.run([tools.systemctl, "stop", session.unit], accept=range(256))
-    process.run([tools.systemctl, "reset-failed", session.unit], accept=range(256))
-
-
 def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     """Remove the session's unit, mounts and files; each may be there or not. ended: the unit has ended by itself."""
     if not ended:
-        _stop(tools, session)
+        control.stop(tools, session.unit)
+        control.forget(tools, session.unit)
     mounts.unstage(session.mounts)
     try:
         device = os.stat(session.directory, follow_symlinks=False).st_dev

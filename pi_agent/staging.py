@@ -41,7 +41,7 @@ def stage(
     system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon)
     directory = agent.home if project is None else project.directory
     command = [*unit.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
-    _prepare(launch, [directory, *command], system.links)
+    _prepare(launch, [policy.command_name, directory, *command], system.links)
 
     mounts.stage_state(state.home, launch.state)
     mounts.stage_terminals(launch.terminals)
@@ -122,7 +122,7 @@ def _only_roots_links(directory: int, name: str) -> None:
 def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:
     """Make the staging directory's inside.
 
-    argv: the directory to start in, then the command. links: (path, target) of the symbolic links in the sandbox's
+    argv: what launch.bash is to read. links: (path, target) of the symbolic links in the sandbox's
     root. Raises Refusal (69).
     """
     empty_directory, empty_file = session.empty

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from pi_agent import documents, files, mirror, refusals, tree
+from pi_agent import documents, files, mirror, paths, refusals, tree
 from pi_agent.documents import AUTH, SETTINGS, Kind, Memory
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Synced
@@ -81,9 +80,14 @@ def host_tree(policy: Policy, caller: Identity) -> HostTree | None:
         raise refusals.config_unreadable(path, error.strerror or str(error)) from error
     finally:
         os.close(whole.descriptor)
-    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+    try:
+        os.close(paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY))
+    except NotADirectoryError as error:
         os.close(descriptor)
-        raise refusals.config_not_a_directory(path)
+        raise refusals.config_not_a_directory(path) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
     return HostTree(path, descriptor, roots)
 
 
@@ -134,6 +138,9 @@ def _scan(isolated: int, known: set[str], notice: Notice) -> dict[str, tree.Entr
         try:
             return tree.scan_isolated(isolated, wanted)
         except tree.Overgrown as overgrown:
+            if overgrown.name.startswith(files.OURS):  # what a killed sync of ours left, or pretends to be that
+                files.remove(isolated, overgrown.name)
+                continue
             kept = files.move_aside(isolated, overgrown.name)
             notice(f"the isolated {shown(overgrown.name)} had grown out of bounds; it was kept as {shown(kept)}")
 

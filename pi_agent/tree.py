@@ -8,7 +8,6 @@ tree nothing is ever followed.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +23,6 @@ ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
 DEPTH_AT_MOST: Final = 64
 STORE: Final = "/nix/store"
-# What opening a directory by a name that was just listed says when it is gone or something else by now.
-_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 
 Notice = Callable[[str], None]
@@ -211,7 +208,7 @@ def scan_isolated(top: int, wanted: Callable[[str], bool]) -> dict[str, Entry]:
             try:
                 directory = files.enter_path(top, where)
             except OSError as error:
-                if error.errno not in _GONE:
+                if error.errno not in files.GONE:
                     raise
                 continue
             try:

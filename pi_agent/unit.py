@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import process, refusals
+from pi_agent import control, process, refusals
 from pi_agent.policy import Tools
 from pi_agent.session import Session
 
@@ -69,14 +69,17 @@ def conduct(tools: Tools, session: Session, start: Start) -> int:
     Raises Refusal (69) when the unit did not come to run Pi.
     """
     # launch.bash says a word when the sandbox stands. It is kept for us as long as we hold the other end.
+    status = 0
     word = os.open(session.started, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         with _Relay(tools, session) as relay:
             # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
             # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-            child = process.start(start.argv, start.environ, own_group=not start.terminal)
-            status = process.wait(child)
-        if status == 0 and not start.terminal:
+            if relay.cut_short is None:
+                child = process.start(start.argv, start.environ, own_group=not start.terminal)
+                relay.session_begins()
+                status = process.wait(child)
+        if status == 0 and not start.terminal and relay.cut_short is None:
             return 0
         ended = _end(tools, session.unit)
         if relay.cut_short is not None:
@@ -97,9 +100,9 @@ def _end(tools: Tools, unit: str) -> int | None:
     facts = _facts(tools, unit)
     stopped = facts.get("ActiveState") not in ("inactive", "failed")
     if stopped:
-        process.run([tools.systemctl, "stop", unit], accept=range(256))
+        control.stop(tools, unit)
         facts = _facts(tools, unit)
-    process.run([tools.systemctl, "reset-failed", unit], accept=range(256))
+    control.forget(tools, unit)
     code, number = facts.get("ExecMainCode", "0"), int(facts.get("ExecMainStatus", "0"))
     if code == _CLD_NONE:
         return 128 + signal.SIGTERM if stopped else None
@@ -120,7 +123,7 @@ def _said(word: int) -> bool:
 
 
 class _Relay:
-    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as a stop of the unit.
+    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
 
     cut_short: the signal that ended the session before Pi could have heard it.
     """
@@ -128,27 +131,41 @@ class _Relay:
     def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
         self._session = session
+        self._begun = False
         self.cut_short: int | None = None
 
     def __enter__(self) -> _Relay:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._hear)
+        signal.signal(signal.SIGALRM, self._lose_patience)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
 
+    def session_begins(self) -> None:
+        """To be called when systemd has been asked for the unit; a signal that came before is acted on now."""
+        self._begun = True
+        if self.cut_short is not None:
+            self._kill("--signal=KILL")
+
     def _hear(self, number: int, _frame: object) -> None:
-        if not self._settled():
+        if not self._begun:
+            self.cut_short = number
+        elif not self._settled():
             # The first process of a namespace gets no signal that it has no handler for (pid_namespaces(7)), and
             # Pi needs a moment to have one: until then only this ends the session.
             self.cut_short = number
-            self._systemctl("kill", "--signal=KILL")
+            self._kill("--signal=KILL")
         elif number in (signal.SIGINT, signal.SIGQUIT):
-            self._systemctl("kill", "--kill-whom=main", f"--signal={number}")
+            self._kill("--kill-whom=main", f"--signal={number}")
         else:
-            self._systemctl("stop", "--no-block")
+            self._kill("--kill-whom=main", "--signal=TERM")
+            signal.alarm(control.GRACE)
+
+    def _lose_patience(self, _number: int, _frame: object) -> None:
+        self._kill("--signal=KILL")
 
     def _settled(self) -> bool:
         """Whether launch.bash has long enough said its word: writing to a pipe renews the file's mtime (inode(7))."""
@@ -159,11 +176,10 @@ class _Relay:
         # st_atime stays that of the making: nobody has read yet.
         return status.st_mtime_ns > status.st_atime_ns and time.time() - status.st_mtime > _SETTLING
 
-    def _systemctl(self, *arguments: str) -> None:
+    def _kill(self, *options: str) -> None:
         """The unit may be a moment away from existing; a signal that came early is delivered late, not lost."""
         deadline = time.monotonic() + _RELAY_PATIENCE
-        argv = [self._tools.systemctl, *arguments, self._session.unit]
-        while process.run(argv, accept=range(256)).status != 0:
+        while not control.kill(self._tools, self._session.unit, *options):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)

@@ -1,0 +1,35 @@
+"""How far the sandbox is closed, in systemd's own measure, with the real Pi at work in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from scenarios.guest import as_user, demo, login, on_machine, units, until
+
+AT_MOST = 1.2
+# Pi asks the model, which asks for this; so a real tool call goes on while we look.
+WAITING = "run: touch started; until test -e stop; do sleep 0.05; done; echo finished"
+
+
+def exposure(unit: str) -> float:
+    """The overall level that systemd-analyze(1) gives a running unit."""
+    report = on_machine("systemd-analyze", "security", "--no-pager", unit).text
+    overall = re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)
+    assert overall, report
+    return float(overall.group(1))
+
+
+def test_the_exposure_of_a_session_of_the_real_pi_is_at_most_1_2() -> None:
+    with subprocess.Popen(login("alice", ["pi", "-p", WAITING]), stdout=subprocess.PIPE, cwd="/") as client:
+        try:
+            until(lambda: (demo("alice") / "started").exists(), "the bash tool runs")
+            [unit] = units("alice")
+            level = exposure(unit)
+            print(f"exposure of {unit}: {level}")
+        finally:
+            as_user("alice", "touch", "stop").ok()
+        output, _ = client.communicate(timeout=30)
+        assert client.returncode == 0
+        assert b"finished" in output
+    assert level <= AT_MOST
