@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -140,10 +140,14 @@ def enter(parent: int, name: str) -> int:
 
 def enter_path(top: int, path: str) -> int:
     """`enter` each component of a relative path in turn, from the open directory top; "" is top itself."""
+    return _descend(top, path, enter)
+
+
+def _descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
     here = os.dup(top)
     for name in filter(None, path.split("/")):
         try:
-            below = enter(here, name)
+            below = step(here, name)
         finally:
             os.close(here)
         here = below
@@ -166,14 +170,7 @@ def ensure(parent: int, name: str) -> int:
 
 def ensure_path(top: int, path: str) -> int:
     """`ensure` each component of a relative path in turn, from the open directory top; "" is top itself."""
-    here = os.dup(top)
-    for name in filter(None, path.split("/")):
-        try:
-            below = ensure(here, name)
-        finally:
-            os.close(here)
-        here = below
-    return here
+    return _descend(top, path, ensure)
 
 
 def make_path(top: int, path: str) -> None:

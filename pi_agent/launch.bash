@@ -1,8 +1,9 @@
 # The first program inside the sandbox, run by the session's unit as the agent: bash -p launch.bash
 #
 # What to run comes as file descriptor 3 (systemd.exec(5), OpenFile=): NUL-terminated strings, what our command is
-# called, the directory to start in, then the command. Arguments take this way because a unit's command line is readable by everyone, must be UTF-8 and
-# knows % and $. Descriptor 4 is told that the sandbox stands; a launch without that word failed before Pi.
+# called, the directory to start in, then the command. Arguments take this way because a unit's command line is
+# readable by everyone, must be UTF-8 and knows % and $. Descriptor 4 is told that the sandbox stands; a launch without
+# that word failed before Pi.
 
 mapfile -d '' -t -u 3 request
 exec 3<&-

@@ -29,7 +29,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> 
     found: Changes = {}
     for key in {**before, **after}:
         old, new = before.get(key, _MISSING), after.get(key, _MISSING)
-        if isinstance(new, dict) and new and depth > 1:
+        if isinstance(new, dict) and (new or isinstance(old, dict)) and depth > 1:
             # A new object is the sum of its values: each of them can be changed by the other side on its own.
             for path, value in changes(old if isinstance(old, dict) else {}, new, depth - 1).items():
                 found[(key, *path)] = value
@@ -61,9 +61,7 @@ def _set(target: Json, path: Path, value: object) -> None:
     *parents, last = path
     for key in parents:
         below = target.get(key)
-        if not isinstance(below, dict):
-            if value is REMOVED:
-                return
+        if not isinstance(below, dict):  # also for a removal: what it emptied is an object still
             below = {}
         target[key] = below = dict(below)
         target = below

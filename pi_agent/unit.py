@@ -162,7 +162,8 @@ class _Relay:
             self._kill("--kill-whom=main", f"--signal={number}")
         else:
             self._kill("--kill-whom=main", "--signal=TERM")
-            signal.alarm(control.GRACE)
+            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM grants no more time
+                signal.alarm(control.GRACE)
 
     def _lose_patience(self, _number: int, _frame: object) -> None:
         self._kill("--signal=KILL")

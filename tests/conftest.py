@@ -1,0 +1,59 @@
+"""What every test runs under: no example database on disk, no umask, alarm or signal handler left over from another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import people
+from tests.trees import Nest
+
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+_HANDLED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
+@pytest.fixture(autouse=True)
+def process_state() -> Iterator[None]:
+    """The umask that runner.py sets, and the signal handlers as they were (a session leaves some ignored)."""
+    umask = os.umask(0o022)
+    handlers = {number: signal.getsignal(number) for number in _HANDLED}
+    yield
+    signal.alarm(0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    os.umask(umask)
+
+
+@pytest.fixture
+def ordinary() -> Iterator[Path]:
+    """A directory of an ordinary user's, whom the test runs as: what permissions forbid, it may not do.
+
+    It is not below pytest's own, where only whoever started the tests can go.
+    """
+    with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
+        people.give_to_nobody(Path(name))
+        with people.being_nobody():
+            yield Path(name)
+
+
+@pytest.fixture
+def nest() -> Iterator[Nest]:
+    """A maker of deep trees, which are gone after the test."""
+    maker = Nest()
+    yield maker
+    maker.clear()

@@ -1,0 +1,34 @@
+"""Running short of what a process may have."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def few_descriptors(more: int) -> Iterator[None]:
+    """Allow only this many descriptors more than are open now (a login has 1024 in all)."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {int(number) for number in os.listdir("/proc/self/fd")}
+    limit = 0
+    while limit - len([number for number in used if number < limit]) < more:
+        limit += 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let every write to a file fail, as on a full disk; this limit holds for root as well."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

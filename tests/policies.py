@@ -1,0 +1,62 @@
+"""Policies to test with: a whole valid one, of which a test names only what it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from pi_agent import policy
+from pi_agent.policy import Policy
+
+USER = "alice"
+
+
+def document(**overrides: Any) -> dict[str, Any]:
+    """A policy as module.nix writes it, as parsed JSON, with some of its top-level keys replaced."""
+    return {
+        "version": 1,
+        "user": "pi-agent",
+        "group": "pi-agent",
+        "projectGroup": None,
+        "stateDir": "/var/lib/pi-agent",
+        "hostUsers": {USER: {"projectRoots": ["~/projects"], "configPath": ".pi/agent"}},
+        "syncConfigFromHost": True,
+        "settings": {},
+        "environment": {},
+        "environmentFiles": [],
+        "extraRunArgs": [],
+        "extraEnvironment": {},
+        "commandName": "pi",
+        "program": "/nix/store/pi/bin/pi",
+        "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
+        "shell": "/nix/store/bash/bin/bash",
+        "launcher": "/nix/store/pi-agent/launch.bash",
+        "tools": tools(),
+        **overrides,
+    }
+
+
+def tools(**overrides: str) -> dict[str, str]:
+    """The policy's table of tools; none of them exists."""
+    return {
+        "bash": "/nix/store/bash/bin/bash",
+        "tini": "/nix/store/tini/bin/tini",
+        "setsid": "/nix/store/util-linux/bin/setsid",
+        "mount": "/nix/store/util-linux/bin/mount",
+        "umount": "/nix/store/util-linux/bin/umount",
+        "systemctl": "/nix/store/systemd/bin/systemctl",
+        "systemd-run": "/nix/store/systemd/bin/systemd-run",
+        "sudo": "/run/wrappers/bin/sudo",
+        **overrides,
+    }
+
+
+def host_user(*roots: str, config_path: str = ".pi/agent") -> dict[str, Any]:
+    """An entry of hostUsers."""
+    return {"projectRoots": list(roots), "configPath": config_path}
+
+
+def frozen(**overrides: Any) -> Policy:
+    """The parsed policy that `document` describes."""
+    return policy.parse(orjson.dumps(document(**overrides)))

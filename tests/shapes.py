@@ -1,0 +1,34 @@
+"""Hypothesis strategies for the values that several rooms take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+# Few keys, so that documents drawn apart from each other meet in them.
+_KEYS = st.sampled_from(["a", "b", "c"])
+_SCALARS: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, 1.5]) | st.sampled_from(["", "x", "ü"])
+)
+
+
+def _larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=3)
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(_SCALARS, _larger, max_leaves=8)
+json_objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(_KEYS, json_values, max_size=3)
+
+# What the kernel allows between two slashes, as Python shows it: any byte but NUL and the slash.
+file_names: st.SearchStrategy[str] = (
+    st.binary(min_size=1, max_size=12)
+    .filter(lambda name: b"\0" not in name and b"/" not in name and name not in (b".", b".."))
+    .map(lambda name: name.decode("utf-8", "surrogateescape"))
+)
+
+
+def canonical(value: object) -> bytes:
+    """value as JSON text with sorted keys: equal when the values are, with 1, 1.0 and true told apart."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

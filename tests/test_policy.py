@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_agent import policy
+from pi_agent.refusals import EX_CONFIG, Refusal
+from tests import policies
+from tests.policies import document, frozen
+
+
+def parsing(**overrides: Any) -> str:
+    """What parse says against the policy with these overrides."""
+    with pytest.raises(ValueError) as caught:
+        frozen(**overrides)
+    return str(caught.value)
+
+
+def test_every_key_reaches_its_field() -> None:
+    parsed = frozen(
+        user="u",
+        group="g",
+        projectGroup="dev",
+        hostUsers={"bob": policies.host_user("~", "/srv/x", config_path="conf")},
+        syncConfigFromHost=False,
+        settings={"a": {"b": [1]}},
+        environment={"A": "1"},
+        environmentFiles=["/run/x"],
+        extraRunArgs=["--model", ""],
+        extraEnvironment={"B": "2"},
+        commandName="pie",
+    )
+    assert (parsed.user, parsed.group, parsed.project_group, parsed.state_dir) == ("u", "g", "dev", "/var/lib/pi-agent")
+    assert parsed.host_users == {"bob": policy.HostUser(("~", "/srv/x"), "conf")}
+    assert parsed.sync_config_from_host is False
+    assert parsed.settings == {"a": {"b": [1]}}
+    assert parsed.environment == {"A": "1"}
+    assert parsed.environment_files == ("/run/x",)
+    assert parsed.extra_run_args == ("--model", "")
+    assert parsed.extra_environment == {"B": "2"}
+    assert parsed.command_name == "pie"
+    assert parsed.program == "/nix/store/pi/bin/pi"
+    assert parsed.path == ("/nix/store/git/bin", "/nix/store/node/bin")
+    assert (parsed.shell, parsed.launcher) == ("/nix/store/bash/bin/bash", "/nix/store/pi-agent/launch.bash")
+    assert parsed.tools.systemd_run == "/nix/store/systemd/bin/systemd-run"
+    assert frozen().project_group is None
+
+
+@pytest.mark.parametrize("key", sorted(document()))
+def test_a_missing_key_is_named(key: str) -> None:
+    incomplete = {name: value for name, value in document().items() if name != key}
+    with pytest.raises(ValueError, match=rf"policy\.{key} is missing"):
+        policy.parse(orjson.dumps(incomplete))
+
+
+@pytest.mark.parametrize("key", sorted(policies.tools()))
+def test_a_missing_or_relative_tool_is_named(key: str) -> None:
+    fewer = {name: path for name, path in policies.tools().items() if name != key}
+    assert f"tools.{key} is missing" in parsing(tools=fewer)
+    assert f"tools.{key} is not an absolute path" in parsing(tools=policies.tools(**{key: "mount"}))
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, [1], True, False, "", {}])
+def test_another_version_is_refused(version: object) -> None:
+    assert "version" in parsing(version=version)
+
+
+def test_unknown_keys_are_refused_at_every_level() -> None:
+    assert "policy has unknown keys: b, x" in parsing(x=1, b=2)
+    assert "tools has unknown keys: rm" in parsing(tools=policies.tools(rm="/bin/rm"))
+    user = {**policies.host_user("~"), "shell": "/bin/sh"}
+    assert "hostUsers.bob has unknown keys: shell" in parsing(hostUsers={"bob": user})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("user", ""),
+        ("user", 1),
+        ("user", "a\0b"),
+        ("group", None),
+        ("projectGroup", ""),
+        ("projectGroup", 5),
+        ("stateDir", "var/lib"),
+        ("program", "pi"),
+        ("shell", "bash"),
+        ("launcher", ""),
+        ("hostUsers", []),
+        ("hostUsers", {"bob": []}),
+        ("hostUsers", {"bob": {"projectRoots": "~", "configPath": "x"}}),
+        ("hostUsers", {"bob": {"projectRoots": ["a\0b"], "configPath": "x"}}),
+        ("hostUsers", {"bob": {"projectRoots": ["~"], "configPath": ""}}),
+        ("syncConfigFromHost", 1),
+        ("settings", []),
+        ("environment", {"A": 1}),
+        ("environment", {"A": "a\0b"}),
+        ("environmentFiles", "/x"),
+        ("extraRunArgs", ["a\0b"]),
+        ("extraRunArgs", [1]),
+        ("extraEnvironment", ["A=1"]),
+        ("path", [None]),
+        ("tools", []),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(key: str, value: object) -> None:
+    assert key in parsing(**{key: value})
+
+
+_RELATIVE = ["", ".", "x", "./x", "../x", "~bob", "~bob/x", "~~", " /x", "x/~", "$HOME/x"]
+
+
+@pytest.mark.parametrize("path", _RELATIVE)
+def test_a_root_that_is_neither_absolute_nor_below_home_is_refused_and_named(path: str) -> None:
+    said = parsing(hostUsers={"bob": policies.host_user("~/fine", path)})
+    assert said == f"hostUsers.bob.projectRoots has a path that is not absolute: {path!r}"
+
+
+@pytest.mark.parametrize("path", ["/", "/x", "/x/../y", "~", "~/", "~/x y"])
+def test_a_root_is_absolute_or_below_home(path: str) -> None:
+    assert frozen(hostUsers={"bob": policies.host_user(path)}).host_users["bob"].project_roots == (path,)
+
+
+@pytest.mark.parametrize("path", [*_RELATIVE, "~", "~/x"])
+def test_an_environment_file_is_read_from_an_absolute_path_alone(path: str) -> None:
+    assert parsing(environmentFiles=["/run/x", path]).startswith("policy.environmentFiles has a path that is not")
+    assert frozen(environmentFiles=["/run/x", f"/{path}"]).environment_files == ("/run/x", f"/{path}")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(list(document())), inner),
+        max_leaves=6,
+    )
+)
+def test_what_is_no_policy_is_refused_with_a_value_error(value: object) -> None:
+    with pytest.raises(ValueError):
+        policy.parse(orjson.dumps(value))
+
+
+def test_load_reads_a_policy(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes(orjson.dumps(document()))
+    assert policy.load(str(file)) == frozen()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b'{"version":2}', b"[" * 5000])
+def test_load_refuses_what_is_no_policy_and_names_the_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes(content)
+    with pytest.raises(Refusal) as caught:
+        policy.load(str(file))
+    assert caught.value.status == EX_CONFIG
+    assert str(file) in caught.value.what
+
+
+def test_load_refuses_a_file_that_is_missing_or_a_directory(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(Refusal) as caught:
+            policy.load(str(path))
+        assert caught.value.status == EX_CONFIG

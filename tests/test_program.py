@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_agent import program, refusals
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def main() -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("status", [0, 1, 64, 130, 143, 255])
+def test_the_status_of_main_passes_through(status: int, capfd: pytest.CaptureFixture[str]) -> None:
+    assert program.run("pi", lambda: status) == status
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_refusal_is_told_on_standard_error_with_its_status(capfd: pytest.CaptureFixture[str]) -> None:
+    refusal = refusals.Refusal(77, "what is wrong", "what to do\n  more")
+    assert program.run("pi", raising(refusal)) == 77
+    assert capfd.readouterr() == ("", "pi: what is wrong\n    what to do\n      more\n")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), MemoryError(), OSError(5, "x"), AssertionError()])
+def test_a_bug_shows_no_traceback_and_is_no_success(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
+    assert program.run("pi", raising(error)) == refusals.EX_SOFTWARE
+    said = capfd.readouterr().err
+    assert said.startswith(f"pi: a bug in pi-agent ({type(error).__name__} at ")
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 2
+
+
+def test_an_interrupt_is_130_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    assert program.run("pi", raising(KeyboardInterrupt())) == 130
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_standard_error_changes_no_status() -> None:
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        assert program.run("pi", raising(refusals.not_through_sudo())) == 77
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def test_undecodable_text_is_written_as_its_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    program.say("pi", os.fsdecode(b"\xff"))
+    assert capfdbinary.readouterr().err == b"pi: \xff\n"
+
+
+def test_arguments_are_those_given_whatever_bytes_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_ = ["", "--", "-x", "a b", "\udcff", "\n"]
+    monkeypatch.setattr(sys, "argv", ["pi", *given_])
+    assert program.arguments() == given_
+
+
+@pytest.mark.parametrize("argument", ["--version", "-v", "--help", "-h"])
+def test_only_a_lone_question_for_help_or_version_is_informational(argument: str) -> None:
+    assert program.informational([argument])
+    assert not program.informational([argument, argument])
+    assert not program.informational([argument, "-p"])
+    assert not program.informational(["-p", argument])
+    assert not program.informational([f"{argument}=x"])
+
+
+@given(st.lists(st.text(max_size=10)))
+def test_everything_else_needs_a_project(arguments: list[str]) -> None:
+    if program.informational(arguments):
+        assert arguments in (["--version"], ["-v"], ["--help"], ["-h"])

@@ -1,0 +1,92 @@
+"""What the programs say is in README.md's tables, so that it can be looked up."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pi_agent import refusals
+
+_TOP: Final = Path(__file__).parent.parent
+_README: Final = (_TOP / "README.md").read_text()
+_SHORTEST: Final = 12  # of a fragment that is worth looking for
+
+
+def section(title: str) -> str:
+    """The text below the heading, up to the next of its level."""
+    return re.split(r"^## ", _README, flags=re.MULTILINE)[_titles().index(title) + 1]
+
+
+def _titles() -> list[str]:
+    return re.findall(r"^## (.*)$", _README, flags=re.MULTILINE)
+
+
+def fragments(sentence: ast.expr) -> Iterator[str]:
+    """What stands fixed in a string or between the braces of an f-string, without the punctuation at its ends."""
+    parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
+    for part in parts:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            text = part.value.strip(" :;.,()«»/")
+            if len(text) >= _SHORTEST:
+                yield text
+
+
+def calls(path: Path, name: str) -> Iterator[ast.Call]:
+    """The calls of the function of this name in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            yield node
+
+
+_REFUSALS: Final = list(calls(_TOP / "pi_agent/refusals.py", "Refusal"))
+_WHAT: Final = sorted({text for call in _REFUSALS for text in fragments(call.args[1])})
+
+
+def test_every_refusals_sentence_was_found() -> None:
+    assert len(_REFUSALS) >= 20
+    assert all(list(fragments(call.args[1])) or "failed" in ast.unparse(call.args[1]) for call in _REFUSALS)
+
+
+@pytest.mark.parametrize("text", _WHAT)
+def test_what_a_refusal_says_is_in_the_table(text: str) -> None:
+    assert text in section("When something is refused")
+
+
+def test_why_a_root_was_not_considered_is_in_the_table() -> None:
+    because = refusals.root_redirectable("…", "…").partition(". ")[0]
+    assert because in section("When something is refused")
+
+
+def test_what_the_launcher_says_is_in_the_table() -> None:
+    said = re.findall(r"printf '%s: (.*?)\\n'", (_TOP / "pi_agent/launch.bash").read_text())
+    assert said
+    for sentence in said:
+        assert f"`{sentence}`" in section("When something is refused")
+
+
+def _notices() -> Iterator[str]:
+    for path in sorted((_TOP / "pi_agent").glob("*.py")):
+        for call in calls(path, "notice"):
+            sentence = call.args[0]
+            parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
+            said = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+            # What follows a semicolon explains.
+            for text in said.partition(";")[0].split("…"):
+                yield from fragments(ast.Constant(text))
+
+
+@pytest.mark.parametrize("text", sorted(set(_notices())))
+def test_what_a_notice_says_is_in_the_table(text: str) -> None:
+    assert text in section("When something is refused")
+
+
+def test_every_status_is_in_the_table_and_no_other() -> None:
+    used = {getattr(refusals, ast.unparse(call.args[0])) for call in _REFUSALS}
+    constants = {value for name, value in vars(refusals).items() if name.startswith("EX_")}
+    table = {int(number) for number in re.findall(r"^\| (\d+) \|", section("Exit statuses"), flags=re.MULTILINE)}
+    assert used == constants == table

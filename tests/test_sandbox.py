@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import shlex
+
+import pytest
+
+from pi_agent import sandbox
+from pi_agent.identity import Identity
+from pi_agent.mounts import Bind
+from pi_agent.sandbox import System
+from pi_agent.session import Session
+from tests.policies import frozen
+
+_AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
+_SESSION = Session("x.service", "/run/pi-agent/x")
+_SYSTEM = System(("/nix/store", "/etc"), (("/bin", "usr/bin"), ("/var/run", "/run")))
+_BINDS = [Bind("/run/pi-agent/x/state", "/var/lib/pi-agent"), Bind("/run/pi-agent/x/project", "/home/alice/p q")]
+
+
+def properties(project_group: str | None = None) -> list[str]:
+    policy = frozen(
+        projectGroup=project_group, settings={"secret": "hunter2"}, environment={"A": "hunter2"},
+        extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"],
+    )  # fmt: skip
+    return sandbox.properties(policy, _AGENT, _SYSTEM, _SESSION, _BINDS)
+
+
+def values(name: str, found: list[str] | None = None) -> list[str]:
+    return [each.partition("=")[2] for each in found or properties() if each.partition("=")[0] == name]
+
+
+def test_the_unit_runs_as_the_agent_in_a_root_of_its_own() -> None:
+    assert values("User") == ["996"]
+    assert values("Group") == ["995"]
+    assert values("RootDirectory") == ["/run/pi-agent/x/root"]
+    assert values("WorkingDirectory") == ["/"]
+
+
+def test_only_the_project_and_the_state_are_writable() -> None:
+    (writable,) = values("BindPaths")
+    assert shlex.split(writable) == [
+        "/run/pi-agent/x/state:/var/lib/pi-agent", "/run/pi-agent/x/project:/home/alice/p q",
+    ]  # fmt: skip
+    assert shlex.split(values("BindReadOnlyPaths")[0]) == ["/nix/store", "/etc"]
+    assert values("ReadWritePaths") == []
+
+
+def test_environment_and_files_come_in_their_order() -> None:
+    """launch.bash finds its request as descriptor 3 and the pipe for its word as descriptor 4."""
+    assert values("EnvironmentFile") == ["/run/pi-agent/x/environment"]
+    assert values("OpenFile") == ["/run/pi-agent/x/argv:argv:read-only", "/run/pi-agent/x/started:started:append"]
+
+
+def test_no_value_of_the_policys_environment_or_settings_reaches_a_property() -> None:
+    assert not any("hunter2" in each for each in properties())
+    assert values("Environment") == []
+
+
+def test_the_project_group_is_joined_only_where_there_is_one() -> None:
+    assert values("SupplementaryGroups") == []
+    assert values("SupplementaryGroups", properties("dev")) == ["dev"]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "ProtectSystem=strict",
+        "ProtectHome=tmpfs",
+        "PrivateDevices=yes",
+        "PrivatePIDs=yes",
+        "PrivateIPC=yes",
+        "ProtectProc=invisible",
+        "ProtectKernelTunables=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectControlGroups=yes",
+        "ProtectClock=yes",
+        "ProtectHostname=yes",
+        "RestrictNamespaces=yes",
+        "RestrictSUIDSGID=yes",
+        "RestrictRealtime=yes",
+        "LockPersonality=yes",
+        "SystemCallArchitectures=native",
+        "KeyringMode=private",
+        "RemoveIPC=yes",
+        "IPAddressDeny=link-local",
+        "DevicePolicy=closed",
+    ],
+)
+def test_the_hardening_is_complete(expected: str) -> None:
+    name = expected.partition("=")[0]
+    assert values(name) == [expected.partition("=")[2]], "once, so that nothing takes it back"
+
+
+def test_what_no_filter_of_system_calls_would_see_is_refused() -> None:
+    allowed, *denied = values("SystemCallFilter")
+    assert allowed == "@system-service"
+    words = {word for each in denied for word in each.removeprefix("~").split()}
+    assert all(each.startswith("~") for each in denied)
+    assert {"@privileged", "@resources", "io_uring_setup", "io_uring_enter", "io_uring_register"} <= words
+
+
+def test_every_property_is_one_line() -> None:
+    for each in properties():
+        assert each.isprintable() and "=" in each
+
+
+def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
+    found = sandbox.system()
+    assert all(os.path.exists(path) for path in found.binds)
+    links = dict(found.links)
+    assert links["/var/run"] == "/run"
+    for path in ("/bin", "/sbin", "/lib", "/lib64"):
+        if os.path.islink(path):
+            assert links[path] == os.readlink(path)
+            assert path not in found.binds
+    assert not {"/", "/home", "/root", "/var", "/run", "/srv", "/mnt", "/proc", "/sys", "/dev"} & set(found.binds)
+
+
+def test_a_path_with_blanks_is_one_word() -> None:
+    assert shlex.split(sandbox.quoted("/a b")) == ["/a b"]

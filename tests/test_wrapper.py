@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+import wrapper
+from pi_agent import paths, program, project
+from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE
+from tests import people, policies
+from tests.policies import USER, document, host_user
+
+_RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
+
+
+class Wrapper:
+    """The `pi` command as alice would call it, up to the point where it becomes sudo."""
+
+    def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tmp = tmp
+        self.monkeypatch = monkeypatch
+        self.home = tmp / "home"
+        (self.home / "projects/demo").mkdir(parents=True)
+        self.called: list[list[str]] = []
+        monkeypatch.setattr(wrapper, "POLICY", str(tmp / "policy.json"))
+        monkeypatch.setattr(wrapper, "RUNNER", _RUNNER)
+        monkeypatch.setattr(os, "execv", self._become)
+        monkeypatch.setattr(project, "RESERVED", tuple(path for path in project.RESERVED if path != "/tmp"))
+        monkeypatch.setattr(paths, "only_root_changes", lambda directory: False)
+        self.be(USER)
+        self.allow(hostUsers={USER: host_user("~/projects")})
+        monkeypatch.chdir(self.home / "projects/demo")
+
+    def _become(self, path: str, argv: list[str]) -> None:
+        self.called.append([path, *argv])
+        raise FileNotFoundError(2, "No such file or directory")
+
+    def be(self, name: str) -> None:
+        """Be called by a user of that name: its uid is never 0, but in the eyes of the kernel it is ours."""
+        entry = pwd.struct_passwd((name, "x", 1000, 1000, "", str(self.home), "/bin/sh"))
+        self.monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
+        self.monkeypatch.setattr(os, "getuid", lambda: 1000)
+        self.monkeypatch.setattr("pi_agent.caller.from_passwd", lambda entry: people.alice(entry.pw_dir))
+
+    def allow(self, **overrides: object) -> None:
+        (self.tmp / "policy.json").write_bytes(orjson.dumps(document(**overrides)))
+
+    def call(self, *arguments: str) -> int:
+        self.monkeypatch.setattr(sys, "argv", ["pi", *arguments])
+        return program.run("pi", wrapper.main)
+
+
+@pytest.fixture
+def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wrapper:
+    return Wrapper(tmp_path, monkeypatch)
+
+
+def test_in_an_allowed_root_it_becomes_sudo_with_the_arguments_unchanged(pi: Wrapper) -> None:
+    arguments = ["-p", "", "a b", "--", "$x", "\udcff", "\n", "-n", "-u", "root"]
+    pi.call(*arguments)
+    sudo = policies.tools()["sudo"]
+    assert pi.called == [[sudo, sudo, "-n", "--", _RUNNER, *arguments]]
+
+
+def test_a_sudo_that_cannot_be_run_is_named(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:
+    assert pi.call() == EX_UNAVAILABLE
+    assert f"{policies.tools()['sudo']} cannot be run: No such file or directory" in capfd.readouterr().err
+
+
+def test_outside_of_the_roots_it_refuses_and_names_roots_and_nix_lines(
+    pi: Wrapper, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (pi.home / "other").mkdir()
+    monkeypatch.chdir(pi.home / "other")
+    assert pi.call("-p", "x") == EX_NOPERM
+    said = capfd.readouterr().err
+    assert "Allowed for alice: ~/projects" in said
+    assert f'm3ta.pi-agent.hostUsers."alice".projectRoots = [ "~/projects" "{pi.home}/other" ];' in said
+    assert pi.called == []
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help", "-h", "-v"])
+def test_help_and_version_work_anywhere(pi: Wrapper, monkeypatch: pytest.MonkeyPatch, argument: str) -> None:
+    monkeypatch.chdir("/")
+    pi.call(argument)
+    assert len(pi.called) == 1
+    assert pi.call(argument, "x") == EX_NOPERM
+    assert len(pi.called) == 1
+
+
+def test_a_user_who_is_not_listed_is_refused_also_for_help(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:
+    pi.be("mallory")
+    assert pi.call() == EX_NOPERM
+    assert pi.call("--help") == EX_NOPERM
+    assert "the user «mallory» may not use pi-agent" in capfd.readouterr().err
+    assert pi.called == []
+
+
+def test_root_is_refused(pi: Wrapper, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    pi.allow(hostUsers={"root": host_user("~"), USER: host_user("~")})
+    assert pi.call() == EX_NOPERM
+    assert "does not run as root" in capfd.readouterr().err
+    assert pi.called == []
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b"broken"])
+def test_a_policy_that_cannot_be_used_is_refused(
+    pi: Wrapper, content: bytes | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = pi.tmp / "policy.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert pi.call("--version") == EX_CONFIG
+    said = capfd.readouterr().err
+    assert str(path) in said and "Traceback" not in said
+    assert pi.called == []
+
+
+def test_a_removed_directory_is_refused(pi: Wrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = pi.home / "projects/gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert pi.call() == EX_NOPERM
+    assert pi.called == []

@@ -1,0 +1,37 @@
+"""Making trees of files to test with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def put(path: Path, content: str = "x") -> None:
+    """Write text into a file, making the directories above."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+class Nest:
+    """Makes directories one in the other, deeper than a path can say, and removes what is left of them."""
+
+    def __init__(self) -> None:
+        self._made: list[Path] = []
+
+    def __call__(self, top: Path, names: Iterable[str]) -> None:
+        """Make names below top, which must be there."""
+        here = os.open(top, os.O_PATH)
+        for name in names:
+            if top not in self._made:
+                self._made.append(top)
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_PATH, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+
+    def clear(self) -> None:
+        """Remove the directories that something was made in: pytest would run out of stack."""
+        subprocess.run(["rm", "-rf", "--", *self._made], check=True)
