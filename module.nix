@@ -613,13 +613,14 @@ let
 
   stateRule = mode: path: "d ${tmpfilesField path} ${mode} ${cfg.user} ${cfg.group} - -";
 
+  runnerCommand = "${cfg.build.runner}/bin/${cfg.wrapper.runnerName}";
   sudoRules = [
     {
       users = hostUserNames;
       runAs = "root";
       commands = [
         {
-          command = "${cfg.build.runner}/bin/${cfg.wrapper.runnerName}";
+          command = runnerCommand;
           options = [ "NOPASSWD" ];
         }
       ];
@@ -1404,6 +1405,9 @@ in
         ++ optional (!cfg.wrapper.enable || !cfg.wrapper.hideDirectBinary) cfg.package;
 
       security.sudo.extraRules = sudoRules;
+      # sudo would write every prompt that is given as an argument into the journal. The
+      # runner logs each launch itself, without its arguments.
+      security.sudo.extraConfig = "Defaults!${runnerCommand} !log_allowed\n";
       security.sudo-rs.extraRules = mkIf config.security.sudo-rs.enable sudoRules;
     })
   ];

@@ -65,17 +65,29 @@ def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Itera
     """
     found: dict[str, Kind] = {}
     with acting_as(ground.viewer):
-        here = os.path.relpath(directory, ground.root)
-        places = dict.fromkeys([*_chain("" if here == "." else here), *_repositories(ground)])
-        for place in places:
+        here = _chain(os.path.relpath(directory, ground.root))
+        for place in _places(ground, directory):
             for pattern in protected:
                 for path in _matches(ground, place, pattern):
-                    _note(found, path, Kind.PROTECT, keep_above=place if place not in _chain(here) else "")
+                    _note(found, path, Kind.PROTECT, keep_above="" if place in here else place)
         for pattern in hidden:
             if paths.contains(ground.root, pattern):
                 for path in _matches(ground, "", os.path.relpath(pattern, ground.root)):
                     _note(found, path, Kind.HIDE, keep_above="")
     return [Cover(path, kind) for path, kind in sorted(found.items(), key=lambda item: item[0].split("/"))]
+
+
+def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
+    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer."""
+    wanted = list(patterns)
+    for place in _places(ground, directory):
+        for pattern in wanted:
+            yield from _matches(ground, place, pattern)
+
+
+def _places(ground: Ground, directory: str) -> list[str]:
+    """The root, every directory from there to the session's, and repositories nearby."""
+    return list(dict.fromkeys([*_chain(os.path.relpath(directory, ground.root)), *_repositories(ground)]))
 
 
 def _chain(path: str) -> list[str]:

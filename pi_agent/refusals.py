@@ -179,6 +179,16 @@ def notice_foreign_file_system(root: str) -> str:
     )
 
 
+def notice_runs_by_itself(changed: list[str]) -> str:
+    """A notice after a session: what it made or changed that the host may run by itself."""
+    shown_at_most = 20
+    lines = [f"  {shown(path)}" for path in changed[:shown_at_most]]
+    if len(changed) > shown_at_most:
+        lines.append(f"  and {len(changed) - shown_at_most} more")
+    what = "during this session, files changed that your machine may run by itself. Look before you use the project:"
+    return "\n".join([what, *lines])
+
+
 def notice_not_covered(path: str) -> str:
     """A notice: something that should have been protected was moved away while the session was prepared."""
     return f"{shown(path)} vanished while it was about to be protected"

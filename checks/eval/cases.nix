@@ -1698,6 +1698,12 @@ let
         config = given several;
       in
       case (sudoRule config) (sudoOf "sudo" config);
+    "sudo does not log the runner's arguments, which may be prompts" =
+      let
+        config = given several;
+      in
+      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed\n"
+        config.security.sudo.extraConfig;
     "no rule for sudo-rs while it is off" = case [ ] (sudoOf "sudo-rs" (given several));
     "the same rule for sudo-rs where it is on" = case (sudoRule withSudoRs) (
       sudoOf "sudo-rs" withSudoRs
