@@ -25,6 +25,7 @@ from pi_agent.signature import signature_of
 # leads git to another configuration.
 _PACKAGE: Final = "package.json"
 _FURTHER: Final = (_PACKAGE, ".git/commondir")
+_INERT: Final = ".sample"  # git's examples of hooks, in every new repository
 _DEPTH: Final = 3
 _FILES_AT_MOST: Final = 1000
 _PACKAGE_AT_MOST: Final = 1024**2
@@ -76,6 +77,8 @@ def _versions(ground: Ground, path: str, depth: int) -> Iterator[tuple[str, obje
     finally:
         os.close(looked)
     for name in names:
+        if name.endswith(_INERT):
+            continue
         yield from _versions(ground, f"{path}/{name}", depth - 1)
 
 
