@@ -58,6 +58,11 @@ echo 'npm test' >.husky/pre-commit
 echo '{}' >checks.code-workspace
 git add .
 git commit --quiet --no-verify --message 'With what runs by itself'
+for number in 1 2; do
+  echo $number >number
+  git add number
+  git commit --quiet --no-verify --message "Number $number"
+done
 rm -f ~/own-hook-ran
 """
 
@@ -98,7 +103,7 @@ file() {
   attempt copy-over 'cp --remove-destination .new-file "$t"' "$t"
   attempt link-over 'ln -fT .new-file "$t"' "$t"
   attempt unlink 'rm -f "$t"; test ! -e "$t"' "$t"
-  attempt link-out 'ln -T "$t" .hard; echo planted >>.hard' "$t"
+  attempt link-out 'ln -T "$t" .hard && echo planted >>.hard' "$t"
   attempt link-out-home 'ln -T "$t" ~/.hard' "$t"
   attempt reopen 'exec 3<"$t"; echo planted >>/proc/self/fd/3' "$t"
   attempt in-place 'sed -i s/./x/ "$t"' "$t"
@@ -200,7 +205,7 @@ def assert_nothing_planted_runs(*repositories: Path) -> None:
 
 def work_tree(path: str) -> str:
     """The repository of FORTRESS that a protected path belongs to, relative to the project; empty for the project's."""
-    return next((name for name in ("inner", "deep/er/est") if path.startswith(f"{name}/")), "")
+    return next((name for name in ("inner", "deep/er/est", "lib", "tree") if path.startswith(f"{name}/")), "")
 
 
 @pytest.mark.parametrize("path", PROTECTED)
@@ -290,6 +295,15 @@ def test_a_new_commondir_does_not_redirect_git(fortress: Path) -> None:
     assert not (home("alice") / TRAP).exists()
 
 
+@pytest.mark.xfail(strict=True, reason="the directory of a nested repository is no mount point and can be replaced")
+def test_a_nested_repository_as_a_whole_cannot_be_replaced(fortress: Path) -> None:
+    inside(
+        "mv inner moved; cp -r moved inner; printf '#!/bin/sh\\ntouch ~/planted-code-ran\\n' >inner/.git/hooks/post-commit;"
+        "chmod +x inner/.git/hooks/post-commit"
+    )
+    assert_nothing_planted_runs(fortress / "inner")
+
+
 def test_moving_a_nested_repository_takes_its_protection_along(fortress: Path) -> None:
     before = snapshot(fortress / "inner/.git/hooks")
     inside("mv inner other; ! touch other/.git/hooks/planted; ! mv other/.git other/git; ! rm other/.git/config").ok()
@@ -313,18 +327,24 @@ def test_the_directories_between_the_root_and_the_working_directory_cannot_be_re
 @pytest.mark.parametrize(
     "script",
     [
-        "echo new >new; git add new; git commit --quiet --no-verify -m new; test -z \"$(git status --short)\"",
+        'echo new >new; git add new; git commit --quiet --no-verify -m new; test -z "$(git status --short)"',
         "git log --oneline --all | grep -q Begin; git show HEAD:file || git show HEAD:README",
-        "git branch other; git switch --quiet other; git switch --quiet -; git branch -m other third; git branch -D third",
+        "git branch other; git switch --quiet other; git switch --quiet -; git branch -d other",
         "git switch --quiet -c fresh; git commit --quiet --no-verify --allow-empty -m x; git switch --quiet -",
         "git fetch --quiet ../origin && git fetch --quiet local; git rev-parse local/main FETCH_HEAD",
         "git worktree add --quiet --detach second; git -C second status; git worktree remove second; git worktree prune",
         "git worktree add --quiet -b third third; git worktree list | grep -q third; git worktree remove third",
-        "git -C lib switch --quiet --detach HEAD; git submodule update; git submodule status; git -C lib log --oneline",
+        "git submodule status; git -C lib log --oneline; git -C lib switch --quiet side; git submodule foreach git status",
         "git -C lib switch --quiet side; git -C lib commit --quiet --no-verify --allow-empty -m x; git add lib;"
-        "git commit --quiet --no-verify -m lib; git submodule update --recursive",
+        "git commit --quiet --no-verify -m lib; git -C lib fetch --quiet ../.git/modules/lib side",
+        pytest.param(
+            'git -C lib switch --quiet side; git submodule update; test -z "$(git status --short)"',
+            marks=pytest.mark.xfail(
+                strict=True, reason="git writes core.worktree anew into the submodule's settings at every update"
+            ),
+        ),
         "git gc --quiet; git fsck",
-        "echo x >>README; git stash --quiet; git stash pop --quiet; git diff --stat | grep -q README",
+        "echo x >>README; git stash --quiet; git stash pop --quiet; git diff --stat | grep -q README; git stash list",
         "git switch --quiet -c topic HEAD~1; echo t >t; git add t; git commit --quiet --no-verify -m t;"
         "git rebase --quiet main; git log --oneline",
         "git commit --quiet --no-verify --amend --no-edit; git reset --quiet --soft HEAD~1; git tag v1; git tag -d v1",
@@ -339,7 +359,7 @@ def test_the_directories_between_the_root_and_the_working_directory_cannot_be_re
         "git init --quiet made; cd made; git config checks.mine 1; touch .git/hooks/mine; git remote add a ..",
         "echo x >>README; mv README r; mkdir -p x/y; mv r x/y; rm -r x; chmod 600 file 2>/dev/null || true",
         "touch .gitattributes; echo x >.env; mkdir .github; echo x >package.json; mv .github .gh",
-        "git bisect start; git bisect bad; git bisect good HEAD~1; git bisect reset; git cherry-pick --abort || true",
+        "git bisect start; git bisect bad; git bisect good HEAD~2; git bisect reset; git cherry-pick --abort || true",
     ],
 )
 def test_everyday_work_goes_on(script: str, fortress: Path) -> None:
@@ -348,7 +368,29 @@ def test_everyday_work_goes_on(script: str, fortress: Path) -> None:
     if "../origin" in script or "fetch" in script:
         result = inside(f"set -e; cd demo; {script}", timeout=120, cwd=home("alice") / "p")
     result.ok()
-    assert on_host("git fsck --connectivity-only; git status --short >/dev/null; echo whole") == "whole"
+    assert on_host("git fsck --connectivity-only --no-dangling; git status --short >/dev/null; echo whole") == "whole"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "git config checks.mine 1",
+        "git config --local core.hooksPath evil",
+        "git config --worktree core.fsmonitor evil",
+        "git remote add other ..",
+        "git branch -m main other",
+        "git -C inner config core.fsmonitor evil",
+        "git -C lib config core.fsmonitor evil",
+        "git -C tree config core.fsmonitor evil",
+    ],
+)
+def test_what_would_change_the_settings_of_a_repository_fails_and_harms_nothing(script: str, fortress: Path) -> None:
+    before = {path: snapshot(fortress / path) for path in PROTECTED}
+    refused = inside(script)
+    assert refused.status != 0
+    assert "config" in refused.complaint
+    assert {path: snapshot(fortress / path) for path in PROTECTED} == before
+    assert on_host("git fsck --connectivity-only --no-dangling; git status >/dev/null; echo whole") == "whole"
 
 
 # -- shapes of repositories
@@ -369,27 +411,31 @@ def test_nothing_is_created_in_a_project_to_protect_it() -> None:
         assert names(place) == before
 
 
-def test_a_git_directory_behind_a_link_is_protected_where_it_is(fortress: Path) -> None:
-    on_host("mkdir store; mv .git store/git; ln -s store/git .git; git status", fortress)
-    before = snapshot(fortress / "store/git/hooks")
+@pytest.fixture
+def linked() -> Path:
+    """A project whose `.git` is a link to a directory in it."""
+    on_host("mkdir store; mv .git store/git; ln -s store/git .git; git status")
+    return demo("alice")
+
+
+def test_a_git_directory_behind_a_link_is_protected_where_it_is(linked: Path) -> None:
+    before = snapshot(linked / "store/git/hooks")
     inside("git commit --quiet --no-verify --allow-empty -m inside").ok()
     for path in (".git", "store/git"):
         script = 'echo x >>"$1/config" || touch "$1/hooks/planted" || mv "$1/hooks" "$1/old" || mv "$1/config" "$1/c"'
         assert inside(script, path).status != 0, path
     assert inside("mv store/git store/other").status != 0
-    assert snapshot(fortress / "store/git/hooks") == before
+    assert snapshot(linked / "store/git/hooks") == before
 
 
-def test_a_link_to_a_git_directory_cannot_be_replaced(fortress: Path) -> None:
-    on_host("mkdir store; mv .git store/git; ln -s store/git .git; git status", fortress)
+def test_a_link_to_a_git_directory_cannot_be_replaced(linked: Path) -> None:
     assert inside("rm -f .git && mkdir .git || mv -T .git old || ln -sfT evil .git").status != 0
-    assert os.readlink(fortress / ".git") == "store/git"
+    assert os.readlink(linked / ".git") == "store/git"
 
 
-def test_a_directory_above_what_a_link_leads_to_cannot_be_replaced(fortress: Path) -> None:
-    on_host("mkdir store; mv .git store/git; ln -s store/git .git; git status", fortress)
+def test_a_directory_above_what_a_link_leads_to_cannot_be_replaced(linked: Path) -> None:
     assert inside("mv store away && mkdir -p store/git/hooks").status != 0
-    assert (fortress / "store/git/config").exists()
+    assert (linked / "store/git/config").exists()
 
 
 @pytest.mark.parametrize("name", [".envrc", ".vscode", ".pi"])
@@ -436,7 +482,9 @@ def test_a_session_in_a_worktree_or_submodule_protects_its_repository_too(where:
     before = {path: snapshot(fortress / path) for path in PROTECTED}
     cwd = fortress / where
     inside("git commit --quiet --no-verify --allow-empty -m inside; git log -1", cwd=cwd).ok()
-    script = 'git config core.hooksPath /tmp || touch "$(git rev-parse --git-path hooks)/planted" || mv .git x || rm .git'
+    script = (
+        'git config core.hooksPath /tmp || touch "$(git rev-parse --git-path hooks)/planted" || mv .git x || rm .git'
+    )
     assert inside(script, cwd=cwd).status != 0
     after = {path: snapshot(fortress / path) for path in PROTECTED}
     assert after == before
