@@ -249,7 +249,7 @@ def test_what_links_within_the_project_lead_to_is_covered(tmp_path: Path) -> Non
 def open_directory() -> Iterator[Path]:
     """A directory that everybody can go to, of an ordinary user's if there is a choice."""
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
-        os.chmod(name, 0o755)
+        os.chmod(name, 0o755)  # noqa: S103
         people.give_to_nobody(Path(name))
         yield Path(name)
 

@@ -14,11 +14,13 @@ from scenarios.guest import IDLE, as_user, demo, home, inside, on_machine, polic
 from scenarios.test_protected_paths import snapshot
 
 SECRET: Final = "the secret of alice"
+# What Pi or we read ourselves on the host, so that it has to be of a certain form.
+FORMS: Final = {".pi/.env": f"CHECKS_TOLD={SECRET}", ".pi/agent/auth.json": f'{{"checks": "{SECRET}"}}'}
 HIDDEN: Final[list[str]] = policy("pi-home")["sandbox"]["hiddenPaths"]
 
 # Looks for the secret in every way a reader has: by name, by walking, by a link, as a whole directory.
 LOOK: Final = r"""
-cd
+cd /home/alice
 for path in "$@"; do
   cat -- "$path" "$path"/* "$path"/.[!.]* 2>/dev/null
   test ! -d "$path" || ls -A -- "$path"
@@ -32,7 +34,7 @@ true
 
 # Each attempt to get the cover of $1 out of the way; says when it did.
 UNCOVER: Final = r"""
-cd
+cd /home/alice
 path=$1
 attempt() { (eval "$1") >/dev/null 2>&1 && echo "$1"; rm -rf .moved; mkdir .moved.d 2>/dev/null; }
 attempt 'mv -T "$path" .moved'
@@ -66,7 +68,7 @@ def put_secret(path: str, *, directory: bool) -> None:
         if directory
         else 'mkdir -p "$(dirname "$1")"; echo "$2" >"$1"'
     )
-    as_user("alice", "sh", "-euc", f"cd; {make}", "sh", path, SECRET, cwd="/").ok()
+    as_user("alice", "sh", "-euc", f"cd; {make}", "sh", path, FORMS.get(path, SECRET), cwd="/").ok()
 
 
 @pytest.fixture(params=[True, False], ids=["even ones are directories", "odd ones are directories"])
@@ -74,13 +76,13 @@ def secrets(request: pytest.FixtureRequest) -> list[str]:
     """Every default hidden path of alice's, made to exist; half of them as directories."""
     on_machine("rm", "-rf", *(home("alice") / path for path in HIDDEN)).ok()
     for number, path in enumerate(HIDDEN):
-        put_secret(path, directory=number % 2 == int(request.param))
+        put_secret(path, directory=path not in FORMS and number % 2 == int(request.param))
     return HIDDEN
 
 
 def look(*paths: str, cwd: Path | None = None) -> str:
     """What a thorough reader in the sandbox finds of the secrets at paths."""
-    return inside(f"{LOOK}", *paths, command="pi-home", cwd=cwd or home("alice"), timeout=120).ok().text
+    return inside(LOOK, *paths, command="pi-home", cwd=cwd or home("alice"), timeout=120).ok().text
 
 
 def test_no_default_hidden_path_can_be_read(secrets: list[str]) -> None:
@@ -97,7 +99,7 @@ def test_no_secret_comes_to_light_in_a_session_of_a_project_in_the_home(secrets:
     "path", [".ssh", ".netrc", ".config/gcloud", ".pi/agent/auth.json", ".local/share/fish/fish_history", ".mozilla"]
 )
 def test_nothing_uncovers_a_hidden_path(path: str) -> None:
-    for directory in (True, False):
+    for directory in (False,) if path in FORMS else (True, False):
         on_machine("rm", "-rf", home("alice") / path).ok()
         put_secret(path, directory=directory)
         before = snapshot(home("alice") / path)
@@ -159,7 +161,8 @@ def test_a_secret_is_hidden_though_a_directory_above_it_is_covered_under_another
 def test_links_that_lead_out_around_or_nowhere_do_not_keep_a_session_from_starting() -> None:
     script = (
         "cd; rm -rf .ssh .aws .kube .netrc .gnupg .pki .step; ln -s /etc .ssh; ln -s .aws .aws; ln -s ../bob .kube;"
-        "ln -s /etc/shadow .netrc; ln -s nowhere .gnupg; ln -s .step .pki; ln -s .pki .step; mkfifo .pgpass; chmod 0 .pgpass"
+        "ln -s /etc/shadow .netrc; ln -s nowhere .gnupg; ln -s .step .pki; ln -s .pki .step; mkfifo .pgpass;"
+        "chmod 0 .pgpass"
     )
     as_user("alice", "sh", "-euc", script, cwd="/").ok()
     result = inside("echo started; test ! -e ~/../bob; cat .netrc", command="pi-home", cwd=home("alice"))

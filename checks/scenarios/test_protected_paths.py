@@ -298,7 +298,8 @@ def test_a_new_commondir_does_not_redirect_git(fortress: Path) -> None:
 @pytest.mark.xfail(strict=True, reason="the directory of a nested repository is no mount point and can be replaced")
 def test_a_nested_repository_as_a_whole_cannot_be_replaced(fortress: Path) -> None:
     inside(
-        "mv inner moved; cp -r moved inner; printf '#!/bin/sh\\ntouch ~/planted-code-ran\\n' >inner/.git/hooks/post-commit;"
+        "mv inner moved; cp -r moved inner; printf '#!/bin/sh\\ntouch ~/planted-code-ran\\n' "
+        ">inner/.git/hooks/post-commit;"
         "chmod +x inner/.git/hooks/post-commit"
     )
     assert_nothing_planted_runs(fortress / "inner")
@@ -332,9 +333,9 @@ def test_the_directories_between_the_root_and_the_working_directory_cannot_be_re
         "git branch other; git switch --quiet other; git switch --quiet -; git branch -d other",
         "git switch --quiet -c fresh; git commit --quiet --no-verify --allow-empty -m x; git switch --quiet -",
         "git fetch --quiet ../origin && git fetch --quiet local; git rev-parse local/main FETCH_HEAD",
-        "git worktree add --quiet --detach second; git -C second status; git worktree remove second; git worktree prune",
+        "git worktree add --quiet --detach second; git -C second status; git worktree remove second",
         "git worktree add --quiet -b third third; git worktree list | grep -q third; git worktree remove third",
-        "git submodule status; git -C lib log --oneline; git -C lib switch --quiet side; git submodule foreach git status",
+        "git submodule status; git -C lib log --oneline; git -C lib switch --quiet side; git submodule foreach git log",
         "git -C lib switch --quiet side; git -C lib commit --quiet --no-verify --allow-empty -m x; git add lib;"
         "git commit --quiet --no-verify -m lib; git -C lib fetch --quiet ../.git/modules/lib side",
         pytest.param(
@@ -348,8 +349,8 @@ def test_the_directories_between_the_root_and_the_working_directory_cannot_be_re
         "git switch --quiet -c topic HEAD~1; echo t >t; git add t; git commit --quiet --no-verify -m t;"
         "git rebase --quiet main; git log --oneline",
         "git commit --quiet --no-verify --amend --no-edit; git reset --quiet --soft HEAD~1; git tag v1; git tag -d v1",
-        "git switch --quiet -c m HEAD~1; git commit --quiet --no-verify --allow-empty -m m; git merge --quiet --no-verify "
-        "-m merged main",
+        "git switch --quiet -c m HEAD~1; git commit --quiet --no-verify --allow-empty -m m; "
+        "git merge --quiet --no-verify -m merged main",
         "git -C inner commit --quiet --no-verify --allow-empty -m x; git -C deep/er/est gc --quiet",
         "git -C tree commit --quiet --no-verify --allow-empty -m 'in a worktree'; git -C tree log --oneline",
         "git commit --quiet --allow-empty -m 'with the hooks of the user'",

@@ -140,7 +140,7 @@ def test_a_further_path_can_be_a_file_or_a_socket(scratch: Path) -> None:
     assert scratch.read_text() == "a filemore\n"
     scratch.unlink()
     with listening(socket.AF_UNIX, str(scratch)):
-        scratch.chmod(0o666)
+        on_machine("chmod", "0666", scratch).ok()
         assert connects("pi-paths", "unix", str(scratch))
         assert not connects("pi-probe", "unix", str(scratch))
 
@@ -231,7 +231,7 @@ def test_without_network_there_is_a_loopback_and_no_other_interface() -> None:
     assert "testnet" in inside(script).ok().text.split()
     made = "ip link add checks type dummy || ip address add 192.0.2.99/32 dev lo || ip link set lo down"
     assert inside(made, command="pi-offline").status != 0
-    assert "0.0.0.0" not in inside("cat /proc/net/route", command="pi-offline").ok().text
+    assert inside("tail -n +2 /proc/net/route", command="pi-offline").ok().text == ""
 
 
 SERVE_AND_ASK: Final = r"""
@@ -284,7 +284,7 @@ def test_without_network_no_service_of_the_host_resolves_names_for_the_agent(pla
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with listening(socket.AF_UNIX, place):
-            os.chmod(place, 0o666)
+            on_machine("chmod", "0666", place).ok()
             assert connects("pi-probe", "unix", place)
             assert not connects("pi-offline", "unix", place)
     finally:
@@ -336,7 +336,8 @@ def test_even_with_namespaces_of_its_own_the_agent_cannot_lift_a_cover() -> None
     as_user("alice", "sh", "-c", "echo secret >.envrc", timeout=20).ok()
     script = (
         'in_own() { unshare --user --map-root-user --mount bash -c "$1" 2>/dev/null; };'
-        "in_own 'umount .envrc && echo planted >>.envrc'; in_own 'mount -o remount,bind,rw .envrc; echo planted >>.envrc';"
+        "in_own 'umount .envrc && echo planted >>.envrc';"
+        "in_own 'mount -o remount,bind,rw .envrc; echo planted >>.envrc';"
         "in_own 'mkdir /tmp/m; mount --bind . /tmp/m && echo planted >>/tmp/m/.envrc';"
         "in_own 'mkdir /tmp/n; mount --rbind . /tmp/n && umount /tmp/n/.envrc && echo planted >>/tmp/n/.envrc'; true"
     )
