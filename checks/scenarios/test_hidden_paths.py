@@ -112,13 +112,13 @@ def test_nothing_uncovers_a_hidden_path(path: str) -> None:
 def test_ordinary_files_of_the_home_are_there(secrets: list[str]) -> None:
     put_secret("notes/ordinary", directory=False)
     put_secret(".config/ordinary/file", directory=False)
-    assert look("notes").splitlines()[0] == "ordinary"
+    assert "ordinary" in look("notes").splitlines()
     inside(
         "echo more >>notes/ordinary; echo new >.config/ordinary/new; mkdir made", command="pi-home", cwd=home("alice")
     )
     assert (home("alice") / "notes/ordinary").read_text().endswith("more\n")
     assert (home("alice") / "made").is_dir()
-    seen = inside("ls -A; cat ~/p/demo/README", command="pi-home", cwd=home("alice")).ok().text
+    seen = inside("ls -A; cat p/demo/README", command="pi-home", cwd=home("alice")).ok().text
     assert {"notes", ".config", "p"} <= set(seen.split())
 
 
@@ -137,11 +137,8 @@ def test_a_secret_behind_a_link_is_hidden_where_it_is(target: str, directory: bo
     put_secret("vault/kept", directory=directory)
     as_user("alice", "sh", "-euc", 'cd; ln -s kept vault/over; rm -rf .aws; ln -s "$1" .aws', "sh", target).ok()
     assert look(".aws", "vault/kept", "vault/over") == ""
-    assert inside(UNCOVER, "vault/kept", command="pi-home", cwd=home("alice")).text.splitlines() in (
-        [],
-        # The directory above may be moved: what is hidden moves with it.
-        ["mv -T 'vault' .moved"],
-    )
+    assert inside(UNCOVER, "vault/kept", command="pi-home", cwd=home("alice")).text == ""
+    # Or the link would lead nowhere in the next session, and what it led to be in sight.
     assert look(".aws", "vault/kept", "vault/over") == ""
 
 
@@ -165,7 +162,7 @@ def test_links_that_lead_out_around_or_nowhere_do_not_keep_a_session_from_starti
         "chmod 0 .pgpass"
     )
     as_user("alice", "sh", "-euc", script, cwd="/").ok()
-    result = inside("echo started; test ! -e ~/../bob; cat .netrc", command="pi-home", cwd=home("alice"))
+    result = inside("echo started; test ! -e /home/bob; cat .netrc", command="pi-home", cwd=home("alice"))
     assert result.text == "started"
 
 

@@ -230,6 +230,17 @@ def test_the_same_is_allowed_beside_it(path: str, fortress: Path) -> None:
     assert not {"mount-over", "unmount", "remount"} & done
 
 
+def test_the_host_sees_nothing_of_the_protection(fortress: Path) -> None:
+    before = snapshot(fortress)
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    with session("alice", "pi-probe", *IDLE):
+        assert snapshot(fortress) == before
+        there = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        assert [path for path in there if path.startswith(str(home("alice")))] == []
+        on_host("git config checks.mine 1; echo more >>.envrc; mv inner moved; git commit --quiet --allow-empty -m x")
+    assert len(Path("/proc/self/mountinfo").read_text().splitlines()) == len(mounts)
+
+
 def test_removing_everything_that_can_be_removed_leaves_what_is_protected(fortress: Path) -> None:
     protected = [path for path in PROTECTED if (fortress / path).exists()]
     before = {path: snapshot(fortress / path) for path in protected}
@@ -524,7 +535,7 @@ def test_hundreds_of_nested_repositories_are_protected_and_keep_nobody_waiting()
     assert inside(script, timeout=60).ok().text == "900"
     taken = time.monotonic() - began
     print(f"a session with 300 repositories took {taken:.1f} seconds")
-    assert taken < 15
+    assert taken < 10
 
 
 def test_many_empty_directories_do_not_hide_a_repository_from_its_protection() -> None:
@@ -541,7 +552,7 @@ def test_what_changes_meanwhile_never_keeps_a_session_from_starting(fortress: Pa
         "echo >nest/.envrc; mv nest tsen; ln -s /etc nest; rm nest; rm -rf tsen; done"
     )
     with session("alice", "pi-probe", "exec", "bash", "-c", tear, cwd=home("alice") / "p/demo"):
-        for _ in range(8):
+        for _ in range(20):
             assert inside("echo started").ok().text == "started"
         on_host("touch stop", fortress)
 

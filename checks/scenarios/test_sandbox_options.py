@@ -126,7 +126,7 @@ def test_a_link_that_a_user_can_redirect_refuses_the_start(scratch: Path) -> Non
 def test_a_link_that_only_root_can_change_is_followed(scratch: Path) -> None:
     place = Path("/srv/checks-real")
     place.mkdir()
-    (place / "file").write_text("behind a link")
+    (place / "file").write_text("behind a link\n")
     scratch.rmdir()
     scratch.symlink_to(place)
     assert paths("cat /srv/scratch/file; ls /srv").ok().text.split() == ["behind", "a", "link", "scratch"]
