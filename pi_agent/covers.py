@@ -14,6 +14,7 @@ same project through another session: every step is taken by descriptor, without
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import stat
@@ -27,22 +28,24 @@ from pi_agent.identity import Identity, acting_as
 
 # How far nested repositories are looked for: a launch must not wait for a walk through everything.
 _DEPTH: Final = 3
-_VISITED_AT_MOST: Final = 2000
+_VISITED_AT_MOST: Final = 20_000
+_ATTEMPTS: Final = 5
 _NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
 _GIT: Final = ".git"
 
 
 class Kind(IntEnum):
-    """What a cover does; of two for one path the greater is done."""
+    """What a cover does; of two for one path the greater is done. LINK: a symbolic link stays what it is."""
 
     PIN = 0
-    PROTECT = 1
-    HIDE = 2
+    LINK = 1
+    PROTECT = 2
+    HIDE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """path: relative to the project root, of something that exists."""
+    """path: the real one, relative to the project root, of something that exists."""
 
     path: str
     kind: Kind
@@ -50,11 +53,20 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A staged project. descriptor: its root, open; root: its path on the host; viewer: who may look around in it."""
+    """A staged project. descriptor: its root, open; root: its path on the host; viewer: who looks around in it."""
 
     descriptor: int
     root: str
     viewer: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a path leads to: its real path below the root, its mode (inode(7)), and the links on the way to it."""
+
+    path: str
+    mode: int
+    links: tuple[str, ...]
 
 
 def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> list[Cover]:
@@ -63,18 +75,19 @@ def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Itera
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories
     nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody.
     """
-    found: dict[str, Kind] = {}
+    kinds: dict[str, Kind] = {}
     with acting_as(ground.viewer):
         here = _chain(os.path.relpath(directory, ground.root))
         for place in _places(ground, directory):
             for pattern in protected:
-                for path in _matches(ground, place, pattern):
-                    _note(found, path, Kind.PROTECT, keep_above="" if place in here else place)
+                for found in _matches(ground, place, pattern):
+                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
         for pattern in hidden:
             if paths.contains(ground.root, pattern):
-                for path in _matches(ground, "", os.path.relpath(pattern, ground.root)):
-                    _note(found, path, Kind.HIDE, keep_above="")
-    return [Cover(path, kind) for path, kind in sorted(found.items(), key=lambda item: item[0].split("/"))]
+                for found in _matches(ground, "", os.path.relpath(pattern, ground.root)):
+                    _note(kinds, found, Kind.HIDE, keep_above="")
+    kinds.pop("", None)
+    return [Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/"))]
 
 
 def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
@@ -82,7 +95,8 @@ def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[s
     wanted = list(patterns)
     for place in _places(ground, directory):
         for pattern in wanted:
-            yield from _matches(ground, place, pattern)
+            for found in _matches(ground, place, pattern):
+                yield found.path
 
 
 def _places(ground: Ground, directory: str) -> list[str]:
@@ -96,12 +110,16 @@ def _chain(path: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
 
 
-def _note(found: dict[str, Kind], path: str, kind: Kind, *, keep_above: str) -> None:
-    """Enter path, and pins for what is above it. keep_above: from there upwards directories stay free to be renamed."""
-    found[path] = max(found.get(path, kind), kind)
-    for above in _chain(os.path.dirname(path)):
-        if above and not paths.contains(above, keep_above):
-            found.setdefault(above, Kind.PIN)
+def _note(kinds: dict[str, Kind], found: Found, kind: Kind, *, keep_above: str) -> None:
+    """Enter what was found, the links that led to it, and pins for what is above each.
+
+    keep_above: from there upwards directories stay free to be renamed.
+    """
+    for path, its in ((found.path, kind), *((link, Kind.LINK) for link in found.links)):
+        kinds[path] = max(kinds.get(path, its), its)
+        for above in _chain(os.path.dirname(path)):
+            if above and not paths.contains(above, keep_above):
+                kinds.setdefault(above, Kind.PIN)
 
 
 def _repositories(ground: Ground) -> Iterator[str]:
@@ -138,8 +156,8 @@ def _listed(ground: Ground, place: str) -> list[tuple[str, bool]]:
         os.close(directory)
 
 
-def _matches(ground: Ground, place: str, pattern: str) -> Iterator[str]:
-    """The existing paths below place that pattern names, `*` standing for part of one component.
+def _matches(ground: Ground, place: str, pattern: str) -> Iterator[Found]:
+    """What exists below place and is named by pattern, `*` standing for part of one component.
 
     Where a component that should be a directory is a file, as the `.git` of a submodule, that file is what is named.
     """
@@ -152,25 +170,35 @@ def _matches(ground: Ground, place: str, pattern: str) -> Iterator[str]:
             names = [component]
         for name in names:
             path = f"{here}/{name}" if here else name
-            kind = _kind(ground, path)
-            if kind is None:
+            found = _found(ground, path)
+            if found is None:
                 continue
-            if rest and stat.S_ISDIR(kind):
+            if rest and stat.S_ISDIR(found.mode):
                 waiting.append((path, rest))
             elif not rest or "*" not in component:
-                yield path
+                yield found
 
 
-def _kind(ground: Ground, path: str) -> int | None:
-    """The type of what path leads to inside the project; None when there is nothing."""
+def _found(ground: Ground, path: str) -> Found | None:
+    """What path leads to inside the project; None when there is nothing."""
+    top = paths.real_path(ground.descriptor)
+    links: list[str] = []
+
+    def note(directory: int, name: str) -> None:
+        links.append(_below(top, f"{paths.real_path(directory)}/{name}"))
+
     try:
-        looked = paths.walk_inside(ground.descriptor, ground.root, path)
+        looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError:
         return None
     try:
-        return os.fstat(looked).st_mode
+        return Found(_below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:
         os.close(looked)
+
+
+def _below(top: str, path: str) -> str:
+    return os.path.relpath(path, top) if path != top else ""
 
 
 def lay(ground: Ground, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
@@ -179,19 +207,34 @@ def lay(ground: Ground, covers: Iterable[Cover], empty_directory: int, empty_fil
     empty_directory, empty_file: what stands in for something hidden, open. Raises OSError when the kernel refuses:
     then nothing may be started.
     """
-    missed = []
-    for cover in covers:
+    return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
+
+
+def _laid(ground: Ground, cover: Cover, empty_directory: int, empty_file: int) -> bool:
+    folder, name = os.path.split(cover.path)
+    for attempt in reversed(range(_ATTEMPTS)):
         try:
             with acting_as(ground.viewer):
-                target = paths.walk_inside(ground.descriptor, ground.root, cover.path)
-        except OSError:
-            missed.append(cover.path)
-            continue
+                parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
+                try:
+                    target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                finally:
+                    os.close(parent)
+        except OSError:  # another session is at work
+            return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)
+            return True
+        except FileNotFoundError:  # replaced between our look and our mount
+            if not attempt:
+                raise
         finally:
             os.close(target)
-    return missed
+    return False
+
+
+def _no_link(_directory: int, _name: str) -> None:
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> None:
@@ -201,8 +244,8 @@ def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> No
         source = target
     tree = mountapi.clone(source)
     try:
-        if kind is not Kind.PIN:
-            mountapi.set_attributes(tree, mountapi.RDONLY | mountapi.NOSUID | mountapi.NODEV)
+        locked = mountapi.RDONLY if kind in (Kind.PROTECT, Kind.HIDE) else 0
+        mountapi.set_attributes(tree, locked | mountapi.NOSUID | mountapi.NODEV)
         mountapi.attach(tree, target)
     finally:
         os.close(tree)

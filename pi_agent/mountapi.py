@@ -28,6 +28,8 @@ _FSMOUNT_CLOEXEC: Final = 1
 _MNT_DETACH: Final = 2
 _UMOUNT_NOFOLLOW: Final = 8
 
+_MS_PRIVATE: Final = 1 << 18
+
 RDONLY: Final = 0x01
 NOSUID: Final = 0x02
 NODEV: Final = 0x04
@@ -56,9 +58,10 @@ def clone(descriptor: int) -> int:
 def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
     """Set attributes on a detached mount; with user_namespace also map its owners by that namespace's maps.
 
-    Raises OSError: EINVAL where the file system cannot be idmapped.
+    It also leaves the group of mounts that it was cloned from: what is mounted on it would else appear on the host,
+    too (mount_namespaces(7), shared subtrees). Raises OSError: EINVAL where the file system cannot be idmapped.
     """
-    wanted = _Attributes(set=attributes)
+    wanted = _Attributes(set=attributes, propagation=_MS_PRIVATE)
     if user_namespace is not None:
         wanted.set |= _IDMAP
         wanted.user_namespace = user_namespace

@@ -68,8 +68,10 @@ def walk(
         raise
 
 
-def walk_inside(top: int, top_path: str, path: str) -> int:
+def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None = None) -> int:
     """Open what the relative path names below the open directory top, and never anything outside of it.
+
+    on_link: asked before a link is followed, as in `walk`.
 
     Links are followed as long as they stay inside: an absolute target counts as inside when it begins with top_path,
     the name that top has on the host. Returns an O_PATH descriptor. Raises OSError; EXDEV for a way out.
@@ -90,6 +92,8 @@ def walk_inside(top: int, top_path: str, path: str) -> int:
                 way.append(found)
                 continue
             try:
+                if on_link is not None:
+                    on_link(way[-1], name)
                 target = os.readlink("", dir_fd=found)
             finally:
                 os.close(found)

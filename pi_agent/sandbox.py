@@ -21,6 +21,7 @@ from pi_agent.policy import Policy
 from pi_agent.session import Session
 
 _NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
+_RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
 # Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
 _SYSTEM: Final = (
     "/nix/store",
@@ -33,8 +34,7 @@ _SYSTEM: Final = (
     "/run/current-system",
     "/nix/var/nix/profiles",
     _NIX_DAEMON,
-    "/run/nscd",
-    "/run/systemd/resolve",
+    *_RESOLVERS,
 )
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
@@ -95,17 +95,19 @@ class System:
     links: tuple[tuple[str, str], ...]
 
 
-def system(*, nix_daemon: bool) -> System:
+def system(*, nix_daemon: bool, network: bool) -> System:
     """Look which of the system's directories this machine has. All of them are root's own.
 
-    nix_daemon: whether the socket of Nix's daemon is shown.
+    nix_daemon: whether the socket of Nix's daemon is shown. network: whether those are that resolve names: without a
+    network they would still carry questions out.
     """
     links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
     linked = {path for path, _ in links}
     wanted = [path for path in _SYSTEM if path not in linked and (nix_daemon or path != _NIX_DAEMON)]
+    wanted = [path for path in wanted if network or path not in _RESOLVERS]
     binds = [path for path in wanted if os.path.exists(path)]
     resolver = os.path.realpath(_RESOLV_CONF)
-    if os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
+    if network and os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
         binds.append(resolver)
     return System(tuple(binds), (*links, ("/var/run", "/run")))
 

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
-from pi_agent import covers, envfile, environment, mounts, paths, refusals, sandbox, unit
+from pi_agent import covers, envfile, environment, identity, mounts, paths, refusals, sandbox, unit
 from pi_agent.configuration import Configured
 from pi_agent.covers import Ground
 from pi_agent.identity import Identity
@@ -38,7 +38,7 @@ def stage(
     """
     tools = policy.tools
     terminal = unit.on_terminal()
-    system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon)
+    system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
     directory = agent.home if project is None else project.directory
     command = [*unit.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
     _prepare(launch, [policy.command_name, directory, *command], system.links)
@@ -79,8 +79,9 @@ def _cover(
     """Protect and hide what lies in the staged project. Raises Refusal (69): without it nothing may start."""
     opened = [os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for path in (launch.project, *launch.empty)]
     try:
-        ground = Ground(opened[0], project.root, viewer)
-        hidden = [f"{caller.home}/{path}" for path in policy.sandbox.hidden_paths]
+        ground = Ground(opened[0], project.root, _viewer(opened[0], viewer))
+        home = os.path.realpath(caller.home)
+        hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
         plan = covers.plan(ground, project.directory, policy.sandbox.protected_paths, hidden)
         for path in covers.lay(ground, plan, opened[1], opened[2]):
             notice(refusals.notice_not_covered(path))
@@ -89,6 +90,16 @@ def _cover(
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def _viewer(root: int, otherwise: Identity) -> Identity:
+    """Who looks for what is to be covered: root, from whom no directory can be closed off, unless the file system
+    keeps even root out (as NFS may), then otherwise. No link is followed out of the project either way."""
+    try:
+        os.close(paths.reopen(root, os.O_RDONLY | os.O_DIRECTORY))
+        return identity.root()
+    except PermissionError:
+        return otherwise
 
 
 def _stage_extras(policy: Policy, launch: Session, caller: Identity, agent: Identity) -> list[Bind]:
