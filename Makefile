@@ -26,7 +26,7 @@ help:
 	@echo 'make clean      no machine, no .venv'
 
 .PHONY: test
-test: lint unit eval scenarios
+test: lint unit eval scenarios demo
 
 .PHONY: demo
 demo: machine

@@ -28,6 +28,7 @@ STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
 _ENDED: Final = b"ended"
 _DEAF_TO: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND_LOOKS: Final = (0.2, 1.0)  # seconds
 
 
@@ -129,11 +130,9 @@ def _create(tools: Tools, user: str, uid: int) -> tuple[Session, int]:
     """
     _make_private(STAGING)
     place = f"{STAGING}/{uid}"
-    _make_private(place)
-    top = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Held while making and while sweeping: no session is ever seen without its lock.
+    top = _locked(place)
     try:
-        # Held while making and while sweeping: no session is ever seen without its lock.
-        fcntl.flock(top, fcntl.LOCK_EX)
         for name in os.listdir(top):
             try:
                 _sweep(tools, Session(f"{name}.service", f"{place}/{name}"))
@@ -145,6 +144,35 @@ def _create(tools: Tools, user: str, uid: int) -> tuple[Session, int]:
         lock = os.open(session.lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         return session, lock
+    finally:
+        os.close(top)
+
+
+def _locked(place: str) -> int:
+    """Make and lock a user's directory and return its descriptor."""
+    while True:
+        try:
+            _make_private(place)
+            top = os.open(place, _DIRECTORY)
+        except FileNotFoundError:  # the end of another session has just removed it
+            continue
+        fcntl.flock(top, fcntl.LOCK_EX)
+        if os.fstat(top).st_nlink:
+            return top
+        os.close(top)
+
+
+def _remove_if_empty(place: str) -> None:
+    """Remove a user's directory, unless a session is in it or about to be."""
+    try:
+        top = os.open(place, _DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(top, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rmdir(place)
+    except OSError:
+        pass
     finally:
         os.close(top)
 
@@ -253,6 +281,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
         except (FileNotFoundError, NotADirectoryError):
             continue
     _remove(session.directory, device)
+    _remove_if_empty(os.path.dirname(session.directory))
 
 
 def _remove(directory: str, device: int) -> None:

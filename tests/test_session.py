@@ -499,3 +499,12 @@ def test_signals_meant_for_a_session_do_not_end_its_guard(
             os.kill(guards[0], number)
     assert left_in(staging) == []
     assert not bin_.calls("systemctl"), "the guard knew that the session had ended by itself"
+
+
+@needs_root
+def test_the_users_directory_goes_with_the_last_session(staging: Path, bin_: Bin) -> None:
+    with session.opened(bin_.tools(), "alice", 1000):
+        with session.opened(bin_.tools(), "alice", 1000) as second:
+            assert Path(second.directory).parent == staging / "1000"
+        assert (staging / "1000").is_dir()
+    assert not (staging / "1000").exists()

@@ -360,7 +360,7 @@ def staged() -> list[Path]:
 def leftovers() -> list[str]:
     """What is there of sessions: units, staging directories, mounts, processes."""
     found = [f"unit {name}" for name in units()]
-    found += [f"entry {entry}" for entry in staged()]
+    found += [f"entry {entry}" for entry in STAGING.rglob("*")]
     mounted = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     found += [f"mount {line}" for line in mounted if f" {STAGING}/" in line]
     running = processes()
