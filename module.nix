@@ -978,6 +978,7 @@ in
           # Coding agents' own credentials.
           ".pi/agent/auth.json"
           ".pi/.env"
+          ".pi/agent/.env"
           ".claude.json"
           ".claude/.credentials.json"
           ".codex/auth.json"

@@ -50,7 +50,7 @@ def _send(entry: Mapping[str, str]) -> None:
     content = b"".join(_field(name, value) for name, value in {**entry, "SYSLOG_IDENTIFIER": IDENTIFIER}.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
-            journal.sendto(content, SOCKET)
+            journal.sendto(content, socket.MSG_DONTWAIT, SOCKET)
     except OSError:
         pass
 

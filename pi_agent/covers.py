@@ -115,7 +115,8 @@ def _note(kinds: dict[str, Kind], found: Found, kind: Kind, *, keep_above: str) 
 
     keep_above: from there upwards directories stay free to be renamed.
     """
-    for path, its in ((found.path, kind), *((link, Kind.LINK) for link in found.links)):
+    last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
+    for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
         kinds[path] = max(kinds.get(path, its), its)
         for above in _chain(os.path.dirname(path)):
             if above and not paths.contains(above, keep_above):
@@ -190,11 +191,28 @@ def _found(ground: Ground, path: str) -> Found | None:
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError:
-        return None
+        # A link that leads out of the project, or nowhere, is something of its own.
+        return Found(path, stat.S_IFLNK, ()) if link(ground, path) is not None else None
     try:
         return Found(_below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:
         os.close(looked)
+
+
+def link(ground: Ground, path: str) -> tuple[str, int] | None:
+    """Where the link at path leads and when it was made, wherever that is; None where there is no link."""
+    folder, name = os.path.split(path)
+    try:
+        above = paths.walk_inside(ground.descriptor, ground.root, folder)
+    except OSError:
+        return None
+    try:
+        status = os.stat(name, dir_fd=above, follow_symlinks=False)
+        return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
+    except OSError:
+        return None
+    finally:
+        os.close(above)
 
 
 def _below(top: str, path: str) -> str:

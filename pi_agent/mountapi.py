@@ -102,15 +102,21 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
     Raises OSError.
     """
     ready, announce = os.pipe()
+    waits, alive = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     child = os.fork()
     if child == 0:
-        # Nothing but the system calls it takes: this process never returns to Python's world.
-        status = 0 if _libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
-        os.write(announce, bytes([status]))
-        signal.pause()
-        os._exit(0)
+        try:
+            os.close(alive)
+            status = 0 if _libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
+            os.write(announce, bytes([status]))
+            os.read(waits, 1)
+        finally:
+            os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         os.close(announce)
+        os.close(waits)
         failed = os.read(ready, 1)
         if failed != b"\0":
             number = failed[0] if failed else 0
@@ -121,6 +127,7 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(ready)
+        os.close(alive)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 

@@ -74,7 +74,10 @@ def stage_mapped(caller: Identity, agent: Identity, descriptor: int, target: str
 
 def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
     maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
-    namespace = mountapi.user_namespace(*maps)
+    try:
+        namespace = mountapi.user_namespace(*maps)
+    except OSError:  # user namespaces are switched off
+        return False
     try:
         mountapi.set_attributes(tree, 0, namespace)
         return True

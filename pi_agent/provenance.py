@@ -27,7 +27,7 @@ _PACKAGE: Final = "package.json"
 _FURTHER: Final = (_PACKAGE, ".git/commondir")
 _INERT: Final = ".sample"  # git's examples of hooks, in every new repository
 _DEPTH: Final = 3
-_FILES_AT_MOST: Final = 1000
+_FILES_AT_MOST: Final = 5000
 _PACKAGE_AT_MOST: Final = 1024**2
 
 # Path relative to the project root → whatever tells one version from another.
@@ -52,27 +52,33 @@ def snapshot(ground: Ground, directory: str, protected: Iterable[str]) -> Snapsh
         for path in covers.named(ground, directory, [*protected, *_FURTHER]):
             for name, version in _versions(ground, path, _DEPTH):
                 found[name] = version
-                if len(found) > _FILES_AT_MOST:
+                if len(found) >= _FILES_AT_MOST:
                     return found
     return found
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
     """The paths that are new or different. A pure function."""
-    return sorted(path for path, version in after.items() if version is not None and before.get(path) != version)
+    # Past the limit what is missing in one look may only have been cut off.
+    cut = max(len(before), len(after)) >= _FILES_AT_MOST
+    known = before.keys() if cut else after.keys()
+    return sorted(path for path in known & after.keys() if after[path] not in (None, before.get(path)))
 
 
 def _versions(ground: Ground, path: str, depth: int) -> Iterator[tuple[str, object]]:
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, path)
     except OSError:
+        outward = covers.link(ground, path)
+        if outward is not None:
+            yield path, outward
         return
     try:
         status = os.fstat(looked)
         if stat.S_ISDIR(status.st_mode):
             names = _names(looked) if depth else []
         else:
-            yield path, _scripts(looked) if os.path.basename(path) == _PACKAGE else signature_of(status)
+            yield path, _scripts(looked, status) if os.path.basename(path) == _PACKAGE else signature_of(status)
             return
     finally:
         os.close(looked)
@@ -93,7 +99,7 @@ def _names(looked: int) -> list[str]:
         os.close(directory)
 
 
-def _scripts(looked: int) -> object:
+def _scripts(looked: int, status: os.stat_result) -> object:
     """The scripts of an open package.json; None where there are none."""
     try:
         descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK)
@@ -102,5 +108,5 @@ def _scripts(looked: int) -> object:
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
-        return None
+        return signature_of(status)
     return value.get("scripts") if isinstance(value, dict) else None
