@@ -62,8 +62,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path leads to: its real path below the root, its mode (inode(7)), and the links on the way to it."""
+    """What a path leads to. name: as it was asked for; path: the real one below the root; mode: see inode(7); links:
+    those on the way to it."""
 
+    name: str
     path: str
     mode: int
     links: tuple[str, ...]
@@ -96,7 +98,7 @@ def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[s
     for place in _places(ground, directory):
         for pattern in wanted:
             for found in _matches(ground, place, pattern):
-                yield found.path
+                yield found.name
 
 
 def _places(ground: Ground, directory: str) -> list[str]:
@@ -192,9 +194,9 @@ def _found(ground: Ground, path: str) -> Found | None:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError:
         # A link that leads out of the project, or nowhere, is something of its own.
-        return Found(path, stat.S_IFLNK, ()) if link(ground, path) is not None else None
+        return Found(path, path, stat.S_IFLNK, ()) if link(ground, path) is not None else None
     try:
-        return Found(_below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
+        return Found(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:
         os.close(looked)
 

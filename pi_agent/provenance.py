@@ -59,9 +59,8 @@ def snapshot(ground: Ground, directory: str, protected: Iterable[str]) -> Snapsh
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
     """The paths that are new or different. A pure function."""
-    # Past the limit what is missing in one look may only have been cut off.
-    cut = max(len(before), len(after)) >= _FILES_AT_MOST
-    known = before.keys() if cut else after.keys()
+    # What is missing in a first look that reached the limit may only have been cut off.
+    known = before.keys() if len(before) >= _FILES_AT_MOST else after.keys()
     return sorted(path for path in known & after.keys() if after[path] not in (None, before.get(path)))
 
 

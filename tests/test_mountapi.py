@@ -204,12 +204,10 @@ def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
     return words, ended
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="product bug: nothing ends the helper when the runner is killed")
 def test_a_runner_that_is_killed_meanwhile_leaves_no_process() -> None:
     assert in_a_runner(lambda helper: os.kill(os.getpid(), signal.SIGKILL)) == (b"", True)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="product bug: a signal sends the helper back into the runner's code")
 def test_the_helper_never_runs_what_is_the_runners(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole process group."""
 

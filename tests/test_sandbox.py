@@ -137,7 +137,7 @@ def test_every_property_is_one_line() -> None:
 
 
 def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
-    found = sandbox.system(nix_daemon=True)
+    found = sandbox.system(nix_daemon=True, network=True)
     assert all(os.path.exists(path) for path in found.binds)
     links = dict(found.links)
     assert links["/var/run"] == "/run"
@@ -150,7 +150,7 @@ def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
 
 def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: True)
-    shown, not_shown = (set(sandbox.system(nix_daemon=each).binds) for each in (True, False))
+    shown, not_shown = (set(sandbox.system(nix_daemon=each, network=True).binds) for each in (True, False))
     assert shown - not_shown == {"/nix/var/nix/daemon-socket"} and not_shown < shown
     assert not any(path.startswith("/nix/var/nix/daemon-socket") for path in not_shown)
     assert not {"/nix", "/nix/var", "/nix/var/nix"} & not_shown
@@ -158,3 +158,10 @@ def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(monkey
 
 def test_a_path_with_blanks_is_one_word() -> None:
     assert shlex.split(sandbox.quoted("/a b")) == ["/a b"]
+
+
+def test_without_a_network_nothing_is_shown_that_resolves_names() -> None:
+    shown = sandbox.system(nix_daemon=True, network=True).binds
+    offline = sandbox.system(nix_daemon=True, network=False).binds
+    assert set(offline) <= set(shown)
+    assert not any(path.startswith("/run/nscd") or "resolve" in path for path in offline)
