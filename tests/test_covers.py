@@ -491,6 +491,7 @@ def test_links_that_are_swapped_meanwhile_never_lead_out(tmp_path: Path) -> None
             # And a directory moved out under the walker's feet: its parent is then another.
             (top / "a/inner").rename(tmp_path / "moved")
             (tmp_path / "moved").rename(top / "a/inner")
+            done.wait(0.0005)  # long enough for some walks to arrive
 
     thread = threading.Thread(target=swap)
     thread.start()
