@@ -112,7 +112,7 @@ in
 
   pi-offline.sandbox.network = "none";
 
-  # A scenario makes /srv/scratch; without it nothing starts.
+  # fixtures makes /srv/scratch; without it nothing starts.
   pi-paths.sandbox = {
     readOnlyPaths = [ "/opt/pi-agent" ];
     readWritePaths = [ "/srv/scratch" ];

@@ -15,7 +15,11 @@ from scenarios.test_protected_paths import snapshot
 
 SECRET: Final = "the secret of alice"
 # What Pi or we read ourselves on the host, so that it has to be of a certain form.
-FORMS: Final = {".pi/.env": f"CHECKS_TOLD={SECRET}", ".pi/agent/auth.json": f'{{"checks": "{SECRET}"}}'}
+FORMS: Final = {
+    ".pi/.env": f"CHECKS_TOLD={SECRET}",
+    ".pi/agent/.env": f"CHECKS_TOLD={SECRET}",
+    ".pi/agent/auth.json": f'{{"checks": "{SECRET}"}}',
+}
 HIDDEN: Final[list[str]] = policy("pi-home")["sandbox"]["hiddenPaths"]
 
 # Looks for the secret in every way a reader has: by name, by walking, by a link, as a whole directory.
