@@ -6,8 +6,7 @@ Runs as the host user and protects nothing: the runner decides everything again.
 import os
 import sys
 
-from pi_agent import audit, caller, policy, program, project, refusals
-from pi_agent.refusals import Refusal
+from pi_agent import caller, policy, program, project, refusals
 
 POLICY = "@policy@"
 RUNNER = "@runner@"
@@ -16,15 +15,11 @@ COMMAND = "pi"
 
 def main() -> int:
     """Check, then become `sudo runner`; returns only by raising a Refusal."""
-    try:
-        frozen = policy.load(POLICY)
-        user = caller.by_uid(frozen, os.getuid())
-        arguments = program.arguments()
-        if not program.informational(arguments):
-            project.locate(frozen, user)
-    except Refusal as refusal:
-        audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)
-        raise
+    frozen = policy.load(POLICY)
+    user = caller.by_uid(frozen, os.getuid())
+    arguments = program.arguments()
+    if not program.informational(arguments):
+        project.locate(frozen, user)
     sudo = frozen.tools.sudo
     try:
         os.execv(sudo, [sudo, "-n", "--", RUNNER, *arguments])

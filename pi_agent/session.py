@@ -80,23 +80,9 @@ class Session:
         return f"{self.directory}/terminals"
 
     @property
-    def extras(self) -> str:
-        """The directory in which further paths of the host are staged, by number."""
-        return f"{self.directory}/extras"
-
-    @property
-    def empty(self) -> tuple[str, str]:
-        """An empty directory and an empty file, to stand in for what is hidden."""
-        return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
-
-    @property
     def mounts(self) -> tuple[str, ...]:
         """Every place something is mounted on."""
-        try:
-            extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
-        except FileNotFoundError:
-            extras = []
-        return (self.project, self.state, self.terminals, *extras)
+        return (self.project, self.state, self.terminals)
 
 
 @contextmanager
@@ -270,7 +256,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     if not ended:
         control.stop(tools, session.unit)
         control.forget(tools, session.unit)
-    mounts.unstage(session.mounts)
+    mounts.unstage(tools, session.mounts)
     try:
         device = os.stat(session.directory, follow_symlinks=False).st_dev
     except FileNotFoundError:
@@ -278,7 +264,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     for mounted in session.mounts:
         try:
             os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             continue
     _remove(session.directory, device)
     _remove_if_empty(os.path.dirname(session.directory))

@@ -35,11 +35,7 @@ let
         lib.mapAttrsToList (name: content: "${name} = ${render inner content};") value
       )
     else if builtins.isList value then
-      let
-        line = "[ ${concatMapStringsSep "" (content: "${render indent content} ") value}]";
-      in
-      # Nobody reads a list of a hundred in one line.
-      if builtins.stringLength line <= 80 then line else block "[" "]" (map (render inner) value)
+      "[ ${concatMapStringsSep "" (content: "${render indent content} ") value}]"
     else
       builtins.toJSON value;
 
@@ -57,8 +53,8 @@ let
       ++ lib.optional (node ? example) (code "Example" node.example)
     );
 
-  # {option}`x` and the like are NixOS' markup; plain Markdown shows the code alone.
-  plain = builtins.replaceStrings [ "{option}`" "{file}`" "{manpage}`" ] [ "`" "`" "`" ];
+  # {option}`x` and {file}`x` are NixOS' markup; plain Markdown shows the code alone.
+  plain = builtins.replaceStrings [ "{option}`" "{file}`" ] [ "`" "`" ];
 in
 ''
   # Options

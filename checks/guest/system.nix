@@ -19,7 +19,6 @@ let
     inherit (config.users) users groups;
     tmpfiles = config.systemd.tmpfiles.rules;
     sudo = config.security.sudo.extraRules;
-    sudoConfig = config.security.sudo.extraConfig;
     inherit (config.checks) facts;
   };
 in

@@ -130,18 +130,7 @@ let
     either =
       a: b:
       mkType {
-        description = "${
-          phrase [
-            "noun"
-            "conjunction"
-          ] a
-        } or ${
-          phrase [
-            "noun"
-            "conjunction"
-            "composite"
-          ] b
-        }";
+        description = "${nounPhrase a} or ${nounPhrase b}";
         descriptionClass = "conjunction";
         check = x: a.check x || b.check x;
         merge =
@@ -153,7 +142,6 @@ let
           else
             mergeOne loc defs;
       };
-    oneOf = alternatives: builtins.foldl' types.either (head alternatives) (builtins.tail alternatives);
     listOf =
       type:
       mkType {
