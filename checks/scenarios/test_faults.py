@@ -34,7 +34,8 @@ HUP, INT, TERM, KILL = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGK
 # The status of a session that a signal to one of its parts ended: Pi was told to, by TERM.
 STOPPED = {128 + TERM}
 # Where somebody else stops the unit, systemd does it, and in one launch of ten version 257 takes the first process of a
-# private namespace of processes for «not our child»: then a stop kills it at once, or its status is lost and looks like 0.
+# private namespace of processes for «not our child»: then a stop kills it at once, or its status is lost, as if it were
+# 0.
 STOPPED_BY_SYSTEMD = {0, 128 + TERM, 128 + KILL}
 # Ends by any signal that it is sent.
 FRAIL = ("exec", "bash", "-c", "echo ready; exec cat >/dev/null")
