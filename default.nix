@@ -66,8 +66,6 @@ let
               bash = lib.getExe pkgs.bash;
               tini = lib.getExe pkgs.tini;
               setsid = lib.getExe' pkgs.util-linux "setsid";
-              mount = lib.getExe' pkgs.util-linux "mount";
-              umount = lib.getExe' pkgs.util-linux "umount";
               systemctl = lib.getExe' systemd "systemctl";
               systemd-run = lib.getExe' systemd "systemd-run";
             };

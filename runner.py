@@ -9,7 +9,23 @@ argument is Pi's. When it returns, no unit, mount or file of the session is left
 import os
 import sys
 
-from pi_agent import caller, configuration, identity, inherited, policy, program, project, session, staging, state, unit
+from pi_agent import (
+    audit,
+    caller,
+    configuration,
+    identity,
+    inherited,
+    policy,
+    program,
+    project,
+    provenance,
+    refusals,
+    session,
+    staging,
+    state,
+    unit,
+)
+from pi_agent.refusals import Refusal
 
 POLICY = "@policy@"
 COMMAND = "pi"
@@ -17,23 +33,41 @@ COMMAND = "pi"
 
 def main() -> int:
     """Launch Pi as the policy has it and return its exit status."""
+    facts: dict[str, str] = {"POLICY": POLICY}
+    try:
+        return launch(facts)
+    except Refusal as refusal:
+        audit.refused(facts, refusal.status, refusal.what)
+        raise
+
+
+def launch(facts: dict[str, str]) -> int:
+    """The story of one launch. facts: filled with what the journal is to know of it."""
     inherited.renounce()
     frozen = policy.load(POLICY)
+    facts["HOST_USER"] = os.environ.get("SUDO_UID", "")
     user = caller.through_sudo(frozen, os.environ)
+    facts["HOST_USER"] = user.name
     agent = identity.agent(frozen)
     arguments = program.arguments()
     notices: list[str] = []
 
     # `pi --version` and `pi --help` concern no project and no configuration.
     chosen = None if program.informational(arguments) else project.locate(frozen, user)
+    facts["PROJECT_ROOT"] = "" if chosen is None else chosen.root
     own = state.open_state(frozen, agent, user.name)
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
-    with session.opened(frozen.tools, user.name, user.uid) as launch:
-        start = staging.stage(frozen, launch, user, agent, own, chosen, configured, arguments, notices.append)
+    with session.opened(frozen.tools, user.name, user.uid) as opened:
+        start = staging.stage(frozen, opened, user, agent, own, chosen, configured, arguments, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)
-        return unit.conduct(frozen.tools, launch, start)
+        watched = provenance.watch(frozen, user, chosen) if start.terminal and chosen is not None else None
+        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(opened.unit, facts))
+        audit.ended(opened.unit, facts, str(status))
+    if watched is not None and (changed := watched()):
+        program.say(frozen.command_name, refusals.notice_runs_by_itself(changed))
+    return status
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ Runs as the host user and protects nothing: the runner decides everything again.
 import os
 import sys
 
-from pi_agent import caller, policy, program, project, refusals
+from pi_agent import audit, caller, policy, program, project, refusals
+from pi_agent.refusals import Refusal
 
 POLICY = "@policy@"
 RUNNER = "@runner@"
@@ -15,11 +16,15 @@ COMMAND = "pi"
 
 def main() -> int:
     """Check, then become `sudo runner`; returns only by raising a Refusal."""
-    frozen = policy.load(POLICY)
-    user = caller.by_uid(frozen, os.getuid())
-    arguments = program.arguments()
-    if not program.informational(arguments):
-        project.locate(frozen, user)
+    try:
+        frozen = policy.load(POLICY)
+        user = caller.by_uid(frozen, os.getuid())
+        arguments = program.arguments()
+        if not program.informational(arguments):
+            project.locate(frozen, user)
+    except Refusal as refusal:
+        audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)
+        raise
     sudo = frozen.tools.sudo
     try:
         os.execv(sudo, [sudo, "-n", "--", RUNNER, *arguments])

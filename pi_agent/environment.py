@@ -66,8 +66,8 @@ class Surroundings:
     time_zones: str | None
 
 
-def surroundings(caller: Identity, agent: Identity) -> Surroundings:
-    """Look around on the host. All places are root's own."""
+def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
+    """Look around on the host. All places are root's own. nix_daemon: whether the sandbox shows its socket."""
     candidates = (
         f"/etc/profiles/per-user/{caller.name}/bin",
         f"/etc/profiles/per-user/{agent.name}/bin",
@@ -81,7 +81,7 @@ def surroundings(caller: Identity, agent: Identity) -> Surroundings:
     locales = "/run/current-system/sw/lib/locale/locale-archive"
     return Surroundings(
         path=tuple(directory for directory in candidates if os.path.isdir(directory)),
-        nix_daemon=os.path.exists("/nix/var/nix/daemon-socket/socket"),
+        nix_daemon=nix_daemon and os.path.exists("/nix/var/nix/daemon-socket/socket"),
         certificates=certificates if os.path.exists(certificates) else None,
         locales=locales if os.path.exists(locales) else None,
         time_zones="/etc/zoneinfo" if os.path.isdir("/etc/zoneinfo") else None,

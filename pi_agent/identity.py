@@ -35,6 +35,11 @@ def from_passwd(entry: pwd.struct_passwd) -> Identity:
     return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(groups), entry.pw_dir)
 
 
+def root() -> Identity:
+    """The superuser, as whom the runner acts where it acts as nobody else."""
+    return Identity("root", 0, 0, (0,), "/root")
+
+
 def agent(policy: Policy) -> Identity:
     """The isolated identity. Its home is the state directory. Raises Refusal (78) when the user or group is missing."""
     try:

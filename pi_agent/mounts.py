@@ -1,7 +1,7 @@
 """What is mounted for a session: the project root, with owners mapped, and the state tree.
 
-Runs as root. Both sources are open descriptors, both targets are directories that we made in the session's own
-staging directory, where only root can go; so no path is resolved that somebody else could change.
+Runs as root. Sources are open descriptors, and targets are directories that we made in the session's own staging
+directory, where only root can go; so no path is resolved that somebody else could change.
 
 The map swaps two identities, the host user and the agent, and leaves every other as it is: inside, the host user's
 files are the agent's own; on disk, what the agent creates is the host user's.
@@ -9,19 +9,16 @@ files are the agent's own; on disk, what the agent creates is the host user's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import process, refusals
+from pi_agent import mountapi, paths, refusals
 from pi_agent.identity import Identity
-from pi_agent.policy import Tools
-from pi_agent.project import Project
-from pi_agent.refusals import Refusal
-from pi_agent.tree import Notice
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is no id
-_FLAGS: Final = "nosuid,nodev"
+_ATTRIBUTES: Final = mountapi.NOSUID | mountapi.NODEV
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,7 @@ class Bind:
 
     source: str
     target: str
+    writable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,63 +54,84 @@ def swap(left: int, right: int) -> list[Extent]:
     return [piece for piece in pieces if piece.count > 0]
 
 
-def idmap_option(caller: Identity, agent: Identity) -> str:
-    """mount(8)'s X-mount.idmap= for the swap of caller and agent, uids and gids alike."""
-    extents = [("u", extent) for extent in swap(caller.uid, agent.uid)]
-    extents += [("g", extent) for extent in swap(caller.gid, agent.gid)]
-    return "X-mount.idmap=" + " ".join(f"{kind}:{e.inside}:{e.outside}:{e.count}" for kind, e in extents)
+def stage_mapped(caller: Identity, agent: Identity, descriptor: int, target: str) -> bool:
+    """Mount the open directory or file at target; return whether its owners are mapped.
 
-
-def stage_project(
-    tools: Tools, caller: Identity, agent: Identity, project: Project, target: str, notice: Notice
-) -> bool:
-    """Mount the project root at target; return whether its owners are mapped.
-
-    A file system that cannot be idmapped is mounted as it is, with a notice: there the agent is a stranger whom only
-    group and other permissions let in. Raises Refusal (69) when neither works.
+    A file system that cannot be idmapped is mounted as it is. Raises Refusal (69) when neither works.
     """
-    option = idmap_option(caller, agent)
     try:
-        _bind(tools, project.descriptor, target, f"{option},{_FLAGS}")
-        return True
-    except Refusal:
-        _bind(tools, project.descriptor, target, _FLAGS)
-        notice(
-            f"{refusals.shown(project.root)} is on a file system that cannot map owners; the agent has only the "
-            "access that its own user and m3ta.pi-agent.projectGroup give it there"
-        )
+        tree = mountapi.clone(descriptor)
+        try:
+            mapped = _map_owners(tree, caller, agent)
+            mountapi.set_attributes(tree, _ATTRIBUTES)
+            _attach(tree, target)
+            return mapped
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise refusals.staging_failed(paths.real_path(descriptor), error.strerror or str(error)) from error
+
+
+def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
+    maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
+    try:
+        namespace = mountapi.user_namespace(*maps)
+    except OSError:  # user namespaces are switched off
         return False
+    try:
+        mountapi.set_attributes(tree, 0, namespace)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(namespace)
 
 
-def stage_state(tools: Tools, descriptor: int, target: str) -> None:
+def _as_map(extents: list[Extent]) -> str:
+    """extents as the text of a uid_map or gid_map (user_namespaces(7))."""
+    return "".join(f"{extent.inside} {extent.outside} {extent.count}\n" for extent in extents)
+
+
+def stage_state(descriptor: int, target: str) -> None:
     """Mount the open state tree at target. Raises Refusal (69)."""
-    _bind(tools, descriptor, target, _FLAGS)
+    try:
+        tree = mountapi.clone(descriptor)
+        try:
+            mountapi.set_attributes(tree, _ATTRIBUTES)
+            _attach(tree, target)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise refusals.staging_failed("The state tree", error.strerror or str(error)) from error
 
 
-def stage_terminals(tools: Tools, target: str) -> None:
+def stage_terminals(target: str) -> None:
     """Mount a new instance of devpts at target: the session's pseudo-terminals, and nobody else's (devpts(5)).
 
     All agents are one user, and terminals that systemd opens for a session belong to that user: in the host's
     instance, one agent could read what is typed to another. gid 5 is `tty` wherever there is systemd. Raises Refusal
     (69).
     """
-    options = "newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec"
-    _mount([tools.mount, "-t", "devpts", "-o", options, "devpts", target])
-
-
-def _bind(tools: Tools, descriptor: int, target: str, options: str) -> None:
-    # --no-canonicalize: mount(8) would otherwise turn the descriptor back into a path, and follow that.
-    argv = [tools.mount, "--no-canonicalize", "--bind", "-o", options, f"/proc/self/fd/{descriptor}", target]
-    _mount(argv, descriptor)
-
-
-def _mount(argv: list[str], *descriptors: int) -> None:
+    options = {"mode": "0620", "ptmxmode": "0666", "gid": "5"}
     try:
-        process.run(argv, descriptors=descriptors)
-    except Refusal as error:
-        raise refusals.staging_failed("A mount", error.what) from error
+        tree = mountapi.new("devpts", options, mountapi.NOSUID | mountapi.NOEXEC)
+        try:
+            _attach(tree, target)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise refusals.staging_failed("The session's terminals", error.strerror or str(error)) from error
 
 
-def unstage(tools: Tools, targets: Sequence[str]) -> None:
-    """Unmount the targets, also while something still uses them (umount(8), --lazy). What is not mounted is fine."""
-    process.run([tools.umount, "--no-canonicalize", "--lazy", "--quiet", *targets], accept=range(256))
+def _attach(tree: int, target: str) -> None:
+    over = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mountapi.attach(tree, over)
+    finally:
+        os.close(over)
+
+
+def unstage(targets: Sequence[str]) -> None:
+    """Unmount the targets, also while something still uses them. What is not mounted is fine. Raises OSError."""
+    for target in targets:
+        mountapi.detach(target)

@@ -68,6 +68,51 @@ def walk(
         raise
 
 
+def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None = None) -> int:
+    """Open what the relative path names below the open directory top, and never anything outside of it.
+
+    on_link: asked before a link is followed, as in `walk`.
+
+    Links are followed as long as they stay inside: an absolute target counts as inside when it begins with top_path,
+    the name that top has on the host. Returns an O_PATH descriptor. Raises OSError; EXDEV for a way out.
+    """
+    way = [os.dup(top)]  # what `..` leads back to, so that the kernel's own parents are never asked
+    try:
+        waiting = _components(path)
+        followed = 0
+        while waiting:
+            name = waiting.pop()
+            if name == "..":
+                if len(way) == 1:
+                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+                os.close(way.pop())
+                continue
+            found = os.open(name, _LOOK, dir_fd=way[-1])
+            if not stat.S_ISLNK(os.fstat(found).st_mode):
+                way.append(found)
+                continue
+            try:
+                if on_link is not None:
+                    on_link(way[-1], name)
+                target = os.readlink("", dir_fd=found)
+            finally:
+                os.close(found)
+            followed += 1
+            if followed > _FOLLOWED_AT_MOST:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if target.startswith("/"):
+                if not contains(top_path, target):
+                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+                target = target[len(top_path) :]
+                while len(way) > 1:
+                    os.close(way.pop())
+            waiting += _components(target)
+        return os.dup(way[-1])
+    finally:
+        for descriptor in way:
+            os.close(descriptor)
+
+
 def _begin(path: str, start: int | None) -> int:
     if start is None or path.startswith("/"):
         return os.open("/", _LOOK | os.O_DIRECTORY)

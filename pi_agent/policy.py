@@ -15,6 +15,7 @@ import orjson
 from pi_agent import refusals
 
 VERSION: Final = 1
+NETWORKS: Final = ("full", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,27 @@ class HostUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Sandbox:
+    """The options of the sandbox. properties: systemd's, as NAME=VALUE, laid over ours in this order."""
+
+    protected_paths: tuple[str, ...]
+    hidden_paths: tuple[str, ...]
+    read_only_paths: tuple[str, ...]
+    read_write_paths: tuple[str, ...]
+    properties: tuple[str, ...]
+    network: str
+    deny_addresses: tuple[str, ...]
+    allow_addresses: tuple[str, ...]
+    nix_daemon: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """Absolute paths of the programs that the runner and the wrapper start."""
 
     bash: str
     tini: str
     setsid: str
-    mount: str
-    umount: str
     systemctl: str
     systemd_run: str
     sudo: str
@@ -59,6 +73,7 @@ class Policy:
     path: tuple[str, ...]
     shell: str
     launcher: str
+    sandbox: Sandbox
     tools: Tools
 
 
@@ -99,12 +114,11 @@ def parse(content: bytes) -> Policy:
         path=top.texts("path"),
         shell=top.absolute("shell"),
         launcher=top.absolute("launcher"),
+        sandbox=_sandbox(top.table("sandbox")),
         tools=Tools(
             bash=tools.absolute("bash"),
             tini=tools.absolute("tini"),
             setsid=tools.absolute("setsid"),
-            mount=tools.absolute("mount"),
-            umount=tools.absolute("umount"),
             systemctl=tools.absolute("systemctl"),
             systemd_run=tools.absolute("systemd-run"),
             sudo=tools.absolute("sudo"),
@@ -113,6 +127,25 @@ def parse(content: bytes) -> Policy:
     tools.finish()
     top.finish()
     return policy
+
+
+def _sandbox(table: dict[str, Any]) -> Sandbox:
+    entry = _Table(table, "sandbox")
+    sandbox = Sandbox(
+        protected_paths=entry.texts("protectedPaths"),
+        hidden_paths=entry.texts("hiddenPaths"),
+        read_only_paths=entry.places("readOnlyPaths"),
+        read_write_paths=entry.places("readWritePaths"),
+        properties=entry.texts("properties"),
+        network=entry.text("network"),
+        deny_addresses=entry.texts("denyAddresses"),
+        allow_addresses=entry.texts("allowAddresses"),
+        nix_daemon=entry.boolean("nixDaemon"),
+    )
+    entry.finish()
+    if sandbox.network not in NETWORKS:
+        raise ValueError(f"sandbox.network is {sandbox.network!r}, not one of {', '.join(NETWORKS)}")
+    return sandbox
 
 
 def _host_users(table: dict[str, Any]) -> dict[str, HostUser]:

@@ -171,6 +171,37 @@ def root_redirectable(root: str, link: str) -> str:
     )
 
 
+def notice_foreign_file_system(root: str) -> str:
+    """A notice: what the agent can do on a file system that cannot map owners."""
+    return (
+        f"{shown(root)} is on a file system that cannot map owners; the agent has only the access that its own user "
+        "and m3ta.pi-agent.projectGroup give it there"
+    )
+
+
+def notice_runs_by_itself(changed: list[str]) -> str:
+    """A notice after a session: what it made or changed that the host may run by itself."""
+    shown_at_most = 20
+    lines = [f"  {shown(path)}" for path in changed[:shown_at_most]]
+    if len(changed) > shown_at_most:
+        lines.append(f"  and {len(changed) - shown_at_most} more")
+    what = "during this session, files changed that your machine may run by itself. Look before you use the project:"
+    return "\n".join([what, *lines])
+
+
+def notice_not_covered(path: str) -> str:
+    """A notice: something that should have been protected was moved away while the session was prepared."""
+    return f"{shown(path)} vanished while it was about to be protected"
+
+
+def extra_path_unusable(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the path {shown(path)} (m3ta.pi-agent.sandbox) cannot be shown inside: {shown(why)}",
+        "Make it exist, reached through no link that others than root can redirect, or remove it from the option.",
+    )
+
+
 # -- the host user's configuration
 
 

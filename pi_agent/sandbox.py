@@ -20,6 +20,8 @@ from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
 from pi_agent.session import Session
 
+_NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
+_RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
 # Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
 _SYSTEM: Final = (
     "/nix/store",
@@ -31,9 +33,8 @@ _SYSTEM: Final = (
     "/lib64",
     "/run/current-system",
     "/nix/var/nix/profiles",
-    "/nix/var/nix/daemon-socket",
-    "/run/nscd",
-    "/run/systemd/resolve",
+    _NIX_DAEMON,
+    *_RESOLVERS,
 )
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
@@ -76,8 +77,6 @@ _HARDENING: Final = (
     "KeyringMode=private",
     "RemoveIPC=yes",
     "BindLogSockets=no",
-    # The host's cloud metadata service and everything else on the link.
-    "IPAddressDeny=link-local",
     # As sudo's default umask: what the agent creates in a project others may read, as when the user creates it.
     "UMask=0022",
     "WorkingDirectory=/",
@@ -96,13 +95,19 @@ class System:
     links: tuple[tuple[str, str], ...]
 
 
-def system() -> System:
-    """Look which of the system's directories this machine has. All of them are root's own."""
+def system(*, nix_daemon: bool, network: bool) -> System:
+    """Look which of the system's directories this machine has. All of them are root's own.
+
+    nix_daemon: whether the socket of Nix's daemon is shown. network: whether those are that resolve names: without a
+    network they would still carry questions out.
+    """
     links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
     linked = {path for path, _ in links}
-    binds = [path for path in _SYSTEM if path not in linked and os.path.exists(path)]
+    wanted = [path for path in _SYSTEM if path not in linked and (nix_daemon or path != _NIX_DAEMON)]
+    wanted = [path for path in wanted if network or path not in _RESOLVERS]
+    binds = [path for path in wanted if os.path.exists(path)]
     resolver = os.path.realpath(_RESOLV_CONF)
-    if os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
+    if network and os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
         binds.append(resolver)
     return System(tuple(binds), (*links, ("/var/run", "/run")))
 
@@ -119,10 +124,18 @@ def properties(policy: Policy, agent: Identity, system: System, session: Session
     if policy.project_group is not None:
         found.append(f"SupplementaryGroups={policy.project_group}")
     found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
-    found.append("BindPaths=" + " ".join(f"{quoted(bind.source)}:{quoted(bind.target)}" for bind in binds))
+    for bind in binds:
+        name = "BindPaths" if bind.writable else "BindReadOnlyPaths"
+        found.append(f"{name}={quoted(bind.source)}:{quoted(bind.target)}")
+    if policy.sandbox.network == "none":
+        found.append("PrivateNetwork=yes")
+    found += [f"IPAddressDeny={address}" for address in policy.sandbox.deny_addresses]
+    found += [f"IPAddressAllow={address}" for address in policy.sandbox.allow_addresses]
     found.append(f"EnvironmentFile={session.environment}")
     # In the order launch.bash expects them.
     found += [f"OpenFile={session.argv}:argv:read-only", f"OpenFile={session.started}:started:append"]
+    # The administrator's word is the last, on what the module let pass.
+    found += policy.sandbox.properties
     return found
 
 

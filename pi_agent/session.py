@@ -80,9 +80,23 @@ class Session:
         return f"{self.directory}/terminals"
 
     @property
+    def extras(self) -> str:
+        """The directory in which further paths of the host are staged, by number."""
+        return f"{self.directory}/extras"
+
+    @property
+    def empty(self) -> tuple[str, str]:
+        """An empty directory and an empty file, to stand in for what is hidden."""
+        return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
+
+    @property
     def mounts(self) -> tuple[str, ...]:
         """Every place something is mounted on."""
-        return (self.project, self.state, self.terminals)
+        try:
+            extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
+        except FileNotFoundError:
+            extras = []
+        return (self.project, self.state, self.terminals, *extras)
 
 
 @contextmanager
@@ -256,7 +270,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     if not ended:
         control.stop(tools, session.unit)
         control.forget(tools, session.unit)
-    mounts.unstage(tools, session.mounts)
+    mounts.unstage(session.mounts)
     try:
         device = os.stat(session.directory, follow_symlinks=False).st_dev
     except FileNotFoundError:
@@ -264,7 +278,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     for mounted in session.mounts:
         try:
             os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
     _remove(session.directory, device)
     _remove_if_empty(os.path.dirname(session.directory))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,8 +63,10 @@ def command(tools: Tools, launcher: str, session: Session, properties: Sequence[
     return [*argv, "--", tools.bash, "-p", launcher]
 
 
-def conduct(tools: Tools, session: Session, start: Start) -> int:
+def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:
     """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
+
+    meanwhile: called while systemd starts the unit.
 
     Raises Refusal (69) when the unit did not come to run Pi.
     """
@@ -78,6 +80,7 @@ def conduct(tools: Tools, session: Session, start: Start) -> int:
             if relay.cut_short is None:
                 child = process.start(start.argv, start.environ, own_group=not start.terminal)
                 relay.session_begins()
+                meanwhile()
                 status = process.wait(child)
         if status == 0 and not start.terminal and relay.cut_short is None:
             return 0

@@ -1,10 +1,17 @@
-"""Stand-ins for the programs that the rooms start: small scripts that write down how they were called."""
+"""Stand-ins for the programs that the rooms start, small scripts that write down how they were called; and for the
+kernel's mounts."""
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from pi_agent import mountapi, paths
 from pi_agent.policy import Tools
 from tests import policies
 from tests.policies import frozen
@@ -40,3 +47,60 @@ class Bin:
             for name in policies.tools()
         }
         return frozen(tools=paths).tools
+
+
+class Kernel:
+    """Takes mountapi's place: mounts nothing, and writes down what would be mounted, one line a call.
+
+    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace.
+    """
+
+    def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log = log
+        self.refuses: set[str] = set()
+        for name in ("clone", "set_attributes", "new", "detach", "attach", "user_namespace"):
+            monkeypatch.setattr(mountapi, name, getattr(self, name))
+
+    def calls(self, name: str = "") -> list[str]:
+        """The calls so far, of one function or of all."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line for line in lines if line.startswith(name)]
+
+    def attached(self) -> dict[str, str]:
+        """What would be mounted, by the path it is mounted at."""
+        pairs = [call.removeprefix("attach ").split(" at ") for call in self.calls("attach ")]
+        return {target: source for source, target in pairs}
+
+    def clone(self, descriptor: int) -> int:
+        """A descriptor of the same object."""
+        self._called("clone", paths.real_path(descriptor))
+        return os.dup(descriptor)
+
+    def set_attributes(self, tree: int, attributes: int, user_namespace: int | None = None) -> None:
+        """Nothing but the line."""
+        name = "set_attributes" if user_namespace is None else "idmap"
+        self._called(name, f"{paths.real_path(tree)} {attributes}")
+
+    def new(self, kind: str, options: Mapping[str, str], attributes: int) -> int:
+        """A descriptor of no meaning."""
+        self._called("new", f"{kind} {','.join(f'{k}={v}' for k, v in sorted(options.items()))} {attributes}")
+        return os.open("/dev/null", os.O_PATH)
+
+    def detach(self, path: str) -> None:
+        """Nothing but the line."""
+        self._called("detach", path)
+
+    def attach(self, tree: int, target: int) -> None:
+        """Nothing but the line."""
+        self._called("attach", f"{paths.real_path(tree)} at {paths.real_path(target)}")
+
+    def user_namespace(self, uid_map: str, gid_map: str) -> int:
+        """A descriptor of no meaning."""
+        self._called("user_namespace", f"{uid_map}/{gid_map}".replace("\n", ";"))
+        return os.open("/dev/null", os.O_PATH)
+
+    def _called(self, name: str, said: str) -> None:
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(f"{name} {said}\n")
+        if name in self.refuses:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

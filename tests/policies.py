@@ -32,6 +32,7 @@ def document(**overrides: Any) -> dict[str, Any]:
         "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
         "shell": "/nix/store/bash/bin/bash",
         "launcher": "/nix/store/pi-agent/launch.bash",
+        "sandbox": sandbox(),
         "tools": tools(),
         **overrides,
     }
@@ -43,11 +44,25 @@ def tools(**overrides: str) -> dict[str, str]:
         "bash": "/nix/store/bash/bin/bash",
         "tini": "/nix/store/tini/bin/tini",
         "setsid": "/nix/store/util-linux/bin/setsid",
-        "mount": "/nix/store/util-linux/bin/mount",
-        "umount": "/nix/store/util-linux/bin/umount",
         "systemctl": "/nix/store/systemd/bin/systemctl",
         "systemd-run": "/nix/store/systemd/bin/systemd-run",
         "sudo": "/run/wrappers/bin/sudo",
+        **overrides,
+    }
+
+
+def sandbox(**overrides: Any) -> dict[str, Any]:
+    """The policy's table of the sandbox's options: everything off that can be."""
+    return {
+        "protectedPaths": [],
+        "hiddenPaths": [],
+        "readOnlyPaths": [],
+        "readWritePaths": [],
+        "properties": [],
+        "network": "full",
+        "denyAddresses": ["link-local"],
+        "allowAddresses": [],
+        "nixDaemon": True,
         **overrides,
     }
 

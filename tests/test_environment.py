@@ -110,9 +110,17 @@ def test_git_trusts_a_directory_of_somebody_else_only_where_asked_to() -> None:
 
 
 def test_the_surroundings_name_only_what_exists() -> None:
-    around = environment.surroundings(people.alice("/"), people.agent("/"))
+    around = environment.surroundings(people.alice("/"), people.agent("/"), nix_daemon=True)
+    assert around.nix_daemon == os.path.exists("/nix/var/nix/daemon-socket/socket")
     assert all(os.path.isdir(path) for path in around.path)
     assert around.certificates is None or os.path.exists(around.certificates)
+
+
+def test_a_daemon_of_nix_that_is_not_shown_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    who = people.alice("/"), people.agent("/")
+    assert environment.surroundings(*who, nix_daemon=True).nix_daemon
+    assert not environment.surroundings(*who, nix_daemon=False).nix_daemon
 
 
 # -- the terminal's variables

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import mounts
-from pi_agent.identity import Identity
-from pi_agent.mounts import Extent, idmap_option, swap
-from pi_agent.project import Project
+from pi_agent import mountapi, mounts, refusals
+from pi_agent.identity import Identity, acting_as
+from pi_agent.mounts import Extent, swap
 from pi_agent.refusals import EX_UNAVAILABLE, Refusal
-from tests import people
-from tests.fakes import Bin
+from tests.fakes import Kernel
+from tests.namespaces import alone, mounted, tmpfs
+from tests.people import needs_root
 
 _LAST = 2**32 - 2  # the largest id: (uid_t) -1 is none
 _EDGES = [0, 1, 2, 995, 996, 997, 1000, 65534, 2**31 - 1, 2**31, _LAST - 1, _LAST]
@@ -72,81 +72,135 @@ def test_swap_by_example(left: int, right: int, expected: list[tuple[int, int, i
     assert [(extent.inside, extent.outside, extent.count) for extent in swap(left, right)] == expected
 
 
-def test_the_option_maps_uids_and_gids_each_by_their_own() -> None:
-    caller, agent = Identity("alice", 1000, 100, (100,), "/"), Identity("pi-agent", 996, 100, (100,), "/")
-    assert idmap_option(caller, agent) == (
-        "X-mount.idmap=u:0:0:996 u:996:1000:1 u:997:997:3 u:1000:996:1 u:1001:1001:4294966294 g:0:0:4294967295"
-    )
-
-
-# -- the commands, on stand-ins
+# -- staging, on a kernel that mounts nothing
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    root = tmp_path / 'a "b" %h:c'
-    root.mkdir()
-    return Project(str(root), os.open(root, os.O_PATH), str(root))
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    return Kernel(tmp_path / "kernel.log", monkeypatch)
 
 
-def staged(tmp_path: Path, project: Project, mount: str) -> tuple[bool, list[str], list[str]]:
-    bin_ = Bin(tmp_path / "bin")
-    notices: list[str] = []
-    caller, agent = Identity("alice", 1000, 100, (), "/"), Identity("pi-agent", 996, 996, (), "/")
-    owners = mounts.stage_project(bin_.tools(mount=mount), caller, agent, project, "/run/x/project", notices.append)
-    return owners, bin_.calls("mount"), notices
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """What is mounted, and where."""
+    source, target = tmp_path / 'a "b" %h:c', tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    return source, target
 
 
-def test_a_project_is_mounted_from_its_descriptor_with_owners_mapped(tmp_path: Path, project: Project) -> None:
-    owners, calls, notices = staged(tmp_path, project, f"ls -ld /proc/self/fd/{project.descriptor} >/dev/null")
-    assert owners and not notices
-    (call,) = calls
-    assert call.startswith("mount --no-canonicalize --bind -o X-mount.idmap=u:")
-    assert call.endswith(f",nosuid,nodev /proc/self/fd/{project.descriptor} /run/x/project")
-    assert project.root not in call
+_CALLER, _AGENT = Identity("alice", 1000, 100, (), "/"), Identity("pi-agent", 996, 100, (), "/")
+_FLAGS = mountapi.NOSUID | mountapi.NODEV
 
 
-def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is_with_a_notice(tmp_path: Path, project: Project) -> None:
-    owners, calls, notices = staged(tmp_path, project, 'case "$*" in *idmap*) exit 32;; esac')
-    assert not owners
-    assert len(calls) == 2 and "-o nosuid,nodev " in calls[1]
-    assert len(notices) == 1 and "projectGroup" in notices[0]
+def staged(source: Path, target: Path) -> bool:
+    before = os.listdir("/proc/self/fd")
+    descriptor = os.open(source, os.O_PATH)
+    try:
+        return mounts.stage_mapped(_CALLER, _AGENT, descriptor, str(target))
+    finally:
+        os.close(descriptor)
+        assert os.listdir("/proc/self/fd") == before
 
 
-def test_where_nothing_can_be_mounted_the_launch_is_refused(tmp_path: Path, project: Project) -> None:
+def test_owners_are_mapped_uids_and_gids_each_by_their_own(kernel: Kernel, places: tuple[Path, Path]) -> None:
+    source, target = places
+    assert staged(source, target) is True
+    uids = "0 0 996;996 1000 1;997 997 3;1000 996 1;1001 1001 4294966294;"
+    assert kernel.calls() == [
+        f"clone {source}",
+        f"user_namespace {uids}/0 0 4294967295;",
+        f"idmap {source} 0",
+        f"set_attributes {source} {_FLAGS}",
+        f"attach {source} at {target}",
+    ]
+
+
+def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(kernel: Kernel, places: tuple[Path, Path]) -> None:
+    source, target = places
+    kernel.refuses = {"idmap"}
+    assert staged(source, target) is False
+    assert kernel.calls()[-2:] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+
+
+@pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
+def test_where_nothing_can_be_mounted_the_launch_is_refused(
+    kernel: Kernel, places: tuple[Path, Path], what: str
+) -> None:
+    kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        staged(tmp_path, project, "echo 'mount: no way' >&2; exit 32")
+        staged(*places)
     assert caught.value.status == EX_UNAVAILABLE
-    assert "no way" in caught.value.what
+    assert refusals.shown(str(places[0])) in caught.value.what and "Invalid argument" in caught.value.what
 
 
-def test_the_state_is_mounted_without_a_map(tmp_path: Path) -> None:
-    bin_ = Bin(tmp_path / "bin")
-    descriptor = os.open(tmp_path, os.O_PATH)
-    mounts.stage_state(bin_.tools(), descriptor, "/run/x/state")
-    os.close(descriptor)
-    assert bin_.calls() == [f"mount --no-canonicalize --bind -o nosuid,nodev /proc/self/fd/{descriptor} /run/x/state"]
-    with pytest.raises(Refusal):
-        mounts.stage_state(bin_.tools(mount="exit 1"), os.open(tmp_path, os.O_PATH), "/run/x/state")
-
-
-def test_terminals_are_an_instance_of_their_own_that_gains_nothing(tmp_path: Path) -> None:
-    bin_ = Bin(tmp_path / "bin")
-    mounts.stage_terminals(bin_.tools(), "/run/x/terminals")
-    (call,) = bin_.calls()
-    assert call.startswith("mount -t devpts -o ") and call.endswith(" devpts /run/x/terminals")
-    options = call.split()[4].split(",")
-    assert {"newinstance", "ptmxmode=0666", "mode=0620", "nosuid", "noexec"} <= set(options)
+@pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
+def test_the_state_is_mounted_without_a_map(kernel: Kernel, places: tuple[Path, Path], what: str) -> None:
+    source, target = places
+    descriptor = os.open(source, os.O_PATH)
+    mounts.stage_state(descriptor, str(target))
+    assert kernel.calls() == [f"clone {source}", f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+    kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        mounts.stage_terminals(bin_.tools(mount="echo 'no way' >&2; exit 32"), "/run/x/terminals")
-    assert caught.value.status == EX_UNAVAILABLE and "no way" in caught.value.what
+        mounts.stage_state(descriptor, str(target))
+    assert caught.value.status == EX_UNAVAILABLE
+    os.close(descriptor)
 
 
-def test_unmounting_what_is_not_mounted_is_fine(tmp_path: Path) -> None:
-    bin_ = Bin(tmp_path / "bin")
-    mounts.unstage(bin_.tools(umount="exit 32"), ["/a", "/b"])
-    assert bin_.calls() == ["umount --no-canonicalize --lazy --quiet /a /b"]
+@pytest.mark.parametrize("what", ["new", "attach"])
+def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
+    kernel: Kernel, places: tuple[Path, Path], what: str
+) -> None:
+    mounts.stage_terminals(str(places[1]))
+    flags = mountapi.NOSUID | mountapi.NOEXEC
+    assert kernel.calls() == [f"new devpts gid=5,mode=0620,ptmxmode=0666 {flags}", f"attach /dev/null at {places[1]}"]
+    kernel.refuses = {what}
+    with pytest.raises(Refusal) as caught:
+        mounts.stage_terminals(str(places[1]))
+    assert caught.value.status == EX_UNAVAILABLE
 
 
-def test_who_runs_the_tests_maps_to_itself() -> None:
-    assert idmap_option(people.alice("/"), people.agent("/")) == "X-mount.idmap=u:0:0:4294967295 g:0:0:4294967295"
+def test_everything_is_unmounted(kernel: Kernel) -> None:
+    mounts.unstage(["/a", "/b"])
+    assert kernel.calls() == ["detach /a", "detach /b"]
+
+
+# -- staging, for real
+
+
+@needs_root
+def test_inside_the_two_own_each_others_files_and_on_disk_nothing_changed(tmp_path: Path) -> None:
+    def act() -> None:
+        source, target = tmpfs(tmp_path / "source"), tmp_path / "target"
+        target.mkdir()
+        for number in (1000, 996, 42):
+            (source / str(number)).write_text("x")
+            os.chown(source / str(number), number, number)
+        os.chown(source, 1000, 100)
+        descriptor = os.open(source, os.O_PATH)
+        if not mounts.stage_mapped(_CALLER, _AGENT, descriptor, str(target)):
+            os._exit(77)  # before Linux 6.3, tmpfs could not
+        assert owners(target) == {"1000": (996, 1000), "996": (1000, 996), "42": (42, 42)}
+        assert owners(source) == {str(number): (number, number) for number in (1000, 996, 42)}
+        assert {"nosuid", "nodev"} <= mounted(target)
+        inside = os.open(target, os.O_PATH)
+        with acting_as(_AGENT):  # pytest's own directories let nobody else in
+            os.close(os.open("made", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
+        assert owners(source)["made"] == (1000, 100)
+
+    alone(act)
+
+
+def owners(directory: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_uid, path.stat().st_gid) for path in directory.iterdir()}
+
+
+@needs_root
+def test_a_file_system_that_cannot_map_owners_is_shown_as_it_is(tmp_path: Path) -> None:
+    def act() -> None:
+        (tmp_path / "target").mkdir()
+        assert mounts.stage_mapped(_CALLER, _AGENT, os.open("/proc", os.O_PATH), str(tmp_path / "target")) is False
+        assert (tmp_path / "target/self/comm").exists()
+        assert {"nosuid", "nodev"} <= mounted(tmp_path / "target")
+
+    alone(act)

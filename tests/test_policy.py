@@ -51,6 +51,56 @@ def test_every_key_reaches_its_field() -> None:
     assert frozen().project_group is None
 
 
+def test_every_option_of_the_sandbox_reaches_its_field() -> None:
+    assert frozen(
+        sandbox={
+            "protectedPaths": [".envrc", "*.x"],
+            "hiddenPaths": [".ssh"],
+            "readOnlyPaths": ["/srv/r"],
+            "readWritePaths": ["/srv/w", "/srv/v"],
+            "properties": ["TasksMax=5", "MemoryMax=1G"],
+            "network": "none",
+            "denyAddresses": ["any"],
+            "allowAddresses": ["10.0.0.1"],
+            "nixDaemon": False,
+        }
+    ).sandbox == policy.Sandbox(
+        protected_paths=(".envrc", "*.x"),
+        hidden_paths=(".ssh",),
+        read_only_paths=("/srv/r",),
+        read_write_paths=("/srv/w", "/srv/v"),
+        properties=("TasksMax=5", "MemoryMax=1G"),
+        network="none",
+        deny_addresses=("any",),
+        allow_addresses=("10.0.0.1",),
+        nix_daemon=False,
+    )
+    assert frozen().sandbox.network == "full" and frozen().sandbox.nix_daemon is True
+
+
+@pytest.mark.parametrize("key", sorted(policies.sandbox()))
+def test_an_option_of_the_sandbox_that_is_missing_or_of_the_wrong_type_is_named(key: str) -> None:
+    fewer = {name: value for name, value in policies.sandbox().items() if name != key}
+    assert parsing(sandbox=fewer) == f"sandbox.{key} is missing"
+    wrong: list[object] = [None, {}, 1, [1], ["a\0b"], "" if key == "nixDaemon" else True]
+    for value in [*wrong, [] if key == "network" else "\0"]:
+        assert f"sandbox.{key} is not" in parsing(sandbox=policies.sandbox(**{key: value}))
+
+
+@pytest.mark.parametrize("network", ["host", "Full", "none ", "no", "full,none"])
+def test_a_network_that_is_neither_full_nor_none_is_refused(network: str) -> None:
+    said = parsing(sandbox=policies.sandbox(network=network))
+    assert said == f"sandbox.network is {network!r}, not one of full, none"
+    assert "sandbox.network" in parsing(sandbox=policies.sandbox(network=""))
+
+
+@pytest.mark.parametrize("key", ["readOnlyPaths", "readWritePaths"])
+@pytest.mark.parametrize("path", ["", "x", "../x", "~", "~/x"])
+def test_a_further_path_is_absolute(key: str, path: str) -> None:
+    said = parsing(sandbox=policies.sandbox(**{key: ["/srv", path]}))
+    assert said == f"sandbox.{key} has a path that is not absolute: {path!r}"
+
+
 @pytest.mark.parametrize("key", sorted(document()))
 def test_a_missing_key_is_named(key: str) -> None:
     incomplete = {name: value for name, value in document().items() if name != key}
@@ -73,6 +123,7 @@ def test_another_version_is_refused(version: object) -> None:
 def test_unknown_keys_are_refused_at_every_level() -> None:
     assert "policy has unknown keys: b, x" in parsing(x=1, b=2)
     assert "tools has unknown keys: rm" in parsing(tools=policies.tools(rm="/bin/rm"))
+    assert "sandbox has unknown keys: gpu" in parsing(sandbox=policies.sandbox(gpu=True))
     user = {**policies.host_user("~"), "shell": "/bin/sh"}
     assert "hostUsers.bob has unknown keys: shell" in parsing(hostUsers={"bob": user})
 
@@ -105,6 +156,8 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
         ("extraEnvironment", ["A=1"]),
         ("path", [None]),
         ("tools", []),
+        ("sandbox", []),
+        ("sandbox", None),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named(key: str, value: object) -> None:

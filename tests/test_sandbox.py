@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.sandbox import System
 from pi_agent.session import Session
+from tests import policies
 from tests.policies import frozen
 
 _AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
@@ -18,12 +21,12 @@ _SYSTEM = System(("/nix/store", "/etc"), (("/bin", "usr/bin"), ("/var/run", "/ru
 _BINDS = [Bind("/run/pi-agent/x/state", "/var/lib/pi-agent"), Bind("/run/pi-agent/x/project", "/home/alice/p q")]
 
 
-def properties(project_group: str | None = None) -> list[str]:
+def properties(project_group: str | None = None, binds: Sequence[Bind] = _BINDS, **options: Any) -> list[str]:
     policy = frozen(
         projectGroup=project_group, settings={"secret": "hunter2"}, environment={"A": "hunter2"},
-        extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"],
+        extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"], sandbox=policies.sandbox(**options),
     )  # fmt: skip
-    return sandbox.properties(policy, _AGENT, _SYSTEM, _SESSION, _BINDS)
+    return sandbox.properties(policy, _AGENT, _SYSTEM, _SESSION, binds)
 
 
 def values(name: str, found: list[str] | None = None) -> list[str]:
@@ -38,12 +41,36 @@ def test_the_unit_runs_as_the_agent_in_a_root_of_its_own() -> None:
 
 
 def test_only_the_project_and_the_state_are_writable() -> None:
-    (writable,) = values("BindPaths")
-    assert shlex.split(writable) == [
-        "/run/pi-agent/x/state:/var/lib/pi-agent", "/run/pi-agent/x/project:/home/alice/p q",
+    assert [shlex.split(each) for each in values("BindPaths")] == [
+        ["/run/pi-agent/x/state:/var/lib/pi-agent"], ["/run/pi-agent/x/project:/home/alice/p q"],
     ]  # fmt: skip
-    assert shlex.split(values("BindReadOnlyPaths")[0]) == ["/nix/store", "/etc"]
+    assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [["/nix/store", "/etc"]]
     assert values("ReadWritePaths") == []
+
+
+def test_further_paths_are_bound_each_as_it_may_be_used() -> None:
+    binds = [*_BINDS, Bind("/run/x/0", '/srv/a "b"%h', writable=False), Bind("/run/x/1", "/srv/w", writable=True)]
+    found = properties(binds=binds)
+    assert values("BindReadOnlyPaths", found)[1:] == [f"{sandbox.quoted('/run/x/0')}:{sandbox.quoted(binds[2].target)}"]
+    assert [shlex.split(each) for each in values("BindPaths", found)[2:]] == [["/run/x/1:/srv/w"]]
+
+
+def test_without_a_network_there_is_none() -> None:
+    assert values("PrivateNetwork") == []
+    assert values("PrivateNetwork", properties(network="none")) == ["yes"]
+
+
+def test_addresses_are_denied_and_allowed_as_the_policy_says() -> None:
+    found = properties(denyAddresses=["any", "10.0.0.0/8"], allowAddresses=["10.0.0.1", "::1"])
+    assert values("IPAddressDeny", found) == ["any", "10.0.0.0/8"]
+    assert values("IPAddressAllow", found) == ["10.0.0.1", "::1"]
+    assert not any(each.startswith("IPAddress") for each in properties(denyAddresses=[]))
+
+
+def test_the_administrators_properties_are_the_last_word_in_their_order() -> None:
+    assert properties(properties=["TasksMax=5", "UMask=0077", "TasksMax=6"])[-3:] == [
+        "TasksMax=5", "UMask=0077", "TasksMax=6",
+    ]  # fmt: skip
 
 
 def test_environment_and_files_come_in_their_order() -> None:
@@ -110,7 +137,7 @@ def test_every_property_is_one_line() -> None:
 
 
 def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
-    found = sandbox.system()
+    found = sandbox.system(nix_daemon=True, network=True)
     assert all(os.path.exists(path) for path in found.binds)
     links = dict(found.links)
     assert links["/var/run"] == "/run"
@@ -121,5 +148,20 @@ def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
     assert not {"/", "/home", "/root", "/var", "/run", "/srv", "/mnt", "/proc", "/sys", "/dev"} & set(found.binds)
 
 
+def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    shown, not_shown = (set(sandbox.system(nix_daemon=each, network=True).binds) for each in (True, False))
+    assert shown - not_shown == {"/nix/var/nix/daemon-socket"} and not_shown < shown
+    assert not any(path.startswith("/nix/var/nix/daemon-socket") for path in not_shown)
+    assert not {"/nix", "/nix/var", "/nix/var/nix"} & not_shown
+
+
 def test_a_path_with_blanks_is_one_word() -> None:
     assert shlex.split(sandbox.quoted("/a b")) == ["/a b"]
+
+
+def test_without_a_network_nothing_is_shown_that_resolves_names() -> None:
+    shown = sandbox.system(nix_daemon=True, network=True).binds
+    offline = sandbox.system(nix_daemon=True, network=False).binds
+    assert set(offline) <= set(shown)
+    assert not any(path.startswith("/run/nscd") or "resolve" in path for path in offline)

@@ -1,5 +1,5 @@
 """A session's directory, guard and clean-up. Those that need root make it in a temporary directory, with stand-ins for
-systemd and umount; nothing is mounted."""
+systemd and the kernel's mounts; nothing is mounted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pi_agent import session
 from pi_agent.refusals import EX_UNAVAILABLE, Refusal
 from pi_agent.session import Session
 from tests.bench import snapshot
-from tests.fakes import Bin
+from tests.fakes import Bin, Kernel
 from tests.people import needs_root
 
 
@@ -34,6 +34,11 @@ def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def bin_(tmp_path: Path) -> Bin:
     return Bin(tmp_path / "bin")
+
+
+@pytest.fixture(autouse=True)
+def kernel(bin_: Bin, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    return Kernel(bin_.log, monkeypatch)
 
 
 def place_of(staging: Path, uid: int = 1000) -> Path:
@@ -55,9 +60,9 @@ def session_in(directory: Path, name: str = "pi-agent-alice-0") -> Session:
 
 def fill(own: Session) -> None:
     """What a session holds, with things on the way that must not be followed."""
-    for directory in (*own.mounts, f"{own.root}/deep/er"):
+    for directory in (*own.mounts, f"{own.root}/deep/er", f"{own.extras}/0", own.empty[0]):
         os.makedirs(directory)
-    for path in (own.argv, own.environment, own.lock):
+    for path in (f"{own.extras}/1", own.empty[1], own.argv, own.environment, own.lock):
         Path(path).write_text("x")
     os.mkfifo(own.started)
     Path(f"{own.root}/bin").symlink_to("/usr/bin")
@@ -66,10 +71,16 @@ def fill(own: Session) -> None:
 
 def test_everything_of_a_session_is_in_its_directory() -> None:
     own = Session("x.service", "/run/pi-agent/x")
-    places = [*own.mounts, own.root, own.argv, own.started, own.environment, own.lock]
+    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.started, own.environment, own.lock]
     assert len(set(places)) == len(places)
     assert all(os.path.dirname(place) == "/run/pi-agent/x" for place in places)
     assert set(own.mounts) == {own.project, own.state, own.terminals}
+
+
+def test_further_paths_that_were_staged_are_among_the_mounts(tmp_path: Path) -> None:
+    own = session_in(tmp_path)
+    fill(own)
+    assert sorted(own.mounts[3:]) == [f"{own.extras}/0", f"{own.extras}/1"]
 
 
 # -- removing
@@ -78,6 +89,7 @@ def test_everything_of_a_session_is_in_its_directory() -> None:
 def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin, tmp_path: Path) -> None:
     own = session_in(tmp_path / "staging")
     fill(own)
+    places = own.mounts
     session._clean_up(bin_.tools(), own, ended=False)
     assert not os.path.exists(own.directory)
     assert bin_.calls() == [
@@ -85,20 +97,20 @@ def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin
         "systemctl is-active --quiet pi-agent-alice-0.service",
         "systemctl stop pi-agent-alice-0.service",
         "systemctl reset-failed pi-agent-alice-0.service",
-        f"umount --no-canonicalize --lazy --quiet {own.project} {own.state} {own.terminals}",
+        *(f"detach {place}" for place in places),
     ]
 
 
 def test_a_unit_that_ended_is_not_stopped_again(bin_: Bin, tmp_path: Path) -> None:
     own = session_in(tmp_path / "staging")
     session._clean_up(bin_.tools(), own, ended=True)
-    assert [call.split()[0] for call in bin_.calls()] == ["umount"]
+    assert {call.split()[0] for call in bin_.calls()} == {"detach"}
     assert not os.path.exists(own.directory)
 
 
 def test_cleaning_up_what_is_gone_or_fails_to_stop_is_fine(bin_: Bin, tmp_path: Path) -> None:
     own = Session("x.service", f"{tmp_path}/none")
-    session._clean_up(bin_.tools(systemctl="exit 5", umount="exit 32"), own, ended=False)
+    session._clean_up(bin_.tools(systemctl="exit 5"), own, ended=False)
 
 
 def test_removal_follows_no_link(tmp_path: Path) -> None:
@@ -136,11 +148,11 @@ def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep
     (busy / "precious").write_text("x")
     before = snapshot(tmp_path / "staging")
     with pytest.raises(OSError):
-        session._clean_up(bin_.tools(umount="exit 32"), own, ended=True)
+        session._clean_up(bin_.tools(), own, ended=True)
     left = snapshot(tmp_path / "staging")
     assert left[f"pi-agent-alice-0/{which}/precious"] == b"x"
     gone = before.keys() - left.keys()
-    mounted = {f"pi-agent-alice-0/{os.path.basename(place)}" for place in own.mounts}
+    mounted = {f"pi-agent-alice-0/{name}" for name in ("project", "state", "terminals", "extras/0")}
     assert gone <= mounted, "nothing but an empty mount point may be gone"
     (busy / "precious").unlink()
     session._clean_up(bin_.tools(), own, ended=True)
@@ -150,9 +162,10 @@ def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep
 _MOUNTED = """
 import os, sys
 from pathlib import Path
-from pi_agent import session
+from pi_agent import mountapi, session
 from pi_agent.session import Session
 from tests.fakes import Bin
+mountapi.detach = lambda path: None
 own = Session("x.service", sys.argv[1])
 try:
     session._clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
@@ -194,9 +207,49 @@ def test_what_is_still_mounted_survives_the_clean_up(bin_: Bin, tmp_path: Path, 
         pytest.skip(f"nothing can be mounted here: {done.stderr.decode()}")
     why, left = done.stdout.decode().splitlines()
     assert "busy" in why
-    names = {"argv", "environment", "lock", "root", "started", *map(os.path.basename, own.mounts)}
-    names -= {os.path.basename(place) for place in own.mounts[: own.mounts.index(target)]}
+    mounts = ["project", "state", "terminals"]
+    names = {"argv", "environment", "lock", "root", "started", "extras", "empty-directory", "empty-file", *mounts}
+    names -= set(mounts[: mounts.index(which)])
     assert left == f"{sorted(names)} {[] if kind.endswith('empty') else ['precious']}"
+
+
+_FILE_MOUNTED = """
+import os, sys
+from pathlib import Path
+from pi_agent import mountapi, session
+from pi_agent.session import Session
+from tests.fakes import Bin
+own = Session("x.service", sys.argv[1])
+if sys.argv[3] == "busy":
+    mountapi.detach = lambda path: None
+try:
+    session._clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
+except OSError as error:
+    print(error.strerror)
+print(os.path.exists(own.directory) and Path(own.mounts[-1]).read_text())
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(("kind", "said"), [("busy", "Device or resource busy\nprecious\n"), ("free", "False\n")])
+def test_a_file_that_is_mounted_outlives_the_clean_up(bin_: Bin, tmp_path: Path, kind: str, said: str) -> None:
+    own = session_in(tmp_path / "staging")
+    os.mkdir(own.extras)
+    Path(f"{own.extras}/0").write_text("")
+    (tmp_path / "source").write_text("precious")
+    script = 'mount --bind "$1" "$2" || exit 77; exec "$PYTHON" -B -c "$CODE" "$3" "$4" "$5"'
+    arguments = [str(tmp_path / "source"), f"{own.extras}/0", own.directory, str(bin_.top), kind]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *arguments],
+        cwd=str(Path(__file__).parent.parent),
+        env={**os.environ, **importable(), "PYTHON": sys.executable, "CODE": _FILE_MOUNTED},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 77:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode()}")
+    assert done.stdout.decode() == said
+    assert (tmp_path / "source").read_text() == "precious"
 
 
 # -- making
@@ -245,7 +298,7 @@ def test_a_session_is_private_named_by_us_and_gone_afterwards(staging: Path, bin
         fill_more(own)
     assert left_in(staging) == []
     assert not bin_.calls("systemctl"), "conduct saw to the unit"
-    assert len(bin_.calls("umount")) == 1
+    assert len(bin_.calls("detach")) == 3
 
 
 def fill_more(own: Session) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -68,14 +68,22 @@ class Running:
         os.utime(self.session.started, (1, 1))  # long before the word: the kernel's clock for files is a coarse one
 
     def conduct(
-        self, body: str, show: str = "", systemctl: str = "", *, started: bool = True, terminal: bool = False
+        self,
+        body: str,
+        show: str = "",
+        systemctl: str = "",
+        *,
+        started: bool = True,
+        terminal: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> int:
         said = "\n".join(f"echo {line}" for line in show.split())
         word = f'printf started >"{self.session.started}"\n' if started else ""
         show = f"[ $1 != show ] || {{ {said or ':'}\n}}"
         ending = "[ $1 != is-active ] || exit 3"  # the unit ends as soon as it is asked to
         tools = self.bin.tools(systemd_run=word + body, systemctl=f"{systemctl}\n{show}\n{ending}")
-        return unit.conduct(tools, self.session, Start([tools.systemd_run], {"TERM": "xterm"}, terminal=terminal))
+        start = Start([tools.systemd_run], {"TERM": "xterm"}, terminal=terminal)
+        return unit.conduct(tools, self.session, start, meanwhile)
 
 
 @pytest.fixture
@@ -89,6 +97,11 @@ def facts(code: int, status: int, state: str = "failed") -> str:
 
 def test_success_is_success(running: Running) -> None:
     assert running.conduct("exit 0") == 0
+
+
+def test_what_is_done_meanwhile_is_done_once_while_the_unit_starts(running: Running) -> None:
+    flag = running.bin.top / "meanwhile"
+    assert running.conduct(waiting(f'[ -e "{flag}" ]') + "exit 0", meanwhile=lambda: flag.touch(exist_ok=False)) == 0
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -290,7 +303,7 @@ def test_a_signal_before_the_start_starts_nothing(
         return entered
 
     monkeypatch.setattr(unit._Relay, "__enter__", interrupted)
-    assert running.conduct("exit 0") == 128 + number
+    assert running.conduct("exit 0", meanwhile=lambda: pytest.fail("nothing starts")) == 128 + number
     assert not running.bin.calls("systemd_run")
     assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"
 

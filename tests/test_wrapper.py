@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 import wrapper
-from pi_agent import paths, program, project
+from pi_agent import audit, paths, program, project
 from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE
 from tests import people, policies
 from tests.policies import USER, document, host_user
@@ -64,6 +64,19 @@ def test_in_an_allowed_root_it_becomes_sudo_with_the_arguments_unchanged(pi: Wra
     pi.call(*arguments)
     sudo = policies.tools()["sudo"]
     assert pi.called == [[sudo, sudo, "-n", "--", _RUNNER, *arguments]]
+
+
+def test_a_refusal_is_told_to_the_journal_without_what_was_asked(pi: Wrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[dict[str, str], int, str]] = []
+    monkeypatch.setattr(audit, "refused", lambda *entry: told.append(entry))
+    pi.call("-p", "hunter2")
+    assert told == [], "it was not refused"
+    (pi.home / "other").mkdir()
+    monkeypatch.chdir(pi.home / "other")
+    pi.call("-p", "hunter2")
+    ((facts, status, why),) = told
+    assert (facts, status) == ({"POLICY": wrapper.POLICY}, EX_NOPERM)
+    assert f"{pi.home}/other" in why and "hunter2" not in why
 
 
 def test_a_sudo_that_cannot_be_run_is_named(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:

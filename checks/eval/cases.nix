@@ -309,6 +309,134 @@ let
         [ "team" ]
       ];
     };
+    "sandbox.protectedPaths" = {
+      type = "list of string";
+      # It has cases of its own below.
+      default = declared.sandbox.protectedPaths.default;
+      wrong = ".git";
+      set = [ ".git/hooks" ];
+      read = config: (policyOf config).sandbox.protectedPaths;
+      want = [ ".git/hooks" ];
+    };
+    "sandbox.hiddenPaths" = {
+      type = "list of string";
+      # It has cases of its own below.
+      default = declared.sandbox.hiddenPaths.default;
+      wrong = ".ssh";
+      set = [ ".ssh" ];
+      read = config: (policyOf config).sandbox.hiddenPaths;
+      want = [ ".ssh" ];
+    };
+    "sandbox.readOnlyPaths" = {
+      type = "list of string";
+      default = [ ];
+      wrong = "/srv/data";
+      set = [ "/srv/data" ];
+      read = config: (policyOf config).sandbox.readOnlyPaths;
+      want = [ "/srv/data" ];
+    };
+    "sandbox.readWritePaths" = {
+      type = "list of string";
+      default = [ ];
+      wrong = "/srv/scratch";
+      set = [ "/srv/scratch" ];
+      read = config: (policyOf config).sandbox.readWritePaths;
+      want = [ "/srv/scratch" ];
+    };
+    "sandbox.network" = {
+      type = "one of \"full\", \"none\"";
+      default = "full";
+      wrong = "host";
+      set = "none";
+      read = config: (policyOf config).sandbox.network;
+      want = "none";
+    };
+    "sandbox.denyAddresses" = {
+      type = "list of string";
+      default = [
+        "169.254.0.0/16"
+        "fe80::/10"
+        "fd00:ec2::254/128"
+        "fd00:ec2::23/128"
+        "fd20:ce::254/128"
+        "fd00:c1::a9fe:a9fe/128"
+        "192.0.0.192/32"
+        "100.100.100.200/32"
+        "fd00:100::100:200/128"
+        "168.63.129.16/32"
+        "fd00:42::42/128"
+        "fd00:a9fe:a9fe::1/128"
+      ];
+      wrong = "any";
+      set = [ "any" ];
+      read = config: (policyOf config).sandbox.denyAddresses;
+      want = [ "any" ];
+    };
+    "sandbox.allowAddresses" = {
+      type = "list of string";
+      default = [ ];
+      wrong = "localhost";
+      set = [ "localhost" ];
+      read = config: (policyOf config).sandbox.allowAddresses;
+      want = [ "localhost" ];
+    };
+    "sandbox.nixDaemon" = {
+      type = "boolean";
+      default = true;
+      wrong = "no";
+      set = false;
+      read = config: (policyOf config).sandbox.nixDaemon;
+      want = false;
+    };
+    "sandbox.resources.memoryMax" = {
+      type = "string";
+      default = "75%";
+      wrong = 8;
+      set = "8G";
+      read = config: lib.head (policyOf config).sandbox.properties;
+      want = "MemoryMax=8G";
+    };
+    "sandbox.resources.memorySwapMax" = {
+      type = "string";
+      default = "1G";
+      wrong = 0;
+      set = "0";
+      read = config: elem "MemorySwapMax=0" (policyOf config).sandbox.properties;
+      want = true;
+    };
+    "sandbox.resources.tasksMax" = {
+      type = "signed integer";
+      default = 4096;
+      wrong = "4096";
+      set = 64;
+      read = config: elem "TasksMax=64" (policyOf config).sandbox.properties;
+      want = true;
+    };
+    "sandbox.resources.cpuWeight" = {
+      type = "signed integer";
+      default = 100;
+      wrong = "100";
+      set = 20;
+      read = config: elem "CPUWeight=20" (policyOf config).sandbox.properties;
+      want = true;
+    };
+    "sandbox.properties" = {
+      type = "attribute set of (boolean or signed integer or string or list of string)";
+      default = { };
+      wrong.MemoryMax = null;
+      set = someProperties;
+      read = config: lib.drop 5 (policyOf config).sandbox.properties;
+      want = [
+        "CPUQuota=200%"
+        "LimitNOFILE=4096"
+        "MemoryMax=8G"
+        "NoNewPrivileges=yes"
+        "RestrictNamespaces=no"
+        "SystemCallFilter=@mount"
+        "SystemCallFilter="
+        "SystemCallFilter=pivot_root"
+      ];
+    };
     "wrapper.enable" = {
       type = "boolean";
       default = true;
@@ -394,6 +522,20 @@ let
       read = config: (policyOf config).extraEnvironment;
       want.A = "";
     };
+  };
+
+  # One of each kind, some of which replace what is set before.
+  someProperties = {
+    CPUQuota = "200%";
+    LimitNOFILE = 4096;
+    MemoryMax = "8G";
+    NoNewPrivileges = true;
+    RestrictNamespaces = false;
+    SystemCallFilter = [
+      "@mount"
+      ""
+      "pivot_root"
+    ];
   };
 
   declared = (systemOf [ ]).options.m3ta.pi-agent;
@@ -769,6 +911,708 @@ let
   // variableCases "environment"
   // variableCases "wrapper.extraEnvironment";
 
+  # --- The sandbox ----------------------------------------------------------
+
+  # Each value is refused for the same reason, and nothing else is.
+  eachRefused =
+    option: values: reason:
+    case (map (value: [ "m3ta.pi-agent.${option}: ${builtins.toJSON value} ${reason}" ]) values) (
+      map (value: complaintsOf (given (settingAt option value))) values
+    );
+  listRefused =
+    option: values: reason:
+    refused (settingAt option values) (
+      map (value: "${option}: ${builtins.toJSON value} ${reason}") values
+    );
+  passes = settings: case [ ] (complaintsOf (given { sandbox = settings; }));
+
+  patternCases = option: start: {
+    "${option}: an empty path is refused" =
+      listRefused option [ "" ]
+        "is empty; name a file or a directory.";
+    "${option}: an absolute path is refused" = listRefused option [
+      "/"
+      "/etc/x"
+    ] "is absolute; write it from ${start}.";
+    "${option}: a ~ is refused" = listRefused option [
+      "~"
+      "~/.ssh"
+    ] "begins with `~`; write it from ${start}, without `~/`.";
+    "${option}: a path that is not in its shortest form is refused" = listRefused option [
+      "."
+      ".."
+      "../x"
+      "a/../b"
+      "./a"
+      "a//b"
+      "a/"
+    ] "is not in its shortest form; write it without `.`, `..`, doubled or trailing slashes.";
+    "${option}: a control character is refused" = listRefused option [
+      "a\nb"
+      "a\tb"
+    ] "holds a control character such as a newline; put `*` in its place.";
+    "${option}: ** is refused" = listRefused option [
+      "**"
+      "a/**/b"
+    ] "has a `**` component; `*` stands for one component, so name each level that is meant.";
+    "${option}: what looks like another pattern is refused" = listRefused option [
+      "a?*"
+      "a/[ab]*"
+      "*]"
+    ] "has a `?` or a bracket beside a `*`; only `*` stands for other characters.";
+    "${option}: good paths pass" =
+      case [ ]
+        (complaintsOf (given (settingAt option [
+          ".git/hooks"
+          "a/*/b"
+          "*.x"
+          "~bob"
+          "with space/ü'\"\\"
+          "..."
+          "app/[id]"
+        ])));
+    "${option}: a module can add to the default" =
+      let
+        name = lib.removePrefix "sandbox." option;
+        config = configOf [
+          base
+          (
+            { options, ... }:
+            {
+              m3ta.pi-agent.sandbox.${name} = options.m3ta.pi-agent.sandbox.${name}.default ++ [ "more" ];
+            }
+          )
+        ];
+      in
+      case (declared.sandbox.${name}.default ++ [ "more" ]) (policyOf config).sandbox.${name};
+    "${option}: nothing is twice in the default" =
+      let
+        inherit (declared.sandbox.${lib.removePrefix "sandbox." option}) default;
+      in
+      case (lib.unique default) default;
+  };
+
+  extraPathCases = option: {
+    "${option}: what is no absolute path is refused" = listRefused option [
+      ""
+      "srv/x"
+      "~/x"
+    ] "is not absolute; write it from `/`.";
+    "${option}: / is refused" = listRefused option [
+      "/"
+    ] "is the whole file system; name the directories that are needed.";
+    "${option}: a path that is not in its shortest form is refused" = listRefused option [
+      "/srv/../etc"
+      "/srv/./x"
+      "/srv/x/"
+      "//srv/x"
+    ] "is not in its shortest form; write it without `.`, `..`, doubled or trailing slashes.";
+    "${option}: a control character is refused" =
+      listRefused option [ "/srv/a\nb" ]
+        "holds a control character such as a newline; rename it or name the directory above it.";
+    "${option}: a quote or a backslash is refused" = listRefused option [
+      "/srv/a'b"
+      "/srv/a\"b"
+      "/srv/a\\b"
+    ] "holds a quote or a backslash, with which systemd cannot mount it; rename it or name the directory above it.";
+    "${option}: all homes at once are refused" = listRefused option [
+      "/home"
+      "/root"
+      "/run/user"
+    ] "holds what belongs to people, which the sandbox keeps away; name a path below it.";
+    "${option}: the state is refused" = listRefused option [
+      "/var/lib"
+      "/var/lib/pi-agent"
+      "/var/lib/pi-agent/users/alice"
+    ] "overlaps m3ta.pi-agent.stateDir (/var/lib/pi-agent), which holds every host user's agent state; name a path elsewhere.";
+    "${option}: good paths pass" =
+      case [ ]
+        (complaintsOf (given (settingAt option [
+          "/srv/data"
+          "/opt/with space/ü%h:x"
+          "/run/postgresql/.s.PGSQL.5432"
+          "/home/alice/data"
+          "/var/lib/pi-agent-data"
+          "/var/cache/x"
+          "/srv/x..y"
+        ])));
+  }
+  // mapAttrs' (
+    place: paths:
+    nameValuePair "${option}: what the sandbox has at ${place} is refused" (
+      listRefused option paths "cannot be shown because the sandbox provides its own ${place}; name a path elsewhere."
+    )
+  ) {
+    "/bin" = [ "/bin/sh" ];
+    "/boot" = [ "/boot" ];
+    "/dev" = [
+      "/dev"
+      "/dev/dri"
+    ];
+    "/etc" = [ "/etc/ssl" ];
+    "/lib" = [ "/lib" ];
+    "/lib64" = [ "/lib64" ];
+    "/nix" = [
+      "/nix"
+      "/nix/var"
+    ];
+    "/proc" = [ "/proc/1" ];
+    "/run/current-system" = [
+      "/run"
+      "/run/current-system"
+    ];
+    "/run/nscd" = [ "/run/nscd/socket" ];
+    "/run/pi-agent" = [ "/run/pi-agent/1000" ];
+    "/run/systemd" = [ "/run/systemd/private" ];
+    "/sbin" = [ "/sbin" ];
+    "/sys" = [ "/sys/class" ];
+    "/tmp" = [ "/tmp/.X11-unix" ];
+    "/usr" = [ "/usr/local" ];
+    "/var/run" = [ "/var/run/x" ];
+    "/var/tmp" = [
+      "/var"
+      "/var/tmp/x"
+    ];
+  };
+
+  addressCases = option: {
+    "${option}: what is no address is refused" = listRefused option [
+      ""
+      "example.com"
+      "link_local"
+      "256.0.0.1"
+      "1.2.3"
+      "1.2.3.4.5"
+      "01.2.3.4"
+      "1.2.3.4/33"
+      "1.2.3.4/"
+      "1.2.3.4/08"
+      "1.2.3.4 5.6.7.8"
+      "1.2.3.4\n"
+      ":"
+      ":::"
+      "1:2"
+      "1:2:3:4:5:6:7:8:9"
+      "1::2::3"
+      "1:2:3:4:5:6:7::8"
+      "::1:"
+      ":1::2"
+      "12345::"
+      "g::"
+      "fe80::1%eth0"
+      "::1/129"
+      "::ffff:1.2.3.4"
+    ] "is no address; write an IP address, a prefix as in \"10.0.0.0/8\", or one of `any`, `localhost`, `link-local` and `multicast`.";
+    "${option}: every kind of address passes" =
+      case [ ]
+        (complaintsOf (given (settingAt option [
+          "any"
+          "localhost"
+          "link-local"
+          "multicast"
+          "0.0.0.0/0"
+          "10.0.0.0/8"
+          "192.0.2.10"
+          "255.255.255.255/32"
+          "::"
+          "::/0"
+          "::1"
+          "1::"
+          "2001:DB8::1:0/64"
+          "1:2:3:4:5:6:7:8/128"
+          "1:2:3:4:5:6::8"
+        ])));
+  };
+
+  memoryReason = "is no amount of memory; write bytes as in \"8G\", a share of the machine's as in \"75%\", or \"infinity\".";
+  memoryCases = option: {
+    "${option}: what is no amount is refused" = eachRefused option [
+      ""
+      "8 G"
+      "8GB"
+      "-1"
+      "101%"
+      "%"
+      "G"
+      "1G\nUser=root"
+    ] memoryReason;
+    "${option}: every kind of amount passes" =
+      case
+        [
+          [ ]
+          [ ]
+          [ ]
+          [ ]
+          [ ]
+          [ ]
+        ]
+        (
+          map (value: complaintsOf (given (settingAt option value))) [
+            "1073741824"
+            "8G"
+            "1.5T"
+            "100%"
+            "12.5%"
+            "infinity"
+          ]
+        );
+  };
+
+  # Names of properties and the reason why each is refused.
+  propertiesRefused =
+    names: reason:
+    refused { sandbox.properties = genAttrs names (_: "x"); } (
+      map (name: "sandbox.properties.${name}: \"x\" ${reason}") names
+    );
+
+  sandboxCases =
+    patternCases "sandbox.protectedPaths" "the project root"
+    // patternCases "sandbox.hiddenPaths" "the user's home"
+    // extraPathCases "sandbox.readOnlyPaths"
+    // extraPathCases "sandbox.readWritePaths"
+    // addressCases "sandbox.denyAddresses"
+    // addressCases "sandbox.allowAddresses"
+    // memoryCases "sandbox.resources.memoryMax"
+    // memoryCases "sandbox.resources.memorySwapMax"
+    // {
+      "protectedPaths: the default has what runs by itself" =
+        case [ ]
+          (lib.filter (path: !elem path declared.sandbox.protectedPaths.default) [
+            ".bashrc"
+            ".devcontainer"
+            ".direnv"
+            ".envrc"
+            ".git/config"
+            ".git/config.worktree"
+            ".git/hooks"
+            ".git/modules/*/config"
+            ".git/modules/*/hooks"
+            ".githooks"
+            ".husky"
+            ".idea"
+            ".pi"
+            ".pre-commit-config.yaml"
+            ".vscode"
+          ]);
+      "protectedPaths: the default leaves what every build edits" =
+        case [ ]
+          (lib.filter (path: elem path declared.sandbox.protectedPaths.default) [
+            ".env"
+            ".git"
+            ".gitignore"
+            "Makefile"
+            "flake.nix"
+            "package.json"
+          ]);
+      "hiddenPaths: the default has the secrets of a home" =
+        case [ ]
+          (lib.filter (path: !elem path declared.sandbox.hiddenPaths.default) [
+            ".aws"
+            ".azure"
+            ".bash_history"
+            ".cargo/credentials"
+            ".cargo/credentials.toml"
+            ".config/BraveSoftware"
+            ".config/age"
+            ".config/chromium"
+            ".config/gcloud"
+            ".config/gh/hosts.yml"
+            ".config/git/credentials"
+            ".config/google-chrome"
+            ".config/microsoft-edge"
+            ".config/op"
+            ".config/rclone"
+            ".config/sops"
+            ".docker/config.json"
+            ".git-credentials"
+            ".gnupg"
+            ".kube"
+            ".lesshst"
+            ".local/share/fish/fish_history"
+            ".local/share/keyrings"
+            ".mozilla"
+            ".mysql_history"
+            ".netrc"
+            ".node_repl_history"
+            ".npmrc"
+            ".password-store"
+            ".pi/.env"
+            ".pi/agent/auth.json"
+            ".psql_history"
+            ".pypirc"
+            ".python_history"
+            ".sqlite_history"
+            ".ssh"
+            ".thunderbird"
+            ".vault-token"
+            ".zsh_history"
+          ]);
+      "the defaults pass their own checks" = case [ ] (complaintsOf plain);
+
+      "readOnlyPaths and readWritePaths: the same path in both is refused" =
+        refused
+          {
+            sandbox.readOnlyPaths = [
+              "/srv/a"
+              "/srv/b"
+            ];
+            sandbox.readWritePaths = [
+              "/srv/b"
+              "/srv/a/x"
+            ];
+          }
+          [
+            "sandbox.readWritePaths: \"/srv/b\" is in m3ta.pi-agent.sandbox.readOnlyPaths too; keep one of them."
+          ];
+      "readOnlyPaths: the state is refused wherever it is" =
+        refused
+          {
+            stateDir = "/srv/pi";
+            sandbox.readOnlyPaths = [
+              "/srv"
+              "/var/lib/pi-agent"
+            ];
+          }
+          [
+            "sandbox.readOnlyPaths: \"/srv\" overlaps m3ta.pi-agent.stateDir (/srv/pi), which holds every host user's agent state; name a path elsewhere."
+          ];
+
+      "resources.memoryMax: nothing at all is refused" = eachRefused "sandbox.resources.memoryMax" [
+        "0"
+        "0%"
+        "0.0G"
+      ] "leaves nothing to run in; write an amount above zero.";
+      "resources.memorySwapMax: nothing at all passes" = passes { resources.memorySwapMax = "0"; };
+      "resources.tasksMax: out of range is refused" = eachRefused "sandbox.resources.tasksMax" [
+        (-1)
+        0
+        15
+        4194305
+      ] "is out of range; write a number from 16 to 4194304.";
+      "resources.cpuWeight: out of range is refused" = eachRefused "sandbox.resources.cpuWeight" [
+        0
+        10001
+      ] "is out of range; write a number from 1 to 10000.";
+      "resources: the least and the most pass" =
+        case
+          [
+            [ ]
+            [ ]
+          ]
+          [
+            (complaintsOf (given {
+              sandbox.resources = {
+                tasksMax = 16;
+                cpuWeight = 1;
+              };
+            }))
+            (complaintsOf (given {
+              sandbox.resources = {
+                tasksMax = 4194304;
+                cpuWeight = 10000;
+              };
+            }))
+          ];
+      "resources: come first among the properties" = case [
+        "MemoryMax=75%"
+        "MemorySwapMax=1G"
+        "TasksMax=4096"
+        "CPUWeight=100"
+        "OOMPolicy=kill"
+        "TasksMax=infinity"
+      ] (policyOf (given { sandbox.properties.TasksMax = "infinity"; })).sandbox.properties;
+
+      "properties: a value of each kind passes" = passes { properties = someProperties; };
+      "properties: what loosens or tightens passes" = passes {
+        properties = {
+          CPUQuota = "50%";
+          DeviceAllow = "/dev/kvm rw";
+          ExecPaths = "/nix/store";
+          IPIngressFilterPath = "/sys/fs/bpf/x";
+          Nice = -5;
+          NoExecPaths = "/";
+          NoNewPrivileges = "yes";
+          PrivateDevices = false;
+          ProtectKernelTunables = false;
+          RestrictNamespaces = "user";
+          RestrictSUIDSGID = true;
+          RuntimeMaxSec = "8h";
+          SystemCallFilter = "@mount";
+          UMask = "0077";
+        };
+      };
+      "properties: a name that is none is refused" =
+        refused
+          {
+            sandbox.properties = {
+              "" = 1;
+              "Memory Max" = 1;
+              "Memory\nMax" = 1;
+              "A=B" = 1;
+            };
+          }
+          (
+            map
+              (name: "sandbox.properties: ${builtins.toJSON name} is no name of a systemd property; write it as in systemd.exec(5), letters and digits alone, as in \"MemoryMax\".")
+              [
+                ""
+                "A=B"
+                "Memory\nMax"
+                "Memory Max"
+              ]
+          );
+      "properties: a value of several lines is refused" =
+        refused
+          {
+            sandbox.properties = {
+              MemoryMax = "1G\nUser=root";
+              SystemCallFilter = [
+                "@mount"
+                "a\tb"
+              ];
+            };
+          }
+          [
+            "sandbox.properties.MemoryMax: \"1G\\nUser=root\" holds a control character such as a newline; write several values as a list."
+            "sandbox.properties.SystemCallFilter: [\"@mount\",\"a\\tb\"] holds a control character such as a newline; write several values as a list."
+          ];
+      "properties: what must stay on is refused when it is off" =
+        refused
+          {
+            sandbox.properties = {
+              NoNewPrivileges = false;
+              RestrictSUIDSGID = [
+                "yes"
+                "no"
+              ];
+            };
+          }
+          [
+            "sandbox.properties.NoNewPrivileges: false would let the agent take on the rights of others; leave it out, it is always on."
+            "sandbox.properties.RestrictSUIDSGID: [\"yes\",\"no\"] would let the agent take on the rights of others; leave it out, it is always on."
+          ];
+      "properties: what must stay on passes however systemd lets one say so" = passes {
+        properties = {
+          NoNewPrivileges = [
+            "1"
+            "on"
+            "t"
+            "true"
+            "y"
+            "yes"
+          ];
+          RestrictSUIDSGID = 1;
+        };
+      };
+      "properties: a kept one is refused whatever its value" =
+        refused
+          {
+            sandbox.properties = {
+              User = [ ];
+              PrivateMounts = true;
+            };
+          }
+          [
+            "sandbox.properties.PrivateMounts: true would change what is mounted for the agent; use m3ta.pi-agent.sandbox.readOnlyPaths, readWritePaths, protectedPaths and hiddenPaths."
+            "sandbox.properties.User: [] would change who the agent is; use m3ta.pi-agent.user, m3ta.pi-agent.group and m3ta.pi-agent.projectGroup."
+          ];
+      "properties: those of the identity are refused" = propertiesRefused [
+        "DynamicUser"
+        "Group"
+        "PAMName"
+        "SetLoginEnvironment"
+        "SupplementaryGroups"
+        "User"
+      ] "would change who the agent is; use m3ta.pi-agent.user, m3ta.pi-agent.group and m3ta.pi-agent.projectGroup.";
+      "properties: those of root's rights are refused" = propertiesRefused [
+        "AmbientCapabilities"
+        "CapabilityBoundingSet"
+        "SecureBits"
+      ] "would give the agent rights of root, which no session has; leave it out.";
+      "properties: those of the mounts are refused" = propertiesRefused [
+        "BindLogSockets"
+        "BindPaths"
+        "BindReadOnlyPaths"
+        "CacheDirectory"
+        "ConfigurationDirectory"
+        "ExtensionDirectories"
+        "ExtensionImages"
+        "InaccessibleDirectories"
+        "InaccessiblePaths"
+        "LogsDirectory"
+        "MountAPIVFS"
+        "MountFlags"
+        "MountImages"
+        "PrivateMounts"
+        "ProtectHome"
+        "ProtectHomeEx"
+        "ProtectSystem"
+        "ReadOnlyDirectories"
+        "ReadOnlyPaths"
+        "ReadWriteDirectories"
+        "ReadWritePaths"
+        "RootDirectory"
+        "RootDirectoryStartOnly"
+        "RootEphemeral"
+        "RootHash"
+        "RootImage"
+        "RuntimeDirectory"
+        "RuntimeDirectoryPreserve"
+        "StateDirectory"
+        "StateDirectoryMode"
+        "TemporaryFileSystem"
+        "WorkingDirectory"
+      ] "would change what is mounted for the agent; use m3ta.pi-agent.sandbox.readOnlyPaths, readWritePaths, protectedPaths and hiddenPaths.";
+      "properties: those between sessions are refused" = propertiesRefused [
+        "IPCNamespacePath"
+        "JoinsNamespaceOf"
+        "KeyringMode"
+        "PrivateIPC"
+        "PrivatePIDs"
+        "PrivateTmp"
+        "PrivateTmpEx"
+        "PrivateUsers"
+        "PrivateUsersEx"
+        "UserNamespacePath"
+      ] "would let one session reach another, since all agents are one user; leave it out.";
+      "properties: those of what runs are refused" = propertiesRefused [
+        "ExecCondition"
+        "ExecConditionEx"
+        "ExecReload"
+        "ExecReloadPost"
+        "ExecStart"
+        "ExecStartEx"
+        "ExecStartPost"
+        "ExecStartPre"
+        "ExecStop"
+        "ExecStopPost"
+      ] "would run something beside the agent or in its place; leave it out.";
+      "properties: those of the environment are refused" = propertiesRefused [
+        "Environment"
+        "EnvironmentFile"
+        "EnvironmentFiles"
+        "ExecSearchPath"
+        "PassEnvironment"
+        "UnsetEnvironment"
+      ] "would change the agent's environment; use m3ta.pi-agent.environment, environmentFiles, extraPackages and wrapper.extraEnvironment.";
+      "properties: those of credentials are refused" = propertiesRefused [
+        "ImportCredential"
+        "ImportCredentialEx"
+        "LoadCredential"
+        "LoadCredentialEncrypted"
+        "SetCredential"
+        "SetCredentialEncrypted"
+      ] "would bring in secrets past the environment; use m3ta.pi-agent.environmentFiles.";
+      "properties: those of streams are refused" = propertiesRefused [
+        "ExtraFileDescriptors"
+        "FileDescriptorName"
+        "FileDescriptorStoreMax"
+        "FileDescriptorStorePreserve"
+        "NonBlocking"
+        "OpenFile"
+        "Sockets"
+        "StandardError"
+        "StandardInput"
+        "StandardInputData"
+        "StandardInputText"
+        "StandardOutput"
+        "TTYPath"
+        "TTYReset"
+        "TTYVHangup"
+        "USBFunctionStrings"
+        "UtmpIdentifier"
+        "UtmpMode"
+      ] "would take the session's terminal, streams or files; leave it out.";
+      "properties: those of supervision are refused" = propertiesRefused [
+        "AssertPathExists"
+        "BusName"
+        "CollectMode"
+        "ConditionUser"
+        "DefaultDependencies"
+        "Delegate"
+        "DelegateSubgroup"
+        "ExitType"
+        "FinalKillSignal"
+        "GuessMainPID"
+        "KillMode"
+        "KillSignal"
+        "NotifyAccess"
+        "PIDFile"
+        "PermissionsStartOnly"
+        "RefuseManualStop"
+        "ReloadSignal"
+        "RemainAfterExit"
+        "Restart"
+        "RestartForceExitStatus"
+        "RestartSec"
+        "SendSIGHUP"
+        "SendSIGKILL"
+        "Slice"
+        "StopWhenUnneeded"
+        "SuccessExitStatus"
+        "SurviveFinalKillSignal"
+        "TimeoutSec"
+        "TimeoutStopSec"
+        "Type"
+        "WatchdogSec"
+        "WatchdogSignal"
+      ] "would change how a session is started, watched and ended; leave it out. For a time limit use RuntimeMaxSec.";
+      "properties: those that act on the machine are refused" = propertiesRefused [
+        "FailureAction"
+        "FailureActionExitStatus"
+        "JobRunningTimeoutSec"
+        "JobTimeoutAction"
+        "RebootArgument"
+        "StartLimitAction"
+        "SuccessAction"
+      ] "would let the end of a session act on the whole machine; leave it out.";
+      "properties: those of the journal are refused" = propertiesRefused [
+        "LogExtraFields"
+        "LogNamespace"
+        "SyslogIdentifier"
+      ] "would change what the journal says of a session; leave it out.";
+      "properties: those of addresses are refused" = propertiesRefused [
+        "IPAddressAllow"
+        "IPAddressDeny"
+      ] "would change which addresses the agent reaches; use m3ta.pi-agent.sandbox.denyAddresses and allowAddresses.";
+      "properties: those of the network are refused" = propertiesRefused [
+        "NetworkNamespacePath"
+        "PrivateNetwork"
+      ] "would change the agent's network; use m3ta.pi-agent.sandbox.network.";
+      "properties: definitions of several modules merge" =
+        case
+          [
+            "MemoryHigh=4G"
+            "SystemCallFilter=@mount"
+            "SystemCallFilter=pivot_root"
+          ]
+          (
+            lib.drop 5
+              (policyOf (configOf [
+                base
+                { m3ta.pi-agent.sandbox.properties.SystemCallFilter = [ "@mount" ]; }
+                {
+                  m3ta.pi-agent.sandbox.properties = {
+                    MemoryHigh = "4G";
+                    SystemCallFilter = lib.mkAfter [ "pivot_root" ];
+                  };
+                }
+              ])).sandbox.properties
+          );
+
+      "the policy's sandbox has no keys but those of its schema" = case [
+        "allowAddresses"
+        "denyAddresses"
+        "hiddenPaths"
+        "network"
+        "nixDaemon"
+        "properties"
+        "protectedPaths"
+        "readOnlyPaths"
+        "readWritePaths"
+      ] (attrNames (policyOf plain).sandbox);
+    };
+
   # --- What the host gets ---------------------------------------------------
 
   several = {
@@ -854,6 +1698,12 @@ let
         config = given several;
       in
       case (sudoRule config) (sudoOf "sudo" config);
+    "sudo does not log the runner's arguments, which may be prompts" =
+      let
+        config = given several;
+      in
+      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed\n"
+        config.security.sudo.extraConfig;
     "no rule for sudo-rs while it is off" = case [ ] (sudoOf "sudo-rs" (given several));
     "the same rule for sudo-rs where it is on" = case (sudoRule withSudoRs) (
       sudoOf "sudo-rs" withSudoRs
@@ -914,6 +1764,7 @@ let
           "path"
           "program"
           "projectGroup"
+          "sandbox"
           "settings"
           "shell"
           "stateDir"
@@ -933,13 +1784,11 @@ let
       case
         [
           "bash"
-          "mount"
           "setsid"
           "sudo"
           "systemctl"
           "systemd-run"
           "tini"
-          "umount"
         ]
         (attrNames (filterAttrs (_: hasPrefix "/") (policyOf plain).tools));
 
@@ -1031,7 +1880,7 @@ let
     };
 in
 {
-  cases = optionCases // nameCases // assertionCases // hostCases;
+  cases = optionCases // nameCases // assertionCases // sandboxCases // hostCases;
 
   summaries = mapAttrs (_: summary) {
     base = plain;
@@ -1057,6 +1906,23 @@ in
         pkgs.coreutils
       ];
       projectGroup = "team";
+      sandbox = {
+        protectedPaths = [ "a" ];
+        hiddenPaths = [ "*/b" ];
+        readOnlyPaths = [ "/srv/data" ];
+        readWritePaths = [ "/srv/scratch" ];
+        properties = someProperties;
+        network = "none";
+        denyAddresses = [ "any" ];
+        allowAddresses = [ "::1" ];
+        nixDaemon = false;
+        resources = {
+          memoryMax = "50%";
+          memorySwapMax = "0";
+          tasksMax = 100;
+          cpuWeight = 1;
+        };
+      };
       wrapper = {
         commandName = "agent";
         runnerName = "run-agent";

@@ -35,7 +35,11 @@ let
         lib.mapAttrsToList (name: content: "${name} = ${render inner content};") value
       )
     else if builtins.isList value then
-      "[ ${concatMapStringsSep "" (content: "${render indent content} ") value}]"
+      let
+        line = "[ ${concatMapStringsSep "" (content: "${render indent content} ") value}]";
+      in
+      # Nobody reads a list of a hundred in one line.
+      if builtins.stringLength line <= 80 then line else block "[" "]" (map (render inner) value)
     else
       builtins.toJSON value;
 
@@ -53,8 +57,8 @@ let
       ++ lib.optional (node ? example) (code "Example" node.example)
     );
 
-  # {option}`x` and {file}`x` are NixOS' markup; plain Markdown shows the code alone.
-  plain = builtins.replaceStrings [ "{option}`" "{file}`" ] [ "`" "`" ];
+  # {option}`x` and the like are NixOS' markup; plain Markdown shows the code alone.
+  plain = builtins.replaceStrings [ "{option}`" "{file}`" "{manpage}`" ] [ "`" "`" "`" ];
 in
 ''
   # Options

@@ -96,6 +96,9 @@ in
     }) (added failed);
     environment.systemPackages = added (system: system.environment.systemPackages);
     security.sudo.extraRules = added (system: system.security.sudo.extraRules);
+    security.sudo.extraConfig = builtins.concatStringsSep "" (
+      added (system: [ system.security.sudo.extraConfig ])
+    );
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);
     users = lib.mkMerge (map identity own);
 

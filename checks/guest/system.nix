@@ -19,6 +19,7 @@ let
     inherit (config.users) users groups;
     tmpfiles = config.systemd.tmpfiles.rules;
     sudo = config.security.sudo.extraRules;
+    sudoConfig = config.security.sudo.extraConfig;
     inherit (config.checks) facts;
   };
 in

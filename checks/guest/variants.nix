@@ -106,4 +106,33 @@ in
     alice.projectRoots = [ "~/p/demo" ];
     bob.projectRoots = [ "/srv/shared/bob" ];
   };
+
+  # Alice's whole home is a project root: what sandbox.hiddenPaths is for.
+  pi-home.hostUsers.alice.projectRoots = [ "~" ];
+
+  pi-offline.sandbox.network = "none";
+
+  # fixtures makes /srv/scratch; without it nothing starts.
+  pi-paths.sandbox = {
+    readOnlyPaths = [ "/opt/pi-agent" ];
+    readWritePaths = [ "/srv/scratch" ];
+  };
+
+  pi-limits.sandbox.resources = {
+    memoryMax = "100M";
+    tasksMax = 64;
+  };
+
+  # Looser than the default, with a value of each kind.
+  pi-open.sandbox.properties = {
+    RestrictNamespaces = false;
+    LimitNOFILE = 4096;
+    LimitCORE = "0";
+    SystemCallFilter = [
+      "@mount"
+      "pivot_root"
+    ];
+  };
+
+  pi-nodaemon.sandbox.nixDaemon = false;
 }

@@ -130,7 +130,18 @@ let
     either =
       a: b:
       mkType {
-        description = "${nounPhrase a} or ${nounPhrase b}";
+        description = "${
+          phrase [
+            "noun"
+            "conjunction"
+          ] a
+        } or ${
+          phrase [
+            "noun"
+            "conjunction"
+            "composite"
+          ] b
+        }";
         descriptionClass = "conjunction";
         check = x: a.check x || b.check x;
         merge =
@@ -142,6 +153,7 @@ let
           else
             mergeOne loc defs;
       };
+    oneOf = alternatives: builtins.foldl' types.either (head alternatives) (builtins.tail alternatives);
     listOf =
       type:
       mkType {

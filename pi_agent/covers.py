@@ -1,0 +1,271 @@
+"""Mounts over parts of the project: what the agent may read but not change, and what it may not see at all.
+
+A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a way out of the sandbox that waits
+for the user. Such paths are *protected*: read-only inside. Secrets that happen to lie under an allowed root are
+*hidden*: an empty file or directory stands in their place.
+
+A mount can be walked around by renaming a directory above it, so those directories are *pinned*: mounted over
+themselves, since nobody can rename or remove a mount point. Only what exists is covered; nothing is created in a
+project to protect it.
+
+All of it happens on the staged mount of the project, before anybody else sees that. The agent may be at work in the
+same project through another session: every step is taken by descriptor, without following a link out of the project.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from pi_agent import mountapi, paths
+from pi_agent.identity import Identity, acting_as
+
+# How far nested repositories are looked for: a launch must not wait for a walk through everything.
+_DEPTH: Final = 3
+_VISITED_AT_MOST: Final = 20_000
+_ATTEMPTS: Final = 5
+_NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
+_GIT: Final = ".git"
+
+
+class Kind(IntEnum):
+    """What a cover does; of two for one path the greater is done. LINK: a symbolic link stays what it is."""
+
+    PIN = 0
+    LINK = 1
+    PROTECT = 2
+    HIDE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """path: the real one, relative to the project root, of something that exists."""
+
+    path: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A staged project. descriptor: its root, open; root: its path on the host; viewer: who looks around in it."""
+
+    descriptor: int
+    root: str
+    viewer: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a path leads to. name: as it was asked for; path: the real one below the root; mode: see inode(7); links:
+    those on the way to it."""
+
+    name: str
+    path: str
+    mode: int
+    links: tuple[str, ...]
+
+
+def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> list[Cover]:
+    """The covers for a session that starts in directory, in the order in which they can be laid: parents first.
+
+    protected: patterns relative to the root, to every directory from there to the session's, and to repositories
+    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody.
+    """
+    kinds: dict[str, Kind] = {}
+    with acting_as(ground.viewer):
+        here = _chain(os.path.relpath(directory, ground.root))
+        for place in _places(ground, directory):
+            for pattern in protected:
+                for found in _matches(ground, place, pattern):
+                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
+        for pattern in hidden:
+            if paths.contains(ground.root, pattern):
+                for found in _matches(ground, "", os.path.relpath(pattern, ground.root)):
+                    _note(kinds, found, Kind.HIDE, keep_above="")
+    kinds.pop("", None)
+    return [Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/"))]
+
+
+def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
+    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer."""
+    wanted = list(patterns)
+    for place in _places(ground, directory):
+        for pattern in wanted:
+            for found in _matches(ground, place, pattern):
+                yield found.name
+
+
+def _places(ground: Ground, directory: str) -> list[str]:
+    """The root, every directory from there to the session's, and repositories nearby."""
+    return list(dict.fromkeys([*_chain(os.path.relpath(directory, ground.root)), *_repositories(ground)]))
+
+
+def _chain(path: str) -> list[str]:
+    """The root and every directory from there down to path."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
+
+
+def _note(kinds: dict[str, Kind], found: Found, kind: Kind, *, keep_above: str) -> None:
+    """Enter what was found, the links that led to it, and pins for what is above each.
+
+    keep_above: from there upwards directories stay free to be renamed.
+    """
+    last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
+    for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
+        kinds[path] = max(kinds.get(path, its), its)
+        for above in _chain(os.path.dirname(path)):
+            if above and not paths.contains(above, keep_above):
+                kinds.setdefault(above, Kind.PIN)
+
+
+def _repositories(ground: Ground) -> Iterator[str]:
+    """Directories with a `.git` a few levels below the root, as far as a short look finds them."""
+    waiting = [""]
+    visited = 0
+    while waiting and visited < _VISITED_AT_MOST:
+        place = waiting.pop(0)
+        visited += 1
+        for name, is_directory in _listed(ground, place):
+            if name == _GIT:
+                yield place
+            elif (
+                is_directory and not name.startswith(".") and name not in _NOT_LOOKED_INTO and place.count("/") < _DEPTH
+            ):
+                waiting.append(f"{place}/{name}" if place else name)
+
+
+def _listed(ground: Ground, place: str) -> list[tuple[str, bool]]:
+    try:
+        looked = paths.walk_inside(ground.descriptor, ground.root, place)
+    except OSError:
+        return []
+    try:
+        directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return []
+    finally:
+        os.close(looked)
+    try:
+        with os.scandir(directory) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    finally:
+        os.close(directory)
+
+
+def _matches(ground: Ground, place: str, pattern: str) -> Iterator[Found]:
+    """What exists below place and is named by pattern, `*` standing for part of one component.
+
+    Where a component that should be a directory is a file, as the `.git` of a submodule, that file is what is named.
+    """
+    waiting = [(place, pattern.split("/"))]
+    while waiting:
+        here, (component, *rest) = waiting.pop()
+        if "*" in component:
+            names = [name for name, _ in _listed(ground, here) if fnmatch.fnmatchcase(name, component)]
+        else:
+            names = [component]
+        for name in names:
+            path = f"{here}/{name}" if here else name
+            found = _found(ground, path)
+            if found is None:
+                continue
+            if rest and stat.S_ISDIR(found.mode):
+                waiting.append((path, rest))
+            elif not rest or "*" not in component:
+                yield found
+
+
+def _found(ground: Ground, path: str) -> Found | None:
+    """What path leads to inside the project; None when there is nothing."""
+    top = paths.real_path(ground.descriptor)
+    links: list[str] = []
+
+    def note(directory: int, name: str) -> None:
+        links.append(_below(top, f"{paths.real_path(directory)}/{name}"))
+
+    try:
+        looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
+    except OSError:
+        # A link that leads out of the project, or nowhere, is something of its own.
+        return Found(path, path, stat.S_IFLNK, ()) if link(ground, path) is not None else None
+    try:
+        return Found(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
+    finally:
+        os.close(looked)
+
+
+def link(ground: Ground, path: str) -> tuple[str, int] | None:
+    """Where the link at path leads and when it was made, wherever that is; None where there is no link."""
+    folder, name = os.path.split(path)
+    try:
+        above = paths.walk_inside(ground.descriptor, ground.root, folder)
+    except OSError:
+        return None
+    try:
+        status = os.stat(name, dir_fd=above, follow_symlinks=False)
+        return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
+    except OSError:
+        return None
+    finally:
+        os.close(above)
+
+
+def _below(top: str, path: str) -> str:
+    return os.path.relpath(path, top) if path != top else ""
+
+
+def lay(ground: Ground, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
+    """Lay the covers over the staged project, as root. Returns the paths that vanished before they could be covered.
+
+    empty_directory, empty_file: what stands in for something hidden, open. Raises OSError when the kernel refuses:
+    then nothing may be started.
+    """
+    return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
+
+
+def _laid(ground: Ground, cover: Cover, empty_directory: int, empty_file: int) -> bool:
+    folder, name = os.path.split(cover.path)
+    for attempt in reversed(range(_ATTEMPTS)):
+        try:
+            with acting_as(ground.viewer):
+                parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
+                try:
+                    target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                finally:
+                    os.close(parent)
+        except OSError:  # another session is at work
+            return False
+        try:
+            _cover(cover.kind, target, empty_directory, empty_file)
+            return True
+        except FileNotFoundError:  # replaced between our look and our mount
+            if not attempt:
+                raise
+        finally:
+            os.close(target)
+    return False
+
+
+def _no_link(_directory: int, _name: str) -> None:
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> None:
+    if kind is Kind.HIDE:
+        source = empty_directory if stat.S_ISDIR(os.fstat(target).st_mode) else empty_file
+    else:
+        source = target
+    tree = mountapi.clone(source)
+    try:
+        locked = mountapi.RDONLY if kind in (Kind.PROTECT, Kind.HIDE) else 0
+        mountapi.set_attributes(tree, locked | mountapi.NOSUID | mountapi.NODEV)
+        mountapi.attach(tree, target)
+    finally:
+        os.close(tree)

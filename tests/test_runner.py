@@ -1,0 +1,155 @@
+"""What the runner tells the journal and, afterwards, the user; the rooms it goes through are tested by themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runner
+from pi_agent import (
+    audit,
+    caller,
+    configuration,
+    identity,
+    inherited,
+    policy,
+    program,
+    project,
+    provenance,
+    refusals,
+    session,
+    staging,
+    state,
+    unit,
+)  # fmt: skip
+from pi_agent.project import Project
+from pi_agent.refusals import EX_NOPERM, EX_UNAVAILABLE
+from pi_agent.session import Session
+from pi_agent.unit import Start
+from tests import people
+from tests.policies import frozen
+
+
+class Launch:
+    """A launch through rooms that do nothing. changed: what the watch finds afterwards."""
+
+    def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.changed = [".envrc"]
+        self.terminal = True
+        self.monkeypatch = monkeypatch
+        self.session = Session("u.service", str(tmp))
+        own = Project("/home/alice/p", os.open(tmp, os.O_PATH), "/home/alice/p/demo")
+        monkeypatch.setenv("SUDO_UID", "1000")
+        for room, name, stand_in in (
+            (inherited, "renounce", lambda: None),
+            (policy, "load", lambda path: frozen()),
+            (caller, "through_sudo", lambda frozen, environ: people.alice("/home/alice")),
+            (identity, "agent", lambda frozen: people.agent("/")),
+            (project, "locate", lambda frozen, user: own),
+            (state, "open_state", lambda frozen, agent, name: None),
+            (configuration, "bring_up", lambda *arguments, **options: None),
+            (session, "opened", self.opened),
+            (staging, "stage", lambda *arguments: Start([], {}, self.terminal)),
+            (provenance, "watch", lambda *arguments: lambda: [*self.note("looked"), *self.changed]),
+            (unit, "conduct", self.conduct),
+            (audit, "started", lambda unit, facts: self.note("started", unit, dict(facts))),
+            (audit, "ended", lambda unit, facts, outcome: self.note("ended", unit, dict(facts), outcome)),
+            (audit, "refused", lambda facts, status, why: self.note("refused", dict(facts), status, why)),
+        ):
+            monkeypatch.setattr(room, name, stand_in)
+
+    def note(self, *entry: Any) -> list[str]:
+        self.told.append(entry)
+        return []
+
+    @contextmanager
+    def opened(self, tools: object, user: str, uid: int) -> Iterator[Session]:
+        yield self.session
+        self.note("gone")
+
+    def conduct(self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+        self.note("conducted")
+        meanwhile()
+        return 7
+
+    def refuse(self, room: Any, name: str, refusal: refusals.Refusal) -> None:
+        def refusing(*arguments: Any, **options: Any) -> None:
+            raise refusal
+
+        self.monkeypatch.setattr(room, name, refusing)
+
+    def run(self, *arguments: str) -> int:
+        self.monkeypatch.setattr(sys, "argv", ["runner", *arguments])
+        return program.run("pi", runner.main)
+
+
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    return Launch(tmp_path, monkeypatch)
+
+
+_FACTS = {"POLICY": runner.POLICY, "HOST_USER": "alice", "PROJECT_ROOT": "/home/alice/p"}
+
+
+def test_a_session_is_told_to_the_journal_and_what_it_left_to_the_user(
+    launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.run("-p", "hunter2") == 7
+    assert launch.told == [
+        ("conducted",), ("started", "u.service", _FACTS), ("ended", "u.service", _FACTS, "7"), ("gone",), ("looked",),
+    ]  # fmt: skip
+    assert "hunter2" not in str(launch.told)
+    said = capfd.readouterr().err
+    assert said.startswith("pi: during this session") and said.endswith("      .envrc\n")
+
+
+def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
+    launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launch.changed = []
+    launch.run()
+    launch.terminal, launch.changed = False, [".envrc"]
+    launch.run()
+    launch.terminal = True
+    launch.run("--version")
+    assert capfd.readouterr().err == ""
+    assert launch.told.count(("looked",)) == 1
+    assert {"POLICY": runner.POLICY, "HOST_USER": "alice", "PROJECT_ROOT": ""} == launch.told[-2][2]
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "known"),
+    [
+        (policy, "load", {}),
+        (caller, "through_sudo", {"HOST_USER": "1000"}),
+        (project, "locate", {"HOST_USER": "alice"}),
+        (staging, "stage", {"HOST_USER": "alice", "PROJECT_ROOT": "/home/alice/p"}),
+        (unit, "conduct", {"HOST_USER": "alice", "PROJECT_ROOT": "/home/alice/p"}),
+    ],
+)
+def test_a_refusal_is_told_with_what_was_known_by_then(
+    launch: Launch, room: Any, name: str, known: dict[str, str]
+) -> None:
+    launch.refuse(room, name, refusals.directory_gone("/x"))
+    assert launch.run("-p", "hunter2") == EX_NOPERM
+    assert launch.told[-1] == (
+        "refused", {"POLICY": runner.POLICY, **known}, EX_NOPERM, refusals.directory_gone("/x").what,
+    )  # fmt: skip
+    assert "ended" not in {entry[0] for entry in launch.told}
+
+
+def test_a_session_that_began_and_did_not_come_to_run_pi_is_refused_in_the_journal(launch: Launch) -> None:
+    def conduct(tools: object, own: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+        meanwhile()
+        raise refusals.session_not_started(own.unit)
+
+    launch.monkeypatch.setattr(unit, "conduct", conduct)
+    assert launch.run() == EX_UNAVAILABLE
+    assert [entry[0] for entry in launch.told] == ["started", "refused"]
