@@ -64,7 +64,6 @@ let
             tools = {
               inherit sudo;
               bash = lib.getExe pkgs.bash;
-              tini = lib.getExe pkgs.tini;
               setsid = lib.getExe' pkgs.util-linux "setsid";
               systemctl = lib.getExe' systemd "systemctl";
               systemd-run = lib.getExe' systemd "systemd-run";

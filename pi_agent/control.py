@@ -13,14 +13,17 @@ _POLL: Final = 0.1
 
 
 def stop(tools: Tools, unit: str) -> None:
-    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds the end of all. No unit is fine.
+    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to all. No unit is fine.
 
     Not by `systemctl stop` alone: version 257 now and then takes the first process of a namespace of process ids for
     somebody else's («Supervising process … which is not our child») and then kills at once.
     """
     if kill(tools, unit, "--kill-whom=main", "--signal=TERM"):
         deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline and _is_active(tools, unit):
+        while _is_active(tools, unit):
+            if time.monotonic() > deadline:
+                kill(tools, unit, "--signal=KILL")
+                break
             time.sleep(_POLL)
     process.run([tools.systemctl, "stop", unit], accept=range(256))
 

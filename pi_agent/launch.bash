@@ -1,20 +1,52 @@
-# The first program inside the sandbox, run by the session's unit as the agent: bash -p launch.bash
+# The first program inside the sandbox, and Pi's parent to the end: bash -p launch.bash, as the agent.
 #
 # What to run comes as file descriptor 3 (systemd.exec(5), OpenFile=): NUL-terminated strings, what our command is
 # called, the directory to start in, then the command. Arguments take this way because a unit's command line is
-# readable by everyone, must be UTF-8 and knows % and $. Descriptor 4 is told that the sandbox stands; a launch without
-# that word failed before Pi.
+# readable by everyone, must be UTF-8 and knows % and $.
+#
+# Descriptor 4 takes our report: `started` when the sandbox stands and Pi is about to run, `ended N` with its exit
+# status. systemd's word for it is not enough: version 257 may take the first process of a namespace of process ids for
+# somebody else's («which is not our child») and then knows no status.
 
 mapfile -d '' -t -u 3 request
 exec 3<&-
 unset LISTEN_FDS LISTEN_PID LISTEN_FDNAMES LISTEN_PIDFDID
-printf started >&4
-exec 4>&-
+
+report_end() {
+  printf 'ended %d\n' "$1" >&4
+  exit "$1"
+}
+
 cd -- "${request[1]}" 2>/dev/null || {
   printf '%s: the directory you are in was moved away or cannot be entered by the agent\n' "${request[0]}" >&2
   printf '    For directories shared by a group there is m3ta.pi-agent.projectGroup.\n' >&2
-  exit 77
+  report_end 77
 }
-# Nobody inside could wake a stopped Pi: the terminal's shell is not its parent.
-trap '' TSTP
-exec -- "${request[@]:2}"
+
+# The first process of its namespace hears no signal that it has no handler for (pid_namespaces(7)).
+pass_on() {
+  interrupted=yes
+  [[ -z $! ]] || kill -s "$1" "$!" 2>/dev/null
+}
+for name in HUP INT QUIT TERM; do trap "pass_on $name" "$name"; done
+
+# Our own streams are nobody's: a pipe ends when Pi closes it, and bash's «Killed» is not for the user.
+exec 5<&0 6>&1 7>&2 </dev/null &>/dev/null
+(
+  # An asynchronous command would ignore INT and QUIT.
+  trap - HUP INT QUIT TERM
+  # Nobody inside could wake a stopped Pi: the terminal's shell is not its parent.
+  trap '' TSTP
+  printf 'started\n' >&4
+  exec 4>&-
+  exec -- "${request[@]:2}"
+) <&5 >&6 2>&7 5<&- 6>&- 7>&- &
+exec 5<&- 6>&- 7>&-
+
+while
+  interrupted=
+  wait "$!"
+  status=$?
+  [[ $interrupted ]]
+do :; done
+report_end "$status"

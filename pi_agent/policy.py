@@ -46,7 +46,6 @@ class Tools:
     """Absolute paths of the programs that the runner and the wrapper start."""
 
     bash: str
-    tini: str
     setsid: str
     systemctl: str
     systemd_run: str
@@ -117,7 +116,6 @@ def parse(content: bytes) -> Policy:
         sandbox=_sandbox(top.table("sandbox")),
         tools=Tools(
             bash=tools.absolute("bash"),
-            tini=tools.absolute("tini"),
             setsid=tools.absolute("setsid"),
             systemctl=tools.absolute("systemctl"),
             systemd_run=tools.absolute("systemd-run"),

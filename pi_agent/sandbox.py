@@ -133,7 +133,7 @@ def properties(policy: Policy, agent: Identity, system: System, session: Session
     found += [f"IPAddressAllow={address}" for address in policy.sandbox.allow_addresses]
     found.append(f"EnvironmentFile={session.environment}")
     # In the order launch.bash expects them.
-    found += [f"OpenFile={session.argv}:argv:read-only", f"OpenFile={session.started}:started:append"]
+    found += [f"OpenFile={session.argv}:argv:read-only", f"OpenFile={session.report}:report:append"]
     # The administrator's word is the last, on what the module let pass.
     found += policy.sandbox.properties
     return found

@@ -65,9 +65,9 @@ class Session:
         return f"{self.directory}/argv"
 
     @property
-    def started(self) -> str:
-        """The file that launch.bash writes to when the sandbox stands."""
-        return f"{self.directory}/started"
+    def report(self) -> str:
+        """The named pipe that launch.bash reports to (report.py)."""
+        return f"{self.directory}/report"
 
     @property
     def environment(self) -> str:

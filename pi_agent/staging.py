@@ -40,7 +40,9 @@ def stage(
     terminal = unit.on_terminal()
     system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
     directory = agent.home if project is None else project.directory
-    command = [*unit.supervised(tools, terminal=terminal), policy.program, *policy.extra_run_args, *arguments]
+    command = [policy.program, *policy.extra_run_args, *arguments]
+    if terminal:
+        command = unit.owning_terminal(tools, command)
     _prepare(launch, [policy.command_name, directory, *command], system.links)
 
     mounts.stage_state(state.home, launch.state)
@@ -147,7 +149,7 @@ def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, s
             os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
             os.symlink(target, where)
         _write(session.argv, b"".join(os.fsencode(word) + b"\0" for word in argv))
-        os.mkfifo(session.started, 0o600)
+        os.mkfifo(session.report, 0o600)
     except OSError as error:
         raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error
 

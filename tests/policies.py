@@ -42,7 +42,6 @@ def tools(**overrides: str) -> dict[str, str]:
     """The policy's table of tools; none of them exists."""
     return {
         "bash": "/nix/store/bash/bin/bash",
-        "tini": "/nix/store/tini/bin/tini",
         "setsid": "/nix/store/util-linux/bin/setsid",
         "systemctl": "/nix/store/systemd/bin/systemctl",
         "systemd-run": "/nix/store/systemd/bin/systemd-run",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Final
 
 import orjson
 from hypothesis import strategies as st
@@ -32,3 +33,7 @@ file_names: st.SearchStrategy[str] = (
 def canonical(value: object) -> bytes:
     """value as JSON text with sorted keys: equal when the values are, with 1, 1.0 and true told apart."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+# Arguments that a shell, a unit's command line or a text would not leave as they are.
+ODD: Final = ("", "a b", "$x %h", "'\"\\", "new\nline", os.fsdecode(b"\xff"), "--", "-")

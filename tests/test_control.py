@@ -13,6 +13,7 @@ from tests.fakes import Bin
 from tests.policies import frozen
 
 _ASKED = "systemctl kill --kill-whom=main --signal=TERM u.service"
+_KILLED = "systemctl kill --signal=KILL u.service"
 _LOOKED = "systemctl is-active --quiet u.service"
 _STOPPED = "systemctl stop u.service"
 
@@ -45,13 +46,13 @@ def test_pi_is_asked_first_and_has_until_it_ends_before_the_rest_is_stopped(
     assert bin_.calls() == [_ASKED, *[_LOOKED] * (looks + 1), _STOPPED]
 
 
-def test_who_does_not_end_is_stopped_after_the_grace_and_not_before(bin_: Bin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_end_is_killed_after_the_grace_and_not_before(bin_: Bin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "GRACE", 0.2)
     began = time.monotonic()
     control.stop(bin_.tools(systemctl=answering(bin_, looks=1_000_000)), "u.service")
     assert took(began) >= 0.2
-    asked, *looked, stopped = bin_.calls()
-    assert (asked, stopped) == (_ASKED, _STOPPED)
+    asked, *looked, killed, stopped = bin_.calls()
+    assert (asked, killed, stopped) == (_ASKED, _KILLED, _STOPPED)
     assert set(looked) == {_LOOKED}
 
 

@@ -76,7 +76,7 @@ def test_the_administrators_properties_are_the_last_word_in_their_order() -> Non
 def test_environment_and_files_come_in_their_order() -> None:
     """launch.bash finds its request as descriptor 3 and the pipe for its word as descriptor 4."""
     assert values("EnvironmentFile") == ["/run/pi-agent/x/environment"]
-    assert values("OpenFile") == ["/run/pi-agent/x/argv:argv:read-only", "/run/pi-agent/x/started:started:append"]
+    assert values("OpenFile") == ["/run/pi-agent/x/argv:argv:read-only", "/run/pi-agent/x/report:report:append"]
 
 
 def test_no_value_of_the_policys_environment_or_settings_reaches_a_property() -> None:

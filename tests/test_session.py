@@ -64,14 +64,14 @@ def fill(own: Session) -> None:
         os.makedirs(directory)
     for path in (f"{own.extras}/1", own.empty[1], own.argv, own.environment, own.lock):
         Path(path).write_text("x")
-    os.mkfifo(own.started)
+    os.mkfifo(own.report)
     Path(f"{own.root}/bin").symlink_to("/usr/bin")
     Path(f"{own.root}/dangling").symlink_to("/nonexistent")
 
 
 def test_everything_of_a_session_is_in_its_directory() -> None:
     own = Session("x.service", "/run/pi-agent/x")
-    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.started, own.environment, own.lock]
+    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.report, own.environment, own.lock]
     assert len(set(places)) == len(places)
     assert all(os.path.dirname(place) == "/run/pi-agent/x" for place in places)
     assert set(own.mounts) == {own.project, own.state, own.terminals}
@@ -208,7 +208,7 @@ def test_what_is_still_mounted_survives_the_clean_up(bin_: Bin, tmp_path: Path, 
     why, left = done.stdout.decode().splitlines()
     assert "busy" in why
     mounts = ["project", "state", "terminals"]
-    names = {"argv", "environment", "lock", "root", "started", "extras", "empty-directory", "empty-file", *mounts}
+    names = {"argv", "environment", "lock", "root", "report", "extras", "empty-directory", "empty-file", *mounts}
     names -= set(mounts[: mounts.index(which)])
     assert left == f"{sorted(names)} {[] if kind.endswith('empty') else ['precious']}"
 

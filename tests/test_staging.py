@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,8 @@ from tests.bench import Bench, bench
 from tests.fakes import Bin, Kernel
 from tests.namespaces import alone
 from tests.people import needs_root
+from tests.shapes import ODD
 from tests.trees import put
-
-_ODD = ["", "a b", "$x %h", "'\"\\", "new\nline", os.fsdecode(b"\xff"), "--", "-"]
-_LAUNCHER = Path(__file__).parent.parent / "pi_agent/launch.bash"
 
 
 class Stage:
@@ -49,7 +46,7 @@ class Stage:
         configured = Configured({"HOST": "hunter2", "A": "host"}, {"SECRET": "hunter2"})
         who = people.alice("/home/alice"), self.here.agent
         noted = self.notices.append
-        return staging.stage(self.policy, self.session, *who, self.here.state, project, configured, _ODD, noted)
+        return staging.stage(self.policy, self.session, *who, self.here.state, project, configured, ODD, noted)
 
     def request(self) -> list[str]:
         content = Path(self.session.argv).read_bytes()
@@ -76,9 +73,8 @@ def test_the_request_is_our_name_the_directory_then_the_command_whatever_bytes_i
     name, directory, *command = stage.request()
     assert name == stage.policy.command_name
     assert directory == stage.project.directory
-    assert command[-len(_ODD) :] == _ODD
-    assert command[-len(_ODD) - 3 : -len(_ODD)] == [stage.policy.program, "--extra", "hunter2"]
-    assert stage.policy.tools.tini in command
+    assert tuple(command[-len(ODD) :]) == ODD
+    assert command[-len(ODD) - 3 : -len(ODD)] == [stage.policy.program, "--extra", "hunter2"]
 
 
 def test_nothing_that_was_asked_for_or_is_secret_is_on_the_units_command_line(stage: Stage) -> None:
@@ -92,10 +88,10 @@ def test_nothing_that_was_asked_for_or_is_secret_is_on_the_units_command_line(st
 def test_everything_staged_is_for_root_alone(stage: Stage) -> None:
     stage.stage(stage.project)
     files = [path for path in Path(stage.session.directory).iterdir() if not path.is_dir()]
-    written = {stage.session.argv, stage.session.environment, stage.session.started}
+    written = {stage.session.argv, stage.session.environment, stage.session.report}
     assert {str(path) for path in files} == written | {stage.session.empty[1]}
     assert all(Path(path).stat().st_mode & 0o777 == 0o600 for path in written)
-    assert Path(stage.session.started).is_fifo()
+    assert Path(stage.session.report).is_fifo()
 
 
 def test_the_environment_is_given_to_the_unit_in_one_file(stage: Stage) -> None:
@@ -323,47 +319,3 @@ def test_all_of_it_for_real_and_gone_afterwards(tmp_path: Path, monkeypatch: pyt
     assert [(root / name).read_text() for name in files] == ["x", "x", "edited"]
     assert os.listdir(tmp_path / "data") == ["made"]
     assert (tmp_path / "file").read_text() == "precious"
-
-
-# -- launch.bash, which reads the request inside
-
-
-def launched(tmp_path: Path, directory: Path, *command: str, name: str = "pi") -> subprocess.CompletedProcess[bytes]:
-    request = (name, str(directory), *command)
-    (tmp_path / "argv").write_bytes(b"".join(os.fsencode(word) + b"\0" for word in request))
-    (tmp_path / "started").write_text("")
-    return subprocess.run(
-        ["bash", "-c", f'exec 3<argv 4>>started; exec bash -p "{_LAUNCHER}"'],
-        cwd=tmp_path, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"}, capture_output=True, check=False,
-    )  # fmt: skip
-
-
-def test_the_launcher_runs_the_request_in_its_directory_with_every_byte(tmp_path: Path) -> None:
-    odd = tmp_path / "-odd dir\n%h"
-    odd.mkdir()
-    done = launched(tmp_path, odd, "/bin/sh", "-c", 'pwd; printf "[%s]" "$@"', "sh", *_ODD)
-    assert done.stdout == os.fsencode(f"{odd}\n" + "".join(f"[{word}]" for word in _ODD))
-    assert (tmp_path / "started").read_text() == "started"
-
-
-def test_the_launched_program_has_neither_descriptor_nor_their_variables(tmp_path: Path) -> None:
-    done = launched(
-        tmp_path, tmp_path, "/bin/sh", "-c", "ls /proc/self/fd | grep -cx '[34]'; env | grep -c LISTEN_; true"
-    )
-    assert done.stdout.split()[1:] == [b"0"]
-    probe = "for n in 3 4; do readlink /proc/$$/fd/$n; done; true"
-    assert b"argv" not in launched(tmp_path, tmp_path, "/bin/sh", "-c", probe).stdout
-    assert b"started" not in launched(tmp_path, tmp_path, "/bin/sh", "-c", probe).stdout
-
-
-def test_the_status_of_the_launched_program_is_kept(tmp_path: Path) -> None:
-    assert launched(tmp_path, tmp_path, "/bin/sh", "-c", "exit 7").returncode == 7
-
-
-@pytest.mark.parametrize("name", ["pi", "pi-%s\\n"])
-def test_a_directory_that_is_gone_is_refused_with_77_after_the_mark(tmp_path: Path, name: str) -> None:
-    done = launched(tmp_path, tmp_path / "none", "/bin/sh", "-c", "echo ran", name=name)
-    assert done.returncode == 77
-    assert done.stderr.startswith(f"{name}: the directory you are in was moved away".encode())
-    assert b"ran" not in done.stdout
-    assert (tmp_path / "started").read_text() == "started"

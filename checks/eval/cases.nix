@@ -1788,7 +1788,6 @@ let
           "sudo"
           "systemctl"
           "systemd-run"
-          "tini"
         ]
         (attrNames (filterAttrs (_: hasPrefix "/") (policyOf plain).tools));
 

@@ -290,7 +290,6 @@ in
   git = debian "git" { };
   sudo = debian "sudo" { };
   systemd = debian "systemd" { mainProgram = "systemctl"; };
-  tini = debian "tini" { };
   util-linux = debian "util-linux" {
     from = [
       "util-linux"
