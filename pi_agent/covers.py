@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from pi_agent import mountapi, paths
+from pi_agent import mountapi, paths, refusals
 from pi_agent.identity import Identity, acting_as
+from pi_agent.tree import Notice
 
 # How far nested repositories are looked for: a launch must not wait for a walk through everything.
 _DEPTH: Final = 3
@@ -71,16 +72,19 @@ class Found:
     links: tuple[str, ...]
 
 
-def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> list[Cover]:
+def plan(
+    ground: Ground, directory: str, protected: Iterable[str], hidden: Iterable[str], notice: Notice
+) -> list[Cover]:
     """The covers for a session that starts in directory, in the order in which they can be laid: parents first.
 
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories
-    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody.
+    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. notice is called
+    when the project has too many directories to look for repositories in all of them.
     """
     kinds: dict[str, Kind] = {}
     with acting_as(ground.viewer):
         here = _chain(os.path.relpath(directory, ground.root))
-        for place in _places(ground, directory):
+        for place in _places(ground, directory, notice):
             for pattern in protected:
                 for found in _matches(ground, place, pattern):
                     _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
@@ -95,15 +99,15 @@ def plan(ground: Ground, directory: str, protected: Iterable[str], hidden: Itera
 def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
     """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer."""
     wanted = list(patterns)
-    for place in _places(ground, directory):
+    for place in _places(ground, directory, lambda _: None):
         for pattern in wanted:
             for found in _matches(ground, place, pattern):
                 yield found.name
 
 
-def _places(ground: Ground, directory: str) -> list[str]:
+def _places(ground: Ground, directory: str, notice: Notice) -> list[str]:
     """The root, every directory from there to the session's, and repositories nearby."""
-    return list(dict.fromkeys([*_chain(os.path.relpath(directory, ground.root)), *_repositories(ground)]))
+    return list(dict.fromkeys([*_chain(os.path.relpath(directory, ground.root)), *_repositories(ground, notice)]))
 
 
 def _chain(path: str) -> list[str]:
@@ -125,11 +129,14 @@ def _note(kinds: dict[str, Kind], found: Found, kind: Kind, *, keep_above: str) 
                 kinds.setdefault(above, Kind.PIN)
 
 
-def _repositories(ground: Ground) -> Iterator[str]:
+def _repositories(ground: Ground, notice: Notice) -> Iterator[str]:
     """Directories with a `.git` a few levels below the root, as far as a short look finds them."""
     waiting = [""]
     visited = 0
-    while waiting and visited < _VISITED_AT_MOST:
+    while waiting:
+        if visited == _VISITED_AT_MOST:
+            notice(refusals.notice_repositories_overlooked(ground.root))
+            break
         place = waiting.pop(0)
         visited += 1
         for name, is_directory in _listed(ground, place):

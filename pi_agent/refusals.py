@@ -194,6 +194,14 @@ def notice_not_covered(path: str) -> str:
     return f"{shown(path)} vanished while it was about to be protected"
 
 
+def notice_repositories_overlooked(root: str) -> str:
+    """A notice: the project is too large for its nested repositories to be found."""
+    return (
+        f"{shown(root)} has so many directories that repositories nested in it may be unprotected; start in the "
+        "repository itself, or allow a smaller project root"
+    )
+
+
 def extra_path_unusable(path: str, why: str) -> Refusal:
     return Refusal(
         EX_CONFIG,

@@ -57,7 +57,7 @@ def stage(
             notice(refusals.notice_foreign_file_system(project.root))
         _cover(policy, launch, caller, agent if mapped else caller, project, notice)
         binds.append(Bind(launch.project, project.root))
-        binds += _stage_extras(policy, launch, caller, agent)
+        binds += _stage_extras(policy, launch, caller, agent, notice)
 
     described = environment.terminal(os.environ)
     variables = environment.variables(
@@ -84,7 +84,7 @@ def _cover(
         ground = Ground(opened[0], project.root, _viewer(opened[0], viewer))
         home = os.path.realpath(caller.home)
         hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-        plan = covers.plan(ground, project.directory, policy.sandbox.protected_paths, hidden)
+        plan = covers.plan(ground, project.directory, policy.sandbox.protected_paths, hidden, notice)
         for path in covers.lay(ground, plan, opened[1], opened[2]):
             notice(refusals.notice_not_covered(path))
     except OSError as error:
@@ -104,7 +104,7 @@ def _viewer(root: int, otherwise: Identity) -> Identity:
         return otherwise
 
 
-def _stage_extras(policy: Policy, launch: Session, caller: Identity, agent: Identity) -> list[Bind]:
+def _stage_extras(policy: Policy, launch: Session, caller: Identity, agent: Identity, notice: Notice) -> list[Bind]:
     """Stage the policy's further paths, each by descriptor. Raises Refusal: 69, 78."""
     binds = []
     wanted = [(path, False) for path in policy.sandbox.read_only_paths]
@@ -120,7 +120,8 @@ def _stage_extras(policy: Policy, launch: Session, caller: Identity, agent: Iden
                 os.mkdir(target, 0o755)
             else:
                 _write(target, b"")
-            mounts.stage_mapped(caller, agent, found, target)
+            if not mounts.stage_mapped(caller, agent, found, target):
+                notice(refusals.notice_foreign_file_system(path))
         finally:
             os.close(found)
         binds.append(Bind(target, path, writable))

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import covers, paths
+from pi_agent import covers, paths, refusals
 from pi_agent.covers import Cover, Ground, Kind
 from pi_agent.identity import Identity
 from tests import people
@@ -42,7 +42,7 @@ def ground(root: Path, viewer: Identity | None = None) -> Iterator[Ground]:
 def planned(root: Path, *protected: str, at: str = "", hidden: tuple[str, ...] = ()) -> dict[str, Kind]:
     """The covers of a session that starts at a directory of root, by path. hidden: absolute patterns."""
     with ground(root) as there:
-        found = covers.plan(there, str(root / at), protected, hidden)
+        found = covers.plan(there, str(root / at), protected, hidden, pytest.fail)
     assert len({cover.path for cover in found}) == len(found)
     assert_parents_first(found)
     return {cover.path: cover.kind for cover in found}
@@ -179,6 +179,19 @@ def test_the_walk_for_repositories_ends_in_a_wide_tree(tmp_path: Path) -> None:
     assert planned(tmp_path, ".git/config") == {}
 
 
+def test_a_project_too_wide_to_find_its_repositories_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        put(tmp_path / f"{number}/.git/config")
+    told: list[str] = []
+    with ground(tmp_path) as there:
+        for most, expected in ((6, []), (3, [refusals.notice_repositories_overlooked(str(tmp_path))])):
+            monkeypatch.setattr(covers, "_VISITED_AT_MOST", most)
+            covers.plan(there, str(tmp_path), [".git/config"], [], told.append)
+            assert told == expected
+
+
 # -- what is hidden
 
 
@@ -265,7 +278,7 @@ def test_only_what_the_viewer_can_reach_is_looked_at(open_directory: Path) -> No
     put(open_directory / "open/.git/config")
     (open_directory / "closed").chmod(0o700)
     with ground(open_directory, nobody(open_directory)) as there:
-        found = covers.plan(there, there.root, [".git/config"], [])
+        found = covers.plan(there, there.root, [".git/config"], [], pytest.fail)
     assert [cover.path for cover in found] == ["open/.git", "open/.git/config"]
     assert os.geteuid() == 0
 

@@ -238,6 +238,15 @@ def test_on_a_file_system_that_cannot_map_owners_there_is_a_notice(stage: Stage)
     assert environment_of(stage)["GIT_CONFIG_VALUE_0"] == stage.project.root
 
 
+def test_so_there_is_for_a_further_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    stage = with_options(tmp_path, monkeypatch, readWritePaths=[f"{tmp_path}/data"])
+    stage.kernel.refuses = {"idmap"}
+    stage.stage(stage.project)
+    places = (stage.project.root, f"{tmp_path}/data")
+    assert stage.notices == [refusals.notice_foreign_file_system(place) for place in places]
+
+
 def cover_something(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the project, which is not really mounted, hold something to be covered."""
     prepare = staging._prepare
