@@ -19,6 +19,7 @@ help:
 	@echo 'make shell      a shell of alice in the machine'
 	@echo 'make lint       ruff, mypy, nixfmt'
 	@echo 'make unit       the tests of the Python: no root, no network'
+	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
 	@echo 'make scenarios  the tests of the whole, in the machine'
 	@echo 'make docs       docs/options.md, anew from the module'
@@ -51,6 +52,16 @@ lint: .venv/ready
 .PHONY: unit
 unit: .venv/ready
 	.venv/bin/pytest $(PYTEST_ARGS)
+
+# Seconds for each target; what was learned stays in .fuzz for the next time.
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: .venv/ready
+	@for target in $$(.venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
+	  echo "$$target"; \
+	  .venv/bin/python -m tests.fuzz $$target .fuzz/$$target -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/ \
+	    -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
 
 .PHONY: eval
 eval: machine

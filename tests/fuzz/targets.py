@@ -1,0 +1,137 @@
+"""What is fuzzed: a function per parser that takes any bytes and raises AssertionError, or anything that the parser
+does not promise to raise, when it is wrong; and inputs to begin with."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from pi_agent import caller, documents, envfile, git_identity, merge, policy, program, refusals, report, sync
+from pi_agent.documents import AUTH, SETTINGS, Memory
+from pi_agent.refusals import EX_NOPERM, Refusal
+from tests import policies
+
+Target = Callable[[bytes], None]
+
+
+def env_file(content: bytes) -> None:
+    """What is understood is written so that it is understood the same, and no message quotes the content."""
+    try:
+        found = envfile.parse(content)
+    except UnicodeDecodeError:
+        return
+    except ValueError as error:
+        assert str(error).isascii() and str(error).isprintable()
+        return
+    assert all(envfile.is_name(name) and envfile.is_value(value) for name, value in found.items())
+    assert envfile.parse(envfile.rendered(found)) == found
+
+
+def frozen_policy(content: bytes) -> None:
+    """A policy is understood or refused with one of three errors."""
+    try:
+        parsed = policy.parse(content)
+    except (ValueError, KeyError, TypeError):
+        return
+    assert all(root.startswith(("/", "~")) for user in parsed.host_users.values() for root in user.project_roots)
+    assert parsed.state_dir.startswith("/")
+
+
+def document(content: bytes) -> None:
+    """A document merges: what Nix says holds, what is code comes from the host alone, and twice is as good as once."""
+    try:
+        inside = documents._parse(content)
+    except ValueError:
+        return
+    nix = {"theme": "dark", "nested": {"a": 1}}
+    for kind in (SETTINGS, AUTH):
+        overriding = nix if kind is SETTINGS else {}
+        once = documents.merged(kind, Memory({}, {}, {}), inside, {"model": "host", "extensions": []}, overriding)
+        again = documents.merged(kind, once, once.written, {"model": "host", "extensions": []}, overriding)
+        assert merge.same(once.written, again.written)
+        assert all(once.written[key] == value for key, value in overriding.items() if not isinstance(value, dict))
+        if kind is SETTINGS:
+            assert once.written["extensions"] == []
+            assert not (documents.CODE_KEYS - {"extensions"}) & once.written.keys()
+        restored = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(once))))
+        assert merge.same(restored.written, once.written)
+
+
+def memory(content: bytes) -> None:
+    """What sync remembers is read or forgotten; what was read is written and read again alike."""
+    try:
+        known = sync._Memory.from_json(content)
+        written = known.to_json()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    assert sync._Memory.from_json(written).to_json() == written
+
+
+def git_configuration(content: bytes) -> None:
+    """A name and an e-mail at most, in one line each."""
+    found = git_identity.parsed(content.decode("utf-8", "replace"))
+    assert found.keys() <= {"name", "email"}
+    assert all("\n" not in value and "\0" not in value for value in found.values())
+
+
+def launch_report(content: bytes) -> None:
+    """Whatever the agent writes, a status is a status."""
+    read, write = os.pipe()
+    try:
+        os.write(write, content[:4096])
+        with report.Report(f"/proc/self/fd/{read}") as found:
+            assert found.started is (content != b"")
+            assert found.ended is None or 0 <= found.ended <= 255
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def sudo_uid(content: bytes) -> None:
+    """Whoever is found is listed and has that very uid."""
+    frozen = policies.frozen()
+    text = content.decode("utf-8", "surrogateescape").replace("\0", "")
+    try:
+        found = caller.through_sudo(frozen, {"SUDO_UID": text})
+    except Refusal as refusal:
+        assert refusal.status == EX_NOPERM
+        return
+    assert found.name in frozen.host_users and pwd.getpwnam(found.name).pw_uid == int(text) == found.uid
+
+
+def shown_text(content: bytes) -> None:
+    """Nothing reaches a terminal that it would obey, and no two names look alike."""
+    text = refusals.shown(content)
+    assert text.isprintable() and len(text) <= 401
+    literal = refusals.nix_string(os.fsdecode(content.replace(b"\0", b"")))
+    assert literal.isprintable() and literal.startswith('"') and literal.endswith('"')
+    assert '"' not in literal[1:-1].replace("\\\\", "").replace('\\"', "")
+    program.informational([text])
+
+
+TARGETS: Final[dict[str, Target]] = {
+    target.__name__: target
+    for target in (
+        env_file, frozen_policy, document, memory, git_configuration, launch_report, sudo_uid, shown_text,
+    )
+}  # fmt: skip
+
+_ODD: Final = b"\x1b[2J\r\xff\xe2\x80\xae\"'\\${x}%h\n"
+
+SEEDS: Final[dict[str, list[bytes]]] = {
+    "env_file": [b"A=1\n", b"export A='x y'\n", b'A="a\\"b\\\n$c`d"\n; no\n#no\n', b"A=a\\\nb\n", b"A=" + _ODD],
+    "frozen_policy": [orjson.dumps(policies.document())],
+    "document": [
+        b"{}", b'{"model":"a","theme":"b","packages":["x"],"nested":{"a":2,"b":[1,{"c":null}]}}',
+        b'{"a":{"type":"oauth","refresh":"r"},"a":1}', b'{"a":1e999}', b"[" * 200, b'{"a":' * 120,
+    ],
+    "memory": [sync._Memory({}, {}).to_json(), b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}'],
+    "git_configuration": [b"[user]\n name = A B\n email = a@b\n", b'[USER "x"]\nname="a\\\nb" # c\n', _ODD],
+    "launch_report": [b"started\n", b"started\nended 7\n", b"ended 999\nended -1\nended\n"],
+    "sudo_uid": [b"0", b"1000", b"4294967296", "\u0661\u0660".encode(), b"-1", b" 1"],
+    "shown_text": [b"/home/alice/x", _ODD, b"x" * 500],
+}  # fmt: skip
