@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pi_agent import paths, project
 from pi_agent.project import Project
@@ -263,3 +267,45 @@ def test_a_name_that_systemd_cannot_mount_is_refused_and_shown_harmlessly(name: 
 @pytest.mark.parametrize("name", ["a b", "a:b", "a%h", "a$b", "ä", "日本", "a;b", "#", "a,b"])
 def test_other_odd_names_are_fine(name: str) -> None:
     assert mountable(f"/home/{name}") is None
+
+
+# -- whatever the tree, the roots and the directory
+
+
+_PLACES = [".", *("/".join(parts) for length in (1, 2, 3) for parts in product("ab", repeat=length))]
+
+
+@given(
+    links=st.dictionaries(st.sampled_from(_PLACES[:7]), st.sampled_from([*_PLACES, "none", "/etc"]), max_size=3),
+    roots=st.lists(st.tuples(st.sampled_from(_PLACES), st.booleans()), min_size=1, max_size=4),
+    directory=st.sampled_from(_PLACES),
+    trusted=st.booleans(),
+)
+@settings(max_examples=300)
+def test_the_innermost_root_is_found_and_no_other_directory_is_allowed(
+    links: dict[str, str], roots: list[tuple[str, bool]], directory: str, trusted: bool
+) -> None:
+    """links: where a link `l` stands, and where it leads; roots: a place, and whether it is reached by its link."""
+    with TemporaryDirectory(dir="/var/tmp") as top, pytest.MonkeyPatch.context() as patch:
+        top = os.path.realpath(top)
+        patch.setattr(project, "RESERVED", ())
+        patch.setattr(paths, "only_root_changes", lambda descriptor: trusted)
+        for place in _PLACES:
+            os.makedirs(f"{top}/{place}", exist_ok=True)
+        for place, target in links.items():
+            os.symlink(os.path.join(top, target), f"{top}/{place}/l")
+        patch.chdir(f"{top}/{directory}")
+        written = [f"{top}/{place}/l" if linked else f"{top}/{place}" for place, linked in roots]
+        real = {
+            os.path.realpath(root) for root in written if os.path.isdir(root) and (trusted or not os.path.islink(root))
+        }
+        here = os.getcwd()
+        expected = max((root for root in real if here == root or here.startswith(f"{root}/")), key=len, default=None)
+        policy = frozen(hostUsers={USER: host_user(*written)}, stateDir="/var/lib/pi-agent")
+        try:
+            found = project.locate(policy, people.alice(top))
+        except Refusal as refusal:
+            assert expected is None and refusal.status == EX_NOPERM
+        else:
+            assert found.root == expected == paths.real_path(found.descriptor)
+            os.close(found.descriptor)
