@@ -2,8 +2,9 @@
 
 Runs as root, through the sudo rule of the module, on behalf of a listed host user who may give any arguments, any
 environment and any working directory, and who owns files that are read here. It believes the frozen policy, what
-sudo says of the caller's uid, and what the kernel says of open descriptors; nothing else. It has no options: every
-argument is Pi's. When it returns, no unit, mount or file of the session is left.
+sudo says of the caller's uid, and what the kernel says of open descriptors; nothing else. No argument widens what the
+policy allows: all are Pi's, but for the commands of pi_agent/commands. When it returns, no unit, mount or file of the
+session is left.
 """
 
 import os
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def launch(facts: dict[str, str]) -> int:
-    """The story of one launch. facts: filled with what the journal is to know of it."""
+    """One launch, step by step. facts: filled with what the journal is to know of it."""
     inherited.renounce()
     frozen = policy.load(POLICY)
     facts["HOST_USER"] = os.environ.get("SUDO_UID", "")
@@ -50,6 +51,14 @@ def launch(facts: dict[str, str]) -> int:
     facts["HOST_USER"] = user.name
     agent = identity.agent(frozen)
     arguments = program.arguments()
+    command = [frozen.program, *frozen.extra_run_args, *arguments]
+    if program.about_the_sandbox(arguments):
+        from pi_agent.commands import dispatch, parsing  # no launch of Pi waits for them
+
+        request = parsing.parse(arguments, frozen.command_name)
+        if not request.command.launches:
+            return dispatch.as_root(dispatch.Call(frozen, user, agent, request))
+        command = [frozen.shell]
     notices: list[str] = []
 
     # `pi --version` and `pi --help` concern no project and no configuration.
@@ -59,7 +68,7 @@ def launch(facts: dict[str, str]) -> int:
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
     with session.opened(frozen.tools, user.name, user.uid) as opened:
-        start = staging.stage(frozen, opened, user, agent, own, chosen, configured, arguments, notices.append)
+        start = staging.stage(frozen, opened, user, agent, own, chosen, configured, command, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)
         watched = provenance.watch(frozen, user, chosen) if start.terminal and chosen is not None else None

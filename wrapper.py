@@ -15,12 +15,20 @@ COMMAND = "pi"
 
 
 def main() -> int:
-    """Check, then become `sudo runner`; returns only by raising a Refusal."""
+    """Check, then become `sudo runner`; returns only what the runner is not needed for."""
     try:
         frozen = policy.load(POLICY)
-        user = caller.by_uid(frozen, os.getuid())
         arguments = program.arguments()
-        if not program.informational(arguments):
+        needs_project = not program.informational(arguments)
+        if program.about_the_sandbox(arguments):
+            from pi_agent.commands import dispatch  # no launch of Pi waits for it
+
+            answer = dispatch.on_host(frozen, arguments)
+            if isinstance(answer, int):
+                return answer
+            arguments, needs_project = [*answer.arguments], answer.command.launches
+        user = caller.by_uid(frozen, os.getuid())
+        if needs_project:
             project.locate(frozen, user)
     except Refusal as refusal:
         audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)

@@ -47,6 +47,11 @@ def arguments() -> list[str]:
     return sys.argv[1:]
 
 
+def about_the_sandbox(arguments: list[str]) -> bool:
+    """Whether these arguments are a command that Pi does not have (pi_agent/commands)."""
+    return bool(arguments) and arguments[0].startswith("--sandbox-")
+
+
 def informational(arguments: list[str]) -> bool:
     """Whether these arguments only ask what Pi is or can do: then no project and no configuration is needed."""
     return len(arguments) == 1 and arguments[0] in ("--version", "-v", "--help", "-h")

@@ -13,6 +13,7 @@ import errno
 from collections.abc import Iterable
 from typing import Final
 
+EX_USAGE: Final = 64
 EX_DATAERR: Final = 65
 EX_UNAVAILABLE: Final = 69
 EX_SOFTWARE: Final = 70
@@ -58,6 +59,24 @@ def _escaped(char: str) -> str:
 def nix_string(text: str) -> str:
     """text as a Nix string literal, for the lines a refusal proposes."""
     return '"' + shown(text).replace('"', '\\"').replace("${", "\\${") + '"'
+
+
+# -- the commands that Pi does not have
+
+
+def argument_unknown(name: str, argument: str, usage: str) -> Refusal:
+    """The argument stands in the remedy: what is wrong goes into the journal, and no argument does."""
+    return Refusal(
+        EX_USAGE, f"{name} has an argument that it does not take", f"It is {shown(argument)}. Usage: {usage}"
+    )
+
+
+def command_unknown(name: str, command: str, known: Iterable[str]) -> Refusal:
+    return Refusal(
+        EX_USAGE,
+        "this is no command of the sandbox",
+        f"There is no {shown(name)}. {command} has: {', '.join(known)}",
+    )
 
 
 # -- policy and installation

@@ -28,22 +28,20 @@ def stage(
     state: State,
     project: Project | None,
     configured: Configured,
-    arguments: Sequence[str],
+    command: Sequence[str],
     notice: Notice,
 ) -> Start:
     """Fill the launch's staging directory and return how to start it.
 
-    project None: nothing of the host is mounted and Pi starts in the agent's home. Raises Refusal: 69, and 78 for a
-    path of the policy that cannot be shown.
+    command: what runs inside. project None: nothing of the host is mounted and it starts in the agent's home. Raises
+    Refusal: 69, and 78 for a path of the policy that cannot be shown.
     """
     tools = policy.tools
     terminal = unit.on_terminal()
     system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
     directory = agent.home if project is None else project.directory
-    command = [policy.program, *policy.extra_run_args, *arguments]
-    if terminal:
-        command = unit.owning_terminal(tools, command)
-    _prepare(launch, [policy.command_name, directory, *command], system.links)
+    owned = unit.owning_terminal(tools, command) if terminal else command
+    _prepare(launch, [policy.command_name, directory, *owned], system.links)
 
     mounts.stage_state(state.home, launch.state)
     mounts.stage_terminals(launch.terminals)

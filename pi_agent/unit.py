@@ -28,7 +28,7 @@ class Start:
     terminal: bool
 
 
-def owning_terminal(tools: Tools, command: list[str]) -> list[str]:
+def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
     """The command in a session and process group of its own that own the terminal (setsid(1), --ctty).
 
     systemd took the terminal before it made the namespace of process ids, so that from inside nobody seems to have it.

@@ -16,6 +16,8 @@ _TEXT = st.text(st.characters(), max_size=60)  # with surrogates
 
 # Every refusal with the status it must have, and a call of it with hostile text wherever it takes any.
 _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
+    "argument_unknown": (64, lambda x: refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
+    "command_unknown": (64, lambda x: refusals.command_unknown(x, "pi", ["--sandbox-help"])),
     "policy_unreadable": (78, lambda x: refusals.policy_unreadable(x, x)),
     "identity_missing": (78, lambda x: refusals.identity_missing("user", x)),
     "state_missing": (78, lambda x: refusals.state_missing(x, x)),

@@ -29,7 +29,7 @@ from pi_agent import (
     unit,
 )  # fmt: skip
 from pi_agent.project import Project
-from pi_agent.refusals import EX_NOPERM, EX_UNAVAILABLE
+from pi_agent.refusals import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.session import Session
 from pi_agent.unit import Start
 from tests import people
@@ -41,6 +41,7 @@ class Launch:
 
     def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.commands: list[list[str]] = []
         self.changed = [".envrc"]
         self.terminal = True
         self.monkeypatch = monkeypatch
@@ -56,7 +57,7 @@ class Launch:
             (state, "open_state", lambda frozen, agent, name: None),
             (configuration, "bring_up", lambda *arguments, **options: None),
             (session, "opened", self.opened),
-            (staging, "stage", lambda *arguments: Start([], {}, self.terminal)),
+            (staging, "stage", self.stage),
             (provenance, "watch", lambda *arguments: lambda: [*self.note("looked"), *self.changed]),
             (unit, "conduct", self.conduct),
             (audit, "started", lambda unit, facts: self.note("started", unit, dict(facts))),
@@ -73,6 +74,10 @@ class Launch:
     def opened(self, tools: object, user: str, uid: int) -> Iterator[Session]:
         yield self.session
         self.note("gone")
+
+    def stage(self, *arguments: Any) -> Start:
+        self.commands.append(arguments[-2])
+        return Start([], {}, self.terminal)
 
     def conduct(self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None]) -> int:
         self.note("conducted")
@@ -153,3 +158,28 @@ def test_a_session_that_began_and_did_not_come_to_run_pi_is_refused_in_the_journ
     launch.monkeypatch.setattr(unit, "conduct", conduct)
     assert launch.run() == EX_UNAVAILABLE
     assert [entry[0] for entry in launch.told] == ["started", "refused"]
+
+
+def test_what_runs_inside_is_pi_with_the_policys_arguments_first(launch: Launch) -> None:
+    launch.monkeypatch.setattr(policy, "load", lambda path: frozen(extraRunArgs=["--extra"]))
+    launch.run("-p", "--sandbox-shell")
+    assert launch.commands == [["/nix/store/pi/bin/pi", "--extra", "-p", "--sandbox-shell"]]
+
+
+def test_for_a_shell_it_is_the_policys_shell_and_all_else_is_as_for_pi(launch: Launch) -> None:
+    launch.run("-p", "x")
+    for_pi = [*launch.told]
+    launch.told.clear()
+    assert launch.run("--sandbox-shell") == 7
+    assert launch.told == for_pi
+    assert launch.commands[1] == ["/nix/store/bash/bin/bash"]
+
+
+def test_a_command_that_there_is_not_is_refused_and_starts_nothing(
+    launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.run("--sandbox-hunter2") == EX_USAGE
+    assert "--sandbox-hunter2" in capfd.readouterr().err
+    ((event, _facts, status, why),) = launch.told
+    assert (event, status) == ("refused", EX_USAGE)
+    assert "hunter2" not in why, "no argument gets into the journal"

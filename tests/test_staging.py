@@ -74,7 +74,6 @@ def test_the_request_is_our_name_the_directory_then_the_command_whatever_bytes_i
     assert name == stage.policy.command_name
     assert directory == stage.project.directory
     assert tuple(command[-len(ODD) :]) == ODD
-    assert command[-len(ODD) - 3 : -len(ODD)] == [stage.policy.program, "--extra", "hunter2"]
 
 
 def test_nothing_that_was_asked_for_or_is_secret_is_on_the_units_command_line(stage: Stage) -> None:

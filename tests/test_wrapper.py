@@ -10,7 +10,7 @@ import pytest
 
 import wrapper
 from pi_agent import audit, paths, program, project
-from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE
+from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from tests import people, policies
 from tests.policies import USER, document, host_user
 
@@ -142,3 +142,38 @@ def test_a_removed_directory_is_refused(pi: Wrapper, monkeypatch: pytest.MonkeyP
     gone.rmdir()
     assert pi.call() == EX_NOPERM
     assert pi.called == []
+
+
+# -- the commands that Pi does not have
+
+
+def test_help_is_answered_to_anybody_and_anywhere(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:
+    pi.be("mallory")
+    pi.monkeypatch.chdir("/")
+    assert pi.call("--sandbox-help") == 0
+    assert pi.call("--sandbox-shell", "--help") == 0
+    said = capfd.readouterr()
+    assert said.err == "" and "--sandbox-shell" in said.out
+    assert pi.called == []
+
+
+def test_a_shell_is_asked_of_the_runner_only_in_an_allowed_root(pi: Wrapper) -> None:
+    pi.call("--sandbox-shell")
+    assert [call[-1] for call in pi.called] == ["--sandbox-shell"]
+    pi.monkeypatch.chdir("/")
+    assert pi.call("--sandbox-shell") == EX_NOPERM
+    assert len(pi.called) == 1
+
+
+@pytest.mark.parametrize("arguments", [("--sandbox-nothing",), ("--sandbox-",), ("--sandbox-shell", "x")])
+def test_what_is_no_command_is_refused_before_sudo(
+    pi: Wrapper, arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert pi.call(*arguments) == EX_USAGE
+    assert arguments[-1] in capfd.readouterr().err
+    assert pi.called == []
+
+
+def test_only_a_first_argument_is_a_command_of_ours(pi: Wrapper) -> None:
+    pi.call("-p", "--sandbox-help")
+    assert [call[-2:] for call in pi.called] == [["-p", "--sandbox-help"]]

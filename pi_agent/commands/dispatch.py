@@ -1,0 +1,54 @@
+"""From a typed command to the room that does it: once in the wrapper, as the host user, and once in the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from pi_agent.commands import parsing, table
+from pi_agent.commands.parsing import Request
+from pi_agent.commands.table import Command
+from pi_agent.identity import Identity
+from pi_agent.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request on its way through the runner: who asked, and who the agent is."""
+
+    policy: Policy
+    caller: Identity
+    agent: Identity
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What the runner is to be asked."""
+
+    command: Command
+    arguments: Sequence[str]
+
+
+def on_host(policy: Policy, arguments: Sequence[str]) -> Handover | int:
+    """What the wrapper does with a command, as the host user: answer it and return the exit status, or say what the
+    runner is to be asked, with what only the user's side knows filled in.
+
+    Raises Refusal (64).
+    """
+    request = parsing.parse(arguments, policy.command_name)
+    if request.help:
+        print(table.help_of(request.command, policy.command_name))
+        return 0
+    if request.command.launches:
+        return Handover(request.command, arguments)
+    prepare = getattr(import_module(request.command.room), "on_host", None)
+    answer: Sequence[str] | int = arguments if prepare is None else prepare(policy, request)
+    return answer if isinstance(answer, int) else Handover(request.command, answer)
+
+
+def as_root(call: Call) -> int:
+    """Do the command and return the exit status. Raises Refusal."""
+    status: int = import_module(call.request.command.room).run(call)
+    return status
