@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
+# tmpfs and btrfs keep times whose nanoseconds need more than the 64 bits that JSON numbers have in orjson.
+_LIMIT: Final = 2**63 - 1
 # inode, size in bytes, mtime and ctime in nanoseconds (inode(7)). It changes whenever the content may have: the owner
 # of a file can set its mtime, but not its ctime.
 Signature = tuple[int, int, int, int]
@@ -11,4 +14,5 @@ Signature = tuple[int, int, int, int]
 
 def signature_of(status: os.stat_result) -> Signature:
     """The signature that a stat result gives."""
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    mtime = min(max(status.st_mtime_ns, -_LIMIT), _LIMIT)
+    return (status.st_ino, status.st_size, mtime, status.st_ctime_ns)

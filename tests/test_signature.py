@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import orjson
+
 from pi_agent.signature import Signature, signature_of
 
 
@@ -38,3 +40,13 @@ def test_another_file_under_the_name_has_another_signature(tmp_path: Path) -> No
     before = signed(path)
     other.rename(path)
     assert signed(path) != before
+
+
+def test_a_time_of_any_size_fits_into_sixty_four_bits(tmp_path: Path) -> None:
+    # tmpfs and btrfs keep such times, not every file system that tests may run on does.
+    status = tmp_path.stat()
+    values = list(status)
+    for seconds in (10**12, -(10**12)):
+        odd = os.stat_result(values, {"st_mtime_ns": seconds * 10**9, "st_ctime_ns": status.st_ctime_ns})
+        assert orjson.loads(orjson.dumps(signature_of(odd))) == list(signature_of(odd))
+        assert signature_of(odd)[2] != signature_of(status)[2]
