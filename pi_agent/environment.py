@@ -19,6 +19,8 @@ from pi_agent.state import PI_AGENT_DIRECTORY, PI_DIRECTORY, State
 from pi_agent.tree import HostTree
 
 BYTES_AT_MOST: Final = 1024**2
+# systemd's first process compares every variable of an env file with every other, and does nothing else meanwhile.
+VARIABLES_AT_MOST: Final = 2000
 _ENV: Final = ".env"
 
 # What a terminal program wants to know of its terminal and its user's language; nothing here reaches a shell.
@@ -116,6 +118,8 @@ def host_env(tree: HostTree) -> dict[str, str]:
             raise refusals.host_env_invalid(place, error.strerror or str(error)) from error
         try:
             found |= envfile.parse(files.read(descriptor, BYTES_AT_MOST))
+            if len(found) > VARIABLES_AT_MOST:
+                raise ValueError(f"there are more than {VARIABLES_AT_MOST} variables")
         except (OSError, ValueError) as error:
             raise refusals.host_env_invalid(place, _reason(error)) from error
         finally:

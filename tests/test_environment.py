@@ -170,6 +170,17 @@ def test_both_env_files_are_read_and_the_inner_one_wins(tmp_path: Path) -> None:
     assert host_env(tmp_path / ".pi/agent") == {"BOTH": "in", "IN": "1", "BESIDE": "1"}
 
 
+def test_more_variables_than_systemd_merges_in_good_time_are_refused(tmp_path: Path) -> None:
+    most = environment.VARIABLES_AT_MOST
+    write(tmp_path / ".pi/agent/.env", "".join(f"V{number}=\n" for number in range(most)))
+    assert len(host_env(tmp_path / ".pi/agent")) == most
+    write(tmp_path / ".pi/.env", "V=\n")  # together they are too many
+    with pytest.raises(Refusal) as caught:
+        host_env(tmp_path / ".pi/agent")
+    assert caught.value.status == EX_DATAERR
+    assert f"there are more than {most} variables" in caught.value.what
+
+
 def test_beside_another_directory_than_dot_pi_nothing_is_read(tmp_path: Path) -> None:
     write(tmp_path / "project/.env", "SECRET=1\n")
     (tmp_path / "project/conf").mkdir()
