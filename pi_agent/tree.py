@@ -22,6 +22,8 @@ from pi_agent.signature import Signature, signature_of
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
 DEPTH_AT_MOST: Final = 64
+# Looks at names while a host's tree is scanned: links can make a small tree endless, and deep ways are long ways.
+LOOKS_AT_MOST: Final = 400_000
 STORE: Final = "/nix/store"
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 
@@ -127,11 +129,12 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
     with a notice that names it. Raises Refusal (65) past the limits or when the top cannot be listed.
     """
     found: dict[str, Entry] = {}
-    total = 0
+    total = looks = 0
     # By name, not by descriptor: there may be more directories than a process can hold open.
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
         where, above = waiting.pop()
+        looks += len(above)
         try:
             directory = _open_host_directory(tree, where)
         except OSError as error:
@@ -153,6 +156,10 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
                 if not where and skip(name):
                     continue
                 relative = f"{where}/{name}" if where else name
+                # Whatever it is, also what is passed over; a link is walked to from the top.
+                looks += 1 + len(above) if stat.S_ISLNK(status.st_mode) else 1
+                if looks > LOOKS_AT_MOST:
+                    raise refusals.config_too_large(tree.path, f"{LOOKS_AT_MOST} looks at its names")
                 try:
                     entry = entry_of(tree.status(relative) if stat.S_ISLNK(status.st_mode) else status)
                 except OSError as error:
@@ -170,6 +177,10 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
                     raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
                 if total > BYTES_AT_MOST:
                     raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
+        except OSError as error:  # its names can be listed, and nothing behind them be looked at
+            if not where:
+                raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
+            notice(_passed_over(tree, where, error))
         finally:
             os.close(directory)
     return found

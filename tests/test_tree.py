@@ -207,6 +207,42 @@ def test_links_that_multiply_without_a_loop_meet_the_limit(conf: Path, monkeypat
     assert caught.value.status == EX_DATAERR
 
 
+def test_what_is_passed_over_and_long_ways_count_as_looks(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "LOOKS_AT_MOST", 100)
+    for number in range(60):  # each is looked for from the top: two looks
+        (conf / f"skills/{number}").symlink_to("nowhere")
+    with pytest.raises(Refusal) as caught:
+        scanned(conf)
+    assert caught.value.status == EX_DATAERR
+    assert "100 looks" in caught.value.what
+    for number in range(30, 60):
+        (conf / f"skills/{number}").unlink()
+    assert len(scanned(conf)[1]) == 30
+    for number in range(60):
+        os.mkfifo(conf / f"skills/{number + 60}")
+    with pytest.raises(Refusal):
+        scanned(conf)
+
+
+def test_a_directory_that_can_be_listed_and_not_entered_is_named_and_the_rest_is_found(ordinary: Path) -> None:
+    conf = filled(ordinary)
+    (conf / "listed").mkdir()
+    (conf / "listed/file").write_text("")
+    (conf / "listed").chmod(0o600)
+    found, notices = scanned(conf)
+    assert {"AGENTS.md", "skills/one/SKILL.md"} <= found.keys()
+    assert "listed/file" not in found
+    assert notices == [f"{conf}/listed was left out: Permission denied"]
+    (conf / "listed").chmod(0o700)
+    conf.chmod(0o600)
+    try:
+        with pytest.raises(Refusal) as caught:
+            scanned(conf)
+        assert caught.value.status == EX_DATAERR
+    finally:
+        conf.chmod(0o700)
+
+
 def test_too_many_entries_are_refused_and_as_many_as_allowed_are_not(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
