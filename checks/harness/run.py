@@ -1,8 +1,8 @@
 """The one place that starts processes, and the errors that leave it.
 
-Takes argv lists, never shell strings. Standard input is closed: nothing here asks a question. The host's
-environment is passed on, since package managers take their proxies and certificates from it; what runs
-inside the guest gets a new environment from `checks/guest/enter`.
+Takes argv lists, never shell strings. Standard input is empty unless it is a file: nothing here asks a
+question. The host's environment is passed on, since package managers take their proxies and certificates
+from it; what runs inside the guest gets a new environment from `checks/guest/enter`.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ def run(
     accept: Sequence[int] = (0,),
     capture: bool = False,
     log: Path | None = None,
+    stdin: Path | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Result:
     """Run `argv` to its end and return how it ended.
 
     Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to
-    that file and its last lines are shown on failure. `env` adds to the environment. Raises CheckError on
-    a status that is not in `accept`, with the command ready to paste.
+    that file and its last lines are shown on failure; `stdin` is a file to read. `env` adds to the environment.
+    Raises CheckError on a status that is not in `accept`, with the command ready to paste.
     """
     words = [str(word) for word in argv]
-    with open(log or os.devnull, "ab") as sink:
+    with open(log or os.devnull, "ab") as sink, open(stdin or os.devnull, "rb") as source:
         stdout = subprocess.PIPE if capture else (sink if log else None)
         try:
             done = subprocess.run(
                 words,
                 check=False,
-                stdin=subprocess.DEVNULL,
+                stdin=source,
                 stdout=stdout,
                 stderr=sink if log else None,
                 cwd=cwd,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from .backend import Guest
 from .layout import GUEST_PROJECT, Place
-from .nspawn import Guest, entry
 from .run import run, say
 
 MARK: Final = "system"
@@ -29,7 +29,7 @@ def switch(place: Place, guest: Guest, key: str) -> None:
     say("building the machine's system from this checkout")
     place.build_log.unlink(missing_ok=True)
     for step in (f"{PROGRAMS}/prepare",), BUILD, (f"{PROGRAMS}/activate", PROFILE), (f"{PROGRAMS}/fixtures",):
-        run([*entry(guest), *entering("root", "/", False, [], step)], log=place.build_log)
+        run(guest.command(entering("root", "/", False, [], step)), log=place.build_log)
     place.write(MARK, key)
 
 
