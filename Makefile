@@ -10,6 +10,8 @@ SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildca
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 PYTEST_ARGS ?=
+IN_PROJECT := --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT)
+PYTEST := python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail
 
 .NOTPARALLEL:
 
@@ -23,12 +25,13 @@ help:
 	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
 	@echo 'make scenarios  the tests of the whole, in the machine'
+	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
-	@echo 'make clean      no machine, no .venv'
+	@echo 'make clean      no machines, no .venv'
 
 .PHONY: test
-test: lint unit eval scenarios demo
+test: lint unit eval scenarios scenarios-vm demo
 
 .PHONY: demo
 demo: machine
@@ -75,12 +78,18 @@ docs: machine
 
 .PHONY: scenarios
 scenarios: machine
-	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT) -- \
-	  python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail $(SCENARIOS) $(PYTEST_ARGS)
+	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) $(IN_PROJECT) -- $(PYTEST) $(SCENARIOS) $(PYTEST_ARGS)
+
+# What a container cannot show: limits that the kernel enforces. Nothing may be skipped, and pytest fails when none is left.
+.PHONY: scenarios-vm
+scenarios-vm: python
+	$(MACHINE) --backend qemu up
+	$(MACHINE) --backend qemu exec --env CI=true $(IN_PROJECT) -- $(PYTEST) -m needs_limits $(SCENARIOS) $(PYTEST_ARGS)
 
 .PHONY: clean
 clean:
 	$(MACHINE) clean
+	$(MACHINE) --backend qemu clean
 	rm -rf .venv
 
 # A fresh machine may have no Python, or one that cannot make environments.

@@ -123,6 +123,23 @@ in
     tasksMax = 64;
   };
 
+  # One address of what is denied, and one beside it that is denied here alone.
+  pi-addresses.sandbox = {
+    denyAddresses = [
+      "169.254.0.0/16"
+      "fe80::/10"
+      "192.0.2.0/24"
+    ];
+    allowAddresses = [ "169.254.169.254" ];
+  };
+
+  pi-loopback.sandbox = {
+    denyAddresses = [ "any" ];
+    allowAddresses = [ "127.0.0.1" ];
+  };
+
+  pi-slow.sandbox.properties.CPUQuota = "20%";
+
   # Looser than the default, with a value of each kind.
   pi-open.sandbox.properties = {
     RestrictNamespaces = false;

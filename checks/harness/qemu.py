@@ -243,8 +243,8 @@ def connecting(place: Place, guest: Guest) -> list[str]:
 
 def connected(guest: Guest) -> bool:
     """Whether the connection is up."""
-    check = [*ssh(guest.connection), "-q", "-O", "check", "root@machine"]
-    return guest.connection.exists() and run(check, accept=ANY_STATUS, capture=True).status == 0
+    check = [*ssh(guest.connection), "-O", "check", "root@machine"]
+    return guest.connection.exists() and run(check, accept=ANY_STATUS, log=Path(os.devnull)).status == 0
 
 
 def failure(place: Place, problem: str) -> CheckError:

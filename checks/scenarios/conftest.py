@@ -12,7 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from scenarios import guest
+from scenarios import guest, limits
 
 # The project is read-only here.
 hypothesis.settings.register_profile("machine", database=None, deadline=None)
@@ -21,6 +21,30 @@ hypothesis.settings.load_profile("machine")
 _FIXTURES = Path(__file__).parents[1] / "guest" / "fixtures"
 _RESTORE = 'while [ $# -gt 0 ]; do cp --archive --no-target-directory -- "$1" "$2"; shift 2; done'
 _PEOPLE = ("alice", "bob", "carol")
+
+
+NEEDS_LIMITS = "needs_limits"
+_ELSEWHERE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", f"{NEEDS_LIMITS}: runs only where the kernel enforces the limits of a unit")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the scenarios about limits to a machine that has them: all of them or none, so that none gets lost."""
+    limited = [item for item in items if item.get_closest_marker(NEEDS_LIMITS)]
+    if limited and (reason := limits.missing()):
+        config.hook.pytest_deselected(items=limited)
+        items[:] = [item for item in items if item not in limited]
+        config.stash[_ELSEWHERE] = f"{len(limited)} scenarios run in the virtual machine: make scenarios-vm ({reason})"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left to the virtual machine, and why."""
+    if line := config.stash.get(_ELSEWHERE, ""):
+        terminalreporter.write_line(line)
 
 
 def _empty(directory: Path) -> None:

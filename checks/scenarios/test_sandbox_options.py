@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -170,7 +170,7 @@ with socket.socket(kind) as client:
 
 
 @contextmanager
-def listening(family: int, address: str | tuple[str, int]) -> Iterator[str | int]:
+def listening(family: int, address: str | tuple[Any, ...]) -> Iterator[str | int]:
     """A server of the host's that takes connections; gives its port."""
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.bind(address)

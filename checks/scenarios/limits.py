@@ -1,0 +1,26 @@
+"""Whether the limits of a unit mean anything on this machine: systemd sets them and says nothing where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from scenarios.guest import on_machine
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+CONTROLLERS: Final = {"cpu", "memory", "pids"}
+# A datagram to nobody. It is sent, unless the unit may reach nothing.
+SEND: Final = "echo >/dev/udp/127.0.0.1/9"
+
+
+def missing() -> str:
+    """What this machine lacks for limits to be enforced; empty where it lacks nothing."""
+    available = CGROUPS / "cgroup.controllers"
+    if not available.exists():
+        return "no cgroup v2 here"
+    if lacking := CONTROLLERS - set(available.read_text(encoding="utf-8").split()):
+        return f"no cgroup controllers here for {', '.join(sorted(lacking))}"
+    unit = ("systemd-run", "--quiet", "--wait", "--pipe", "--property=IPAddressDeny=any")
+    if on_machine(*unit, "bash", "-c", SEND).status == 0:
+        return "no BPF for cgroups here"
+    return ""
