@@ -6,7 +6,7 @@ PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
-SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/harness checks/scenarios pi_agent tests)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/harness checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 PYTEST_ARGS ?=
@@ -26,12 +26,13 @@ help:
 	@echo 'make eval       the checks of the module, by Nix in the machine'
 	@echo 'make scenarios  the tests of the whole, in the machine'
 	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
+	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
 
 .PHONY: test
-test: lint unit eval scenarios scenarios-vm demo
+test: lint unit eval scenarios escapes scenarios-vm demo
 
 .PHONY: demo
 demo: machine
@@ -85,6 +86,10 @@ scenarios: machine
 scenarios-vm: python
 	$(MACHINE) --backend qemu up
 	$(MACHINE) --backend qemu exec --env CI=true $(IN_PROJECT) -- $(PYTEST) -m needs_limits $(SCENARIOS) $(PYTEST_ARGS)
+
+.PHONY: escapes
+escapes:
+	$(MAKE) scenarios SCENARIOS=$(PROJECT)/checks/escapes
 
 .PHONY: clean
 clean:

@@ -117,7 +117,7 @@
         print(
             machine.succeed(
                 "cd /opt/pi-agent && PYTHONPATH=checks/guest"
-                " python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail checks/scenarios 2>&1",
+                " python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail checks/scenarios checks/escapes 2>&1",
                 timeout=3000,
             )
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+from escapes.case import PROMISES
+from escapes.table import CASES
 
 from pi_agent import refusals
 
@@ -90,3 +93,47 @@ def test_every_status_is_in_the_table_and_no_other() -> None:
     constants = {value for name, value in vars(refusals).items() if name.startswith("EX_")}
     table = {int(number) for number in re.findall(r"^\| (\d+) \|", section("Exit statuses"), flags=re.MULTILINE)}
     assert used == constants == table
+
+
+# -- the security table
+
+
+def _attempts() -> dict[str, list[str]]:
+    """Promise → the names of all attempts at it: records, and tests marked with `@attempt`."""
+    found: dict[str, list[str]] = {promise: [] for promise in PROMISES}
+    for case in CASES:
+        found[case.promise].append(case.id)
+    for path in sorted((_TOP / "checks/escapes").glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "attempt":
+                    assert isinstance(node, ast.FunctionDef)
+                    name = f"{path.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}"
+                    found[ast.literal_eval(mark.args[0])].append(name)
+    return found
+
+
+def _promised() -> dict[str, list[str]]:
+    """What the table's rows say: promise → patterns of names."""
+    rows = re.findall(r"^\| (.+?) \| (`.*`) \|$", section("Security"), flags=re.MULTILINE)
+    keys = {sentence: key for key, sentence in PROMISES.items()}
+    return {keys[sentence]: re.findall("`(.+?)`", patterns) for sentence, patterns in rows}
+
+
+def test_every_promise_is_in_the_security_table() -> None:
+    assert list(_promised()) == list(PROMISES)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_name_in_the_security_table_is_an_attempt_at_its_promise_and_every_attempt_is_named(promise: str) -> None:
+    names, patterns = _attempts()[promise], _promised()[promise]
+    assert names
+    for pattern in patterns:
+        assert fnmatch.filter(names, pattern), pattern
+    assert [name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)] == []
+
+
+def test_every_attempt_says_which_answers_are_a_denial_and_has_a_control() -> None:
+    for case in CASES:
+        assert case.denied and "works" not in case.denied, case.id
+        assert case.control.gives, case.id

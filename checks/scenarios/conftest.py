@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -74,8 +75,8 @@ def _places() -> dict[str, Path]:
     return {**homes, "shared": guest.SHARED, "secrets": guest.SECRETS}
 
 
-@pytest.fixture(autouse=True)
-def known_state(pristine: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+@contextmanager
+def fresh(pristine: Path, *, known_to_fail: bool = False) -> Iterator[None]:
     """Put everything back that a scenario may have changed, and see afterwards that no session left anything."""
     for place in _places().values():
         _empty(place)
@@ -88,7 +89,7 @@ def known_state(pristine: Path, request: pytest.FixtureRequest) -> Iterator[None
                 _empty(directory)
     assert guest.leftovers() == []
     yield
-    if request.node.get_closest_marker("xfail"):  # known to fail, perhaps in this very way
+    if known_to_fail:  # perhaps in this very way
         _clear()
         return
     try:
@@ -97,6 +98,13 @@ def known_state(pristine: Path, request: pytest.FixtureRequest) -> Iterator[None
         left = guest.leftovers()
         _clear()
         raise AssertionError("left behind: " + "\n".join(left)) from error
+
+
+@pytest.fixture(autouse=True)
+def known_state(pristine: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """See `fresh`."""
+    with fresh(pristine, known_to_fail=request.node.get_closest_marker("xfail") is not None):
+        yield
 
 
 def _clear() -> None:

@@ -111,24 +111,6 @@ def test_ordinary_changes_of_mode_work() -> None:
     assert modes == {"f": 0o750, "d": 0o1711, "g": 0o640, "h": 0o600}
 
 
-def test_no_file_becomes_setuid_on_disk() -> None:
-    attempts = (
-        "cp $(type -P id) made; chmod u+s made",
-        "cp $(type -P id) made; chmod 4755 made",
-        "cp $(type -P id) made; chmod 2755 made",
-        "install -m 4755 $(type -P id) made",
-        "python3 -c 'import os; os.open(\"made\", os.O_CREAT | os.O_WRONLY, 0o6755)'",
-        "python3 -c 'import os; os.mknod(\"made\", 0o106755)'",
-        'python3 -c \'import os; os.mkdir("made", 0o7755); os.chmod("made", 0o6755)\'',
-        "cp $(type -P id) x; chmod 755 x; tar --create --mode=u+s --file t x; mkdir made; tar -xpf t -C made",
-    )
-    for attempt in attempts:
-        inside(f"rm -rf made; {attempt}")
-        for path in (demo("alice") / "made", *(demo("alice") / "made").rglob("*")):
-            if path.exists():
-                assert path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID) == 0, attempt
-
-
 def test_a_setuid_file_of_another_users_gives_nothing_inside() -> None:
     bash = shutil.which("bash")
     assert bash

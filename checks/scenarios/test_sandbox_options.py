@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from scenarios.guest import FACTS, IDLE, Result, as_user, home, inside, on_machine, policy, probe, session, shown
-from scenarios.test_exposure import AT_MOST, exposure
+from scenarios.exposure import AT_MOST, exposure
+from scenarios.guest import IDLE, Result, as_user, home, inside, on_machine, policy, probe, session, shown
 
 SCRATCH: Final = Path("/srv/scratch")
 # Another host, as far as the machine's network goes.
@@ -212,19 +212,6 @@ def test_without_network_no_server_outside_is_reached(family: int, kind: str, ad
         assert connects("pi-probe", kind, address, str(port))
 
 
-def test_without_network_the_model_is_not_reached() -> None:
-    host, _, port = FACTS["model"].partition("//")[2].partition("/")[0].partition(":")
-    assert not connects("pi-offline", "inet", host, port)
-    assert connects("pi-probe", "inet", host, port)
-
-
-def test_without_network_abstract_sockets_of_the_host_are_not_reached() -> None:
-    with listening(socket.AF_UNIX, "\0checks-of-the-host"):
-        assert not connects("pi-offline", "unix", "@checks-of-the-host")
-        # They belong to the network, and with the host's network they are the host's.
-        assert connects("pi-probe", "unix", "@checks-of-the-host")
-
-
 def test_without_network_there_is_a_loopback_and_no_other_interface() -> None:
     script = "sed 's/:.*//;s/ //g' /proc/net/dev | tail -n +3"
     assert inside(script, command="pi-offline").ok().text == "lo"
@@ -291,13 +278,6 @@ def test_without_network_no_service_of_the_host_resolves_names_for_the_agent(pla
         Path(place).unlink()
         if not there:
             directory.rmdir()
-
-
-def test_no_raw_socket_is_made_with_or_without_network() -> None:
-    for kind in ("AF_INET, socket.SOCK_RAW, 1", "AF_PACKET, socket.SOCK_RAW", "AF_VSOCK, socket.SOCK_STREAM"):
-        for command in ("pi-probe", "pi-offline"):
-            script = f"import socket; socket.socket(socket.{kind})"
-            assert inside('python3 -c "$1"', script, command=command).status != 0, (command, kind)
 
 
 def test_denied_addresses_are_on_the_unit() -> None:

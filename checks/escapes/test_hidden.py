@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
 from scenarios.guest import IDLE, as_user, demo, home, inside, on_machine, policy, session
-from scenarios.test_protected_paths import snapshot
+from scenarios.repositories import snapshot
+
+from escapes.case import attempt
+
+
+@pytest.fixture(autouse=True)
+def as_new(afresh: None) -> None:
+    """People's files as new for each test."""
+
 
 SECRET: Final = "the secret of alice"
 # What Pi or we read ourselves on the host, so that it has to be of a certain form.
@@ -89,12 +96,14 @@ def look(*paths: str, cwd: Path | None = None) -> str:
     return inside(LOOK, *paths, command="pi-home", cwd=cwd or home("alice"), timeout=120).ok().text
 
 
+@attempt("hidden", "read a secret below a home that is the root")
 def test_no_default_hidden_path_can_be_read(secrets: list[str]) -> None:
     assert look(*secrets) == ""
     # The same look does find them outside.
     assert SECRET in as_user("alice", "bash", "-c", LOOK, "script", *secrets, cwd="/", timeout=60).text
 
 
+@attempt("hidden", "read it from a session of a project in that home")
 def test_no_secret_comes_to_light_in_a_session_of_a_project_in_the_home(secrets: list[str]) -> None:
     assert look(*secrets, cwd=demo("alice")) == ""
 
@@ -102,6 +111,7 @@ def test_no_secret_comes_to_light_in_a_session_of_a_project_in_the_home(secrets:
 @pytest.mark.parametrize(
     "path", [".ssh", ".netrc", ".config/gcloud", ".pi/agent/auth.json", ".local/share/fish/fish_history", ".mozilla"]
 )
+@attempt("hidden", "remove, move or unmount what hides a secret")
 def test_nothing_uncovers_a_hidden_path(path: str) -> None:
     for directory in (False,) if path in FORMS else (True, False):
         on_machine("rm", "-rf", home("alice") / path).ok()
@@ -137,6 +147,7 @@ def test_nothing_of_the_home_is_different_during_and_after_a_session(secrets: li
 
 @pytest.mark.parametrize("target", ["vault/kept", "/home/alice/vault/kept", "vault/over", "./vault/../vault/kept"])
 @pytest.mark.parametrize("directory", [True, False])
+@attempt("hidden", "read a secret where its link leads")
 def test_a_secret_behind_a_link_is_hidden_where_it_is(target: str, directory: bool) -> None:
     put_secret("vault/kept", directory=directory)
     as_user("alice", "sh", "-euc", 'cd; ln -s kept vault/over; rm -rf .aws; ln -s "$1" .aws', "sh", target).ok()
@@ -147,6 +158,7 @@ def test_a_secret_behind_a_link_is_hidden_where_it_is(target: str, directory: bo
 
 
 @pytest.mark.parametrize("order", [("aws", ".config"), ("netrc", ".pki"), ("zz", ".aws")])
+@attempt("hidden", "read a secret by another name of its directory")
 def test_a_secret_is_hidden_though_a_directory_above_it_is_covered_under_another_name(order: tuple[str, str]) -> None:
     """As where one directory holds all dotfiles and the home has links to them."""
     name, above = order
@@ -170,6 +182,7 @@ def test_links_that_lead_out_around_or_nowhere_do_not_keep_a_session_from_starti
     assert result.text == "started"
 
 
+@attempt("hidden", "read a secret by opening a closed directory")
 def test_what_its_owner_cannot_read_is_covered_all_the_same() -> None:
     put_secret(".config/gcloud", directory=True)
     put_secret(".pgpass", directory=False)
@@ -202,6 +215,7 @@ def home_behind_a_link(user: str) -> Iterator[Path]:
         named.parent.unlink()
 
 
+@attempt("hidden", "read a secret of a home behind a link")
 def test_secrets_are_hidden_also_where_the_home_is_named_by_a_link() -> None:
     put_secret(".config/gcloud", directory=True)
     with home_behind_a_link("alice"):

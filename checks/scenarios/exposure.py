@@ -20,16 +20,16 @@ def exposure(unit: str) -> float:
     return float(overall.group(1))
 
 
-def test_the_exposure_of_a_session_of_the_real_pi_is_at_most_1_2() -> None:
+def at_work() -> float:
+    """The exposure of a session of the real Pi in which a tool runs."""
     with subprocess.Popen(login("alice", ["pi", "-p", WAITING]), stdout=subprocess.PIPE, cwd="/") as client:
         try:
             until(lambda: (demo("alice") / "started").exists(), "the bash tool runs")
             [unit] = units("alice")
             level = exposure(unit)
-            print(f"exposure of {unit}: {level}")
         finally:
             as_user("alice", "touch", "stop").ok()
         output, _ = client.communicate(timeout=30)
         assert client.returncode == 0
         assert b"finished" in output
-    assert level <= AT_MOST
+    return level

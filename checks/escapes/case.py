@@ -1,0 +1,110 @@
+"""What an attempt to escape is, and when it counts as denied. Pure data: also the unit tests read it.
+
+A denial is a named answer. An attempt that fails for a reason that nobody expected, such as a program that is missing
+or a misspelt path, proves nothing, and neither does one whose control fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+# What the security table of README.md promises: key → what cannot be done.
+PROMISES: Final[dict[str, str]] = {
+    "places": "leave the project: see or change a place of the host that was not given",
+    "homes": "read a home, a project beside the root or another person's files",
+    "system": "write to the system",
+    "protected": "change or replace what runs by itself on the host",
+    "hidden": "see a secret below the root",
+    "state": "see the state or the sessions of another host user's agent",
+    "root": "have root follow what was planted for the next launch",
+    "processes": "see, signal or inspect a process outside",
+    "privileges": "become somebody else, or ask a service to act for it",
+    "setuid": "make a setuid file or a file with capabilities, or gain by one",
+    "devices": "use a device",
+    "kernel": "reach the parts of the kernel that sandboxes are left by",
+    "secrets": "read a secret that was not given to this session",
+    "network": "reach what the policy denies, send raw packets, change the network",
+    "nix": "change the store, or have Nix's daemon act beyond an untrusted user",
+    "terminal": "type at the user's shell, or put escape sequences into our messages",
+    "afterwards": "leave a process or a file of the machine behind",
+}
+
+WORKS: Final = "works"
+NOTHING: Final = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The same attempt where nothing forbids it, or one as near as a shared machine allows.
+
+    who: `root`, `agent` (the isolated user outside the sandbox), `alice`, or a variant, inside. attempt: what is done,
+    where it differs. gives: the answers that show that the attempt was a real one.
+    """
+
+    who: str
+    attempt: str = ""
+    gives: tuple[str, ...] = (WORKS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One attempt. name: unique in its group. promise: a key of PROMISES. tries: what, in words.
+
+    attempt: Python that inside.py runs in the sandbox. denied: the answers that are a denial, see `matches`. variant:
+    the command whose sandbox it is. absent, unchanged: paths outside that must not exist, or be as before, afterwards
+    (POLICY: the variant's). known: why it is not denied today.
+    """
+
+    name: str
+    promise: str
+    tries: str
+    attempt: str
+    denied: tuple[str, ...]
+    control: Control
+    variant: str = "pi-probe"
+    absent: str = ""
+    unchanged: str = ""
+    known: str = ""
+    group: str = ""
+
+    @property
+    def id(self) -> str:
+        """The name that README.md uses."""
+        return f"{self.group}::{self.name}"
+
+
+def grouped(group: str, *cases: Case) -> tuple[Case, ...]:
+    """These cases with the name of their group."""
+    return tuple(replace(case, group=group) for case in cases)
+
+
+def matches(answer: str, expected: tuple[str, ...]) -> bool:
+    """Whether an answer is one of these: a word (`EPERM`, `works`, `nothing`), or a pattern of `exit STATUS: TEXT`."""
+    return any(answer == one or (one.startswith("exit") and re.match(one, answer)) for one in expected)
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def attempt(promise: str, tries: str) -> Callable[[F], F]:
+    """Mark a test as an attempt that needs more than a record: it stands in the table under its function's name."""
+    assert promise in PROMISES, promise
+
+    def mark(function: F) -> F:
+        function.__dict__["attempt"] = (promise, tries)
+        return function
+
+    return mark
+
+
+def grant(group: str, works: str) -> Callable[[F], F]:
+    """Mark a test as a grant that must hold beside the denials of a group."""
+
+    def mark(function: F) -> F:
+        function.__dict__["grant"] = (group, works)
+        return function
+
+    return mark

@@ -1,0 +1,340 @@
+"""Out of the project by a path, a link, a mount or a handle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from escapes.case import Case, Control, grouped
+
+# A directory of root's, or a mount that is read-only: which of the two speaks first depends on the place.
+CLOSED: Final = ("EROFS", "EACCES", "EPERM")
+ABSENT: Final = ("ENOENT",)
+_ROOT: Final = Control("root")
+_ALICE: Final = Control("alice")
+
+_WRITE: Final = tuple(
+    Case(
+        f"write-{name}",
+        "system",
+        f"create a file in {directory}",
+        f"create('{directory}/checks-escape')",
+        CLOSED,
+        # On NixOS the store is read-only for root too.
+        Control("root", gives=("works", "EROFS") if directory == "/nix/store" else ("works",)),
+        absent=f"{directory}/checks-escape",
+    )
+    for name, directory in {
+        "top": "/",
+        "etc": "/etc",
+        "usr": "/usr",
+        "programs": "/usr/bin",
+        "nix": "/nix",
+        "home": "/home",
+        "users-home": "/home/alice",
+        "beside-the-project": "/home/alice/p",
+        "run": "/run",
+        "var": "/var",
+        "var-lib": "/var/lib",
+        "roots-home": "/root",
+    }.items()
+)
+
+_READ: Final = tuple(
+    Case(f"read-{name}", promise, f"read {tries}", f"os.chdir(there.project + '/links')\nread({path})", denied, control)
+    for name, promise, tries, path, denied, control in (
+        ("ssh-key", "homes", "the user's own SSH key", "there.key", ABSENT, _ALICE),
+        ("git-settings", "homes", "the user's git settings", "there.home + '/.gitconfig'", ABSENT, _ALICE),
+        ("pi-settings", "homes", "Pi's settings on the host", "there.home + '/.pi/agent/models.json'", ABSENT, _ALICE),
+        ("bobs-key", "homes", "another host user's SSH key", "'/home/bob/.ssh/id_ed25519'", ABSENT, _ROOT),
+        ("carols-key", "homes", "a stranger's SSH key", "'/home/carol/.ssh/id_ed25519'", ABSENT, _ROOT),
+        ("roots-home", "homes", "a file in root's home", "'/root/.checks-marker'", (*ABSENT, "EACCES"), _ROOT),
+        ("other-project", "homes", "a project beside the root", "there.home + '/p/other/file'", ABSENT, _ALICE),
+        ("shared", "homes", "another allowed root", "'/srv/shared/file'", ABSENT, _ROOT),
+        ("host-tmp", "places", "a file in the host's /tmp", "'/tmp/checks-of-the-host'", ABSENT, _ALICE),
+        ("host-shm", "places", "the host's shared memory", "'/dev/shm/checks-of-the-host'", ABSENT, _ALICE),
+        ("logs", "places", "the journal", "there.journal", ABSENT, _ROOT),
+        ("checkout", "places", "a directory in /opt", "'/opt/pi-agent/module.nix'", ABSENT, _ALICE),
+        ("proc-root", "places", "a key through /proc/self/root", "'/proc/self/root' + there.key", ABSENT, _ALICE),
+        ("proc-1-root", "places", "a key through /proc/1/root", "'/proc/1/root' + there.key", ABSENT, _ROOT),
+        ("dot-dot", "places", "a key by many ..", "'../' * 40 + there.key", ABSENT, _ALICE),
+        ("dot-dot-beside", "places", "a sibling by ..", "'../../other/file'", ABSENT, _ALICE),
+        ("symlink", "places", "through a link to a key", "there.project + '/links/key'", ABSENT, _ALICE),
+        (
+            "symlink-directory",
+            "places",
+            "through a link to a directory",
+            "there.project + '/links/ssh/id_ed25519'",
+            ABSENT,
+            _ALICE,
+        ),
+        ("symlink-double", "places", "through a link to a link", "there.project + '/links/double'", ABSENT, _ALICE),
+        ("symlink-proc", "places", "through a link by /proc/self/cwd", "there.project + '/links/cwd'", ABSENT, _ALICE),
+        (
+            "symlink-relative",
+            "places",
+            "through a link of many ..",
+            "there.project + '/links/relative'",
+            ABSENT,
+            _ALICE,
+        ),
+    )
+)
+
+_PROC_WALK: Final = """
+found([pid for pid in processes() for way in ("root", "cwd/../../../..")
+       if accessible(lambda: read(f"/proc/{pid}/{way}{there.key}"))])
+"""
+_DESCRIPTORS: Final = """
+def leads(number):
+    os.fchdir(number)
+    return os.path.exists(there.key.lstrip("/")) or os.path.exists("../../../.." + there.key)
+numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+found([number for number in numbers if accessible(lambda: os.fchdir(number)) and leads(number)])
+"""
+_LEAKED: Final = "os.open('/', os.O_DIRECTORY)\n"
+_HANDLE: Final = """
+place = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+file = call("open_by_handle_at", place, bytes.fromhex(there.handle), os.O_RDONLY)
+found(os.read(file, 100))
+"""
+_OTHER_LINK: Final = "os.link(there.scratch, there.scratch + '-hard'); os.unlink(there.scratch + '-hard')"
+_MADE: Final = "open('mine', 'w').close()\n"
+
+_LINK: Final = (
+    Case(
+        "hard-link-in",
+        "places",
+        "link a file of /etc into the project",
+        "os.link('/etc/passwd', 'hard')",
+        ("EXDEV", "EPERM", "EROFS"),
+        Control("root", _OTHER_LINK),
+    ),
+    Case(
+        "hard-link-by-descriptor",
+        "places",
+        "link an open file of /etc into the project",
+        "file = os.open('/etc/passwd', os.O_RDONLY)\nlink_open(file, b'hard')",
+        ("EXDEV", "EPERM", "EROFS"),
+        Control("root", _OTHER_LINK),
+    ),
+    Case(
+        "hard-link-from-store",
+        "places",
+        "link a file of the store into the project",
+        "os.link(there.policy, 'hard')",
+        ("EXDEV", "EPERM", "EROFS"),
+        Control("root", _OTHER_LINK),
+    ),
+    Case(
+        "hard-link-to-state",
+        "places",
+        "link a file of the project into the state",
+        _MADE + "os.link('mine', os.environ['HOME'] + '/hard')",
+        ("EXDEV",),
+        Control("agent", _MADE + "os.link('mine', 'hard')"),
+    ),
+    Case(
+        "hard-link-out",
+        "system",
+        "link a file of the project into /etc",
+        _MADE + "os.link('mine', '/etc/checks-hard')",
+        ("EXDEV", *CLOSED),
+        Control("root", _OTHER_LINK),
+        absent="/etc/checks-hard",
+    ),
+    Case(
+        "rename-out",
+        "system",
+        "rename a file of the project into /etc",
+        _MADE + "os.rename('mine', '/etc/checks-moved')",
+        ("EXDEV", *CLOSED),
+        Control("root", "os.rename(there.scratch, '/etc/checks-moved'); os.rename('/etc/checks-moved', there.scratch)"),
+        absent="/etc/checks-moved",
+    ),
+    Case("proc-walk", "places", "through the root or directory of any process", _PROC_WALK, ("nothing",), _ROOT),
+    Case(
+        "inherited-directory",
+        "places",
+        "out of a directory that was left open",
+        _DESCRIPTORS,
+        ("nothing",),
+        Control("alice", _LEAKED + _DESCRIPTORS),
+    ),
+    Case(
+        "handle",
+        "places",
+        "open a key by its file handle (open_by_handle_at)",
+        _HANDLE,
+        ("EPERM",),
+        Control("root"),
+    ),
+    Case("append-passwd", "system", "append to /etc/passwd", "append('/etc/passwd')", CLOSED, _ROOT),
+    Case("append-program", "system", "append to a program", "append(there.program)", CLOSED, _ROOT),
+    Case(
+        "chmod-program",
+        "system",
+        "make a program of the system writable",
+        "os.chmod(there.program, 0o777)",
+        CLOSED,
+        Control("root", "os.chmod(there.program, os.stat(there.program).st_mode & 0o7777)"),
+        unchanged="/etc/passwd",
+    ),
+    Case(
+        "dac-chown",
+        "system",
+        "own a file of the system",
+        "os.chown('/etc/passwd', os.getuid(), -1)",
+        CLOSED,
+        Control("root", "os.chown('/etc/passwd', 0, -1)"),
+    ),
+)
+
+# The mounts below are made by root in a mount namespace of its own.
+_MOUNT: Final = (
+    Case(
+        "bind",
+        "places",
+        "bind-mount a directory",
+        "mount(b'/usr', b'/tmp', None, 4096)",
+        ("EPERM",),
+        _ROOT,
+    ),
+    Case("tmpfs", "places", "mount a file system", "mount(b'none', b'/tmp', b'tmpfs')", ("EPERM",), _ROOT),
+    Case("proc", "places", "mount another /proc", "mount(b'proc', b'/tmp', b'proc')", ("EPERM",), _ROOT),
+    Case(
+        "unmount",
+        "places",
+        "unmount what covers /home",
+        "call('umount2', b'/home', 2)",
+        ("EPERM",),
+        Control("root", "mount(b'none', b'/home', b'tmpfs')\ncall('umount2', b'/home', 2)"),
+    ),
+    Case(
+        "remount",
+        "system",
+        "remount /etc read-write",
+        "mount(None, b'/etc', None, 4096 | 32)",
+        ("EPERM",),
+        Control("root", "mount(b'/etc', b'/etc', None, 4096)\nmount(None, b'/etc', None, 4096 | 32)"),
+    ),
+    Case(
+        "mount-setattr",
+        "system",
+        "clear the read-only attribute of /etc (mount_setattr)",
+        "call('mount_setattr', -100, b'/etc', 0, struct.pack('QQQQ', 0, 1, 0, 0), 32)",
+        ("EPERM",),
+        Control(
+            "root",
+            "mount(b'/etc', b'/etc', None, 4096)\n"
+            "call('mount_setattr', -100, b'/etc', 0, struct.pack('QQQQ', 0, 1, 0, 0), 32)",
+        ),
+    ),
+    Case(
+        "open-tree",
+        "places",
+        "take a copy of a mount (open_tree)",
+        "call('open_tree', -100, b'/home', 1)",
+        ("EPERM",),
+        _ROOT,
+    ),
+    Case("fsopen", "places", "make a file system (fsopen)", "call('fsopen', b'tmpfs', 0)", ("EPERM",), _ROOT),
+    Case(
+        "fspick",
+        "places",
+        "reconfigure a file system (fspick)",
+        "call('fspick', -100, b'/tmp', 0)",
+        ("EPERM",),
+        Control("root", "mount(b'none', b'/tmp', b'tmpfs')\ncall('fspick', -100, b'/tmp', 0)"),
+    ),
+    Case(
+        "move-mount",
+        "places",
+        "move a mount (move_mount)",
+        "place = os.open('/tmp', os.O_PATH)\ncall('move_mount', place, b'', -100, b'/var/tmp', 4)",
+        ("EPERM",),
+        Control(
+            "root",
+            "mount(b'none', b'/tmp', b'tmpfs')\n"
+            "place = os.open('/tmp', os.O_PATH)\ncall('move_mount', place, b'', -100, b'/var/tmp', 4)",
+        ),
+    ),
+    Case("chroot", "places", "change the root directory", "os.chroot('/tmp')", ("EPERM",), _ROOT),
+    Case(
+        "pivot-root",
+        "places",
+        "change the root mount (pivot_root)",
+        "call('pivot_root', b'.', b'.')",
+        ("EPERM",),
+        Control("root", gives=("works", "EINVAL", "EBUSY")),
+    ),
+    Case(
+        "enter-mounts",
+        "places",
+        "enter the mounts of process 1 (setns)",
+        "call('setns', os.open('/proc/1/ns/mnt', os.O_RDONLY), 0x20000)",
+        # Process 1 is systemd's child, which as a stranger may not even be looked at.
+        ("EPERM", "EACCES"),
+        _ROOT,
+    ),
+    Case(
+        "mount-program",
+        "places",
+        "mount(8)",
+        "program('mount', '--bind', '/usr', '/tmp')",
+        ("exit (1|32): .*(permission denied|must be superuser|not permitted)",),
+        _ROOT,
+    ),
+)
+
+_KERNEL_FILES: Final = tuple(
+    Case(
+        f"write-{name}",
+        "system",
+        f"write to /proc{path}",
+        f"append('/proc{path}')",
+        CLOSED,
+        # Where the machine is a container, its own /proc is closed to its root as well.
+        Control("root", f"mount(b'proc', b'/tmp', b'proc')\nappend('/tmp{path}')"),
+    )
+    for name, path in {
+        "core-pattern": "/sys/kernel/core_pattern",
+        "drop-caches": "/sys/vm/drop_caches",
+        "randomize": "/sys/kernel/randomize_va_space",
+    }.items()
+)
+_WRITABLE: Final = (
+    "found([path for top in ('TOP/kernel', 'TOP/class') for path, _, names in os.walk(top)"
+    " for name in names if os.access(f'{path}/{name}', os.W_OK)])"
+)
+_SYSFS: Final = (
+    Case(
+        "sysfs",
+        "system",
+        "find a file in /sys/kernel or /sys/class that it may write",
+        _WRITABLE.replace("TOP", "/sys"),
+        ("nothing",),
+        Control(
+            "root",
+            "os.unshare(os.CLONE_NEWNET)\nmount(b'sysfs', b'/tmp', b'sysfs')\n" + _WRITABLE.replace("TOP", "/tmp"),
+        ),
+    ),
+    Case(
+        "cgroup-make",
+        "afterwards",
+        "make a control group",
+        "os.mkdir('/sys/fs/cgroup/checks-escape')",
+        CLOSED,
+        Control("root", "place = there.cgroup + '/checks-escape'\nos.mkdir(place)\nos.rmdir(place)"),
+    ),
+    Case(
+        "cgroup-leave",
+        "afterwards",
+        "leave the session's control group",
+        "found([path for path, _, names in os.walk('/sys/fs/cgroup') if 'cgroup.procs' in names"
+        " and accessible(lambda: append(path + '/cgroup.procs'))])",
+        ("nothing",),
+        _ROOT,
+    ),
+)
+
+CASES: Final = grouped("filesystem", *_WRITE, *_READ, *_LINK, *_MOUNT, *_KERNEL_FILES, *_SYSFS)

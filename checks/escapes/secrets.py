@@ -1,0 +1,112 @@
+"""At secrets that were not given to this session."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from escapes.case import Case, Control, grouped
+
+_ROOT: Final = Control("root")
+_ABSENT: Final = ("ENOENT",)
+
+CASES: Final = grouped(
+    "secrets",
+    *(
+        Case(f"read-{name}", promise, tries, f"read({path})", denied, control)
+        for name, promise, tries, path, denied, control in (
+            ("shadow", "secrets", "read the passwords", "'/etc/shadow'", ("EACCES",), _ROOT),
+            ("sudoers", "secrets", "read sudo's rules", "'/etc/sudoers'", ("EACCES",), _ROOT),
+            (
+                "environment-file",
+                "secrets",
+                "read the file that secrets of the environment come from",
+                "'/etc/pi-agent-secrets/base.env'",
+                ("EACCES",),
+                _ROOT,
+            ),
+            (
+                "session-environment",
+                "secrets",
+                "read the env file of its own session",
+                "there.staging + '/environment'",
+                _ABSENT,
+                _ROOT,
+            ),
+            ("session-command", "secrets", "read what another session runs", "there.staging + '/argv'", _ABSENT, _ROOT),
+            ("credential", "secrets", "read another unit's credential", "there.credential", _ABSENT, _ROOT),
+            (
+                "credentials-encrypted",
+                "secrets",
+                "read the machine's credential key",
+                "there.machine_key",
+                _ABSENT,
+                _ROOT,
+            ),
+            (
+                "host-token",
+                "secrets",
+                "read the user's login on the host",
+                "there.home + '/.pi/agent/auth.json'",
+                _ABSENT,
+                Control("alice"),
+            ),
+            ("state-of-another", "state", "read another user's agent's state", "there.bobs_state", _ABSENT, _ROOT),
+            (
+                "state-of-variant",
+                "state",
+                "read the state of another configuration",
+                "there.base_state",
+                _ABSENT,
+                _ROOT,
+            ),
+            ("sync-memory", "state", "read what sync remembers", "there.memory", _ABSENT, _ROOT),
+        )
+    ),
+    Case(
+        "list-users",
+        "state",
+        "find another user's tree beside its own",
+        "found(set(os.listdir(there.state_directory)) & {'users', 'sync'})",
+        ("nothing",),
+        _ROOT,
+    ),
+    Case(
+        "sessions-mounts",
+        "state",
+        "find the mounts of another session",
+        "found([line for line in open('/proc/self/mountinfo') if there.other_unit in line.split(' - ')[0].split()[4]])",
+        ("nothing",),
+        _ROOT,
+    ),
+    Case(
+        "staging",
+        "state",
+        "list the staging directory of sessions",
+        "found(os.listdir('/run/pi-agent'))",
+        _ABSENT,
+        _ROOT,
+    ),
+    Case(
+        "environment-of-all",
+        "secrets",
+        "find another session's secret in any environment",
+        "found([pid for pid in processes() if pid != os.getpid()"
+        " and b'checks-secret-of-bob' in open(f'/proc/{pid}/environ', 'rb').read()])",
+        ("nothing",),
+        _ROOT,
+    ),
+    Case(
+        "descriptors",
+        "secrets",
+        "find an open file that leads to the staging directory",
+        "found([name for name in os.listdir('/proc/self/fd') if accessible(lambda:"
+        " os.readlink(f'/proc/self/fd/{name}'))"
+        " and 'pi-agent-' in os.readlink(f'/proc/self/fd/{name}')])",
+        ("nothing",),
+        Control(
+            "root",
+            "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n"
+            "found('pi-agent-' in os.readlink(f'/proc/self/fd/{kept}'))",
+        ),
+    ),
+)
