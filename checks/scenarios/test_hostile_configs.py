@@ -1,0 +1,371 @@
+"""A Pi configuration made to have root read what its owner may not, or to keep root busy: no secret, no flood, no wait.
+
+Whatever alice puts there, not a byte of what she may not read gets into the isolated state, and every start ends soon
+and in little memory, with a session or with a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scenarios.guest import (
+    SECRETS,
+    Result,
+    as_user,
+    home,
+    inside,
+    isolated,
+    on_machine,
+    policy,
+    session,
+    state,
+    until,
+)
+from scenarios.hostile import harmless, told
+
+# Seconds and KiB that no start may go beyond. A machine under load is slow; one that does too much is slower by far.
+SOON = 30.0
+LITTLE = 512 * 1024
+CANARY = b"canary-that-alice-may-not-read"
+PROGRAM = ["pi-probe", "exec", "cat", "/var/lib/pi-probe/.pi/agent/settings.json"]
+# Prints the peak of resident memory of all that a command started and waited for, in KiB, as the last line.
+_MEASURED = """
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, "/usr/bin/env", ["env", *sys.argv[1:]])
+_, status, usage = os.wait4(pid, 0)
+print(f"\\n{usage.ru_maxrss}", file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def configuration() -> Path:
+    return home("alice") / ".pi/agent"
+
+
+def make(script: str, *arguments: str) -> None:
+    """Run a shell script as alice in her configuration."""
+    as_user("alice", "sh", "-euc", script, "sh", *arguments, cwd=configuration(), timeout=120).ok()
+
+
+def start() -> Result:
+    """A start, held to its bounds of time and memory."""
+    begun = time.monotonic()
+    result = as_user("alice", sys.executable, "-I", "-c", _MEASURED, *PROGRAM, timeout=300)
+    took = time.monotonic() - begun
+    *lines, peak = result.stderr.rstrip(b"\n").split(b"\n")
+    assert took < SOON, f"it took {took:.0f} seconds"
+    assert int(peak) < LITTLE, f"it took {int(peak) // 1024} MiB of memory"
+    measured = Result(result.status, result.stdout, b"\n".join(lines).rstrip(b"\n"))
+    harmless(measured)
+    return measured
+
+
+def test_the_measure_would_see_a_program_that_takes_too_much() -> None:
+    hog = f"x = bytearray({LITTLE * 1024}); x[::4096] = b'x' * len(x[::4096])"
+    hungry = as_user("alice", sys.executable, "-I", "-c", _MEASURED, sys.executable, "-I", "-c", hog)
+    assert int(hungry.stderr.split()[-1]) >= LITTLE
+
+
+@pytest.fixture
+def canaries() -> Iterator[list[Path]]:
+    """Files that alice may not read: root's, bob's and one of her own home that root keeps from her."""
+    places = [SECRETS / "canary", home("bob") / "canary", home("alice") / "p/canary"]
+    for place in places:
+        place.write_bytes(CANARY + b"\n")
+        place.chmod(0o600)
+    owner = home("bob").stat()
+    os.chown(places[1], owner.st_uid, owner.st_gid)
+    yield places
+
+
+def holders() -> list[str]:
+    """Files of any isolated state in which the canary, or what /etc/shadow says of root, stands."""
+    [shadow] = [line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith("root:")]
+    tops = {os.fspath(Path(policy(variant)["stateDir"])) for variant in ("pi", "pi-probe")}
+    found = on_machine("grep", "-rlFa", "-e", CANARY, "-e", shadow, *sorted(tops))
+    return found.text.splitlines()
+
+
+def test_the_search_would_find_a_canary_in_the_state(canaries: list[Path]) -> None:
+    as_user("alice", "pi-probe", "x").ok()
+    assert holders() == []
+    planted = state("alice", "pi-probe") / "planted"
+    planted.write_bytes(b"before\0" + canaries[0].read_bytes())
+    assert holders() == [os.fspath(planted)]
+
+
+FORBIDDEN = ["/etc/shadow", "/etc/pi-agent-secrets/canary", "/home/bob/canary", "/home/alice/p/canary", "/root"]
+
+
+@pytest.mark.parametrize("target", [*FORBIDDEN, "/home/bob/.pi/agent/settings.json", "/proc/self/environ", "/dev/null"])
+def test_no_link_brings_in_what_alice_may_not_read(target: str, canaries: list[Path]) -> None:
+    """A link as a file, below a directory, twice over, with dots, and as every name that is read in its own way."""
+    make(
+        'mkdir -p skills/deep; for name in linked AGENTS.md skills/deep/linked models.new; do ln -s "$1" $name; done;'
+        'ln -s linked twice; ln -s "../agent/../../../..$1" dotted; ln -s "/proc/self/cwd/../../../../$1" magic',
+        target,
+    )
+    result = start()
+    assert result.status == 0
+    assert "linked was left out: " in result.complaint
+    assert CANARY not in result.stdout + result.stderr
+    assert holders() == []
+    for name in ("settings.json", "auth.json", ".env"):
+        make('rm -f "$2"; ln -s "$1" "$2"', target, name)
+        told(start(), name)
+        make('rm "$1"', name)
+    as_user(
+        "alice",
+        "sh",
+        "-c",
+        'ln -sf "$1" ~/.gitconfig; mkdir -p ~/.config/git; ln -s "$1" ~/.config/git/config',
+        "sh",
+        target,
+    )
+    assert start().status == 0
+    assert holders() == []
+
+
+@pytest.mark.parametrize("target", ["/home/bob", "/home/bob/.pi/agent", "/etc/pi-agent-secrets", "/root"])
+def test_no_link_makes_a_directory_of_others_the_configuration_or_a_part_of_it(
+    target: str, canaries: list[Path]
+) -> None:
+    make('ln -s "$1" skills', target)
+    assert "skills was left out: Permission denied" in start().complaint
+    as_user("alice", "sh", "-c", 'rm -r ~/.pi/agent; ln -s "$1" ~/.pi/agent', "sh", target).ok()
+    told(start(), "the Pi configuration /home/alice/.pi/agent cannot be read: Permission denied")
+    as_user("alice", "sh", "-c", 'rm ~/.pi/agent; rmdir ~/.pi; ln -s "$1" ~/.pi', "sh", target).ok()
+    told(start(), "the Pi configuration /home/alice/.pi/agent cannot be read: Permission denied")
+    assert holders() == []
+
+
+def test_a_link_to_what_alice_may_read_is_followed_as_ever(canaries: list[Path]) -> None:
+    (home("bob") / "canary").chmod(0o644)
+    home("bob").chmod(0o755)
+    make("ln -s /home/bob/canary linked")
+    assert start().status == 0
+    assert holders() == [os.fspath(isolated("alice", "linked", "pi-probe"))]
+
+
+def test_a_hard_link_to_a_file_of_others_is_no_way_to_read_it(canaries: list[Path]) -> None:
+    # The kernel keeps users from making such links (proc_sys_fs(5), protected_hardlinks); root makes them here.
+    (configuration() / "skills").mkdir()
+    for number, canary in enumerate(canaries):
+        for name in (f"hard{number}", f"skills/hard{number}"):
+            os.link(canary, configuration() / name)
+    result = start()
+    assert result.status == 0
+    assert result.complaint.count("was left out: Permission denied") == 6
+    assert holders() == []
+    for name in ("settings.json", "auth.json", ".env"):
+        (configuration() / name).unlink(missing_ok=True)
+        os.link(canaries[0], configuration() / name)
+        told(start(), name, "Permission denied")
+        (configuration() / name).unlink()
+    assert [canary.stat().st_mode for canary in canaries] == [stat.S_IFREG | 0o600] * 3
+
+
+SPECIAL: dict[str, Callable[[Path], object]] = {
+    "pipe": lambda path: os.mkfifo(path),
+    "zero": lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5)),
+    "random": lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 8)),
+    "terminal": lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(5, 0)),
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.fspath(path)),
+    "directory": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_left_out_or_refused_and_nothing_waits_for_it(kind: str) -> None:
+    SPECIAL[kind](configuration() / "odd")
+    result = start()
+    assert result.status == 0
+    assert ("odd is a pipe, socket or device; it was left out" in result.complaint) == (kind != "directory")
+    SPECIAL[kind](home("alice") / ".config-git")
+    (home("alice") / ".gitconfig").unlink()
+    (home("alice") / ".config-git").rename(home("alice") / ".gitconfig")
+    assert start().status == 0
+    for name in ("settings.json", "auth.json", ".env"):
+        (configuration() / name).unlink(missing_ok=True)
+        SPECIAL[kind](configuration() / name)
+        told(start(), name)
+        on_machine("rm", "-r", configuration() / name).ok()
+    on_machine("rm", "-r", configuration()).ok()
+    SPECIAL[kind](configuration())
+    result = start()
+    if kind == "directory":  # root's own, and alice may enter it
+        assert result.status == 0
+    else:
+        told(result, "the Pi configuration /home/alice/.pi/agent is not a directory")
+
+
+# -- too much
+
+
+@pytest.mark.parametrize("name", ["settings.json", "auth.json", ".env", "models.json", "skills/x"])
+def test_a_sparse_file_of_terabytes_is_refused_at_once(name: str) -> None:
+    make('mkdir -p skills; rm -f "$1"; truncate --size=8T "$1"', name)
+    told(start(), name if "/" not in name and name != "models.json" else "is larger than the limit of 2 GiB")
+    assert not isolated("alice", name, "pi-probe").exists()
+
+
+@pytest.mark.parametrize("name", ["settings.json", "auth.json"])
+def test_a_document_of_a_gibibyte_is_refused_and_not_read(name: str) -> None:
+    make('printf \'{"a":"\' >"$1"; truncate --size=1G "$1"; printf \'"}\' >>"$1"', name)
+    told(start(), name, "it is larger than 4096 KiB")
+
+
+def test_a_git_configuration_of_terabytes_says_nothing() -> None:
+    as_user("alice", "truncate", "--size=8T", home("alice") / ".gitconfig").ok()
+    assert start().status == 0
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_document_nested_a_hundred_thousand_deep_is_refused(opening: str, closing: str, closed: bool) -> None:
+    text = '{"a":' + opening * 100_000 + "1" + (closing * 100_000 + "}") * closed
+    (configuration() / "settings.json").write_text(text)
+    told(start(), "settings.json is not a JSON object")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ('{"a": 1, "a": 2}', b'"a": 2'),
+        ('{"a": {"b": 1}, "a": {"c": 1}}', b'"c": 1'),
+        ('{"a": 18446744073709551616}', b'"a": 1.8446744073709552e19'),
+        ('{"\\ud83d\\ude00": 1}', "\N{GRINNING FACE}".encode()),
+        ('{"__proto__": {"polluted": true}, "": 1}', b'"polluted": true'),
+        ('{"a": NaN}', None),
+        ('{"a": Infinity}', None),
+        ('{"a": -Infinity}', None),
+        ('{"a": 1e999}', None),
+        ('{"a": "\\ud800"}', None),
+        ('{"\\udfff": 1}', None),
+        ('{"a": "\\ud800\\ud800"}', None),
+        ('{"a": 01}', None),
+        ("{'a': 1}", None),
+        ('{"a": 1,}', None),
+        ('\ufeff{"a": 1}', None),
+        ('{"a": "\x01"}', None),
+    ],
+)
+def test_json_of_doubtful_kinds_is_taken_as_pi_would_or_refused(text: str, seen: bytes | None) -> None:
+    (configuration() / "settings.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    result = start()
+    if seen is None:
+        told(result, "settings.json is not a JSON object")
+    else:
+        assert seen in result.ok().stdout
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    for content in (b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', b"\xff\xfe{\0}\0", b'{"a"\0: 1}', b"\0" * 1000):
+        (configuration() / "settings.json").write_bytes(content)
+        told(start(), "settings.json is not a JSON object")
+
+
+def test_an_env_file_of_the_largest_size_ends_in_a_session_or_a_sentence() -> None:
+    """systemd's first process merges them: whoever keeps it busy keeps the machine waiting."""
+    for line in (
+        "V=a\n" * 250_000,
+        "".join(f"V{n}=\n" for n in range(100_000)),
+        "V=" + "a" * 1_000_000,
+        "a" * 1_000_000,
+    ):
+        (configuration() / ".env").write_text(line)
+        result = start()
+        if result.status != 0:
+            told(result)
+
+
+def test_a_tree_thousands_deep_is_cut_off_and_named() -> None:
+    deep = "import os\nfor i in range(5000):\n    os.mkdir('d'); os.chdir('d')\n"
+    as_user("alice", sys.executable, "-I", "-c", deep, cwd=configuration(), timeout=120).ok()
+    try:
+        result = start()
+        assert result.status == 0
+        assert "lies too deep; what is in it was left out" in result.complaint
+    finally:
+        on_machine("rm", "-rf", configuration() / "d", timeout=120).ok()
+
+
+def test_a_tree_that_links_make_endless_is_refused() -> None:
+    # Each of thirty levels leads twice to the next: a thousand million ways.
+    make("for i in $(seq 30); do mkdir l$i; ln -s ../l$((i + 1)) l$i/a; ln -s ../l$((i + 1)) l$i/b; done; mkdir l31")
+    told(start(), "is larger than the limit of 400000 looks at its names")
+
+
+def test_what_cannot_be_copied_counts_against_the_limit_as_well() -> None:
+    # Two thousand links that lead nowhere, found by two hundred ways: each would be told.
+    make("mkdir x; cd x; seq 2000 | xargs -I{} ln -s nowhere {}; cd ..; for i in $(seq 200); do ln -s x l$i; done")
+    told(start(), "is larger than the limit of 400000 looks at its names")
+
+
+def test_a_file_that_changes_while_it_is_read_arrives_whole_or_not_at_all() -> None:
+    """Replaced, grown, cut and taken away without a pause: each start copies some version that there was."""
+    change = (
+        "import os\n"
+        "n = 0\n"
+        "while True:\n"
+        "    n = (n + 1) % 10\n"
+        "    open('new', 'w').write(str(n) * 100_000); os.rename('new', 'replaced')\n"
+        "    open('grown', 'a').write('x' * 5000)\n"
+        "    if os.path.getsize('grown') > 10**8: os.truncate('grown', 0)\n"
+        "    open('gone', 'w').close(); os.unlink('gone')\n"
+        "    os.makedirs('dir/dir', exist_ok=True); os.rmdir('dir/dir'); os.rmdir('dir')\n"
+    )
+    where = configuration() / "changing"
+    where.mkdir(mode=0o777)
+    where.chmod(0o777)
+    with subprocess.Popen([sys.executable, "-I", "-c", change], cwd=where) as changing:
+        try:
+            until((where / "replaced").exists, "it changes")
+            for _ in range(15):
+                assert start().status == 0
+                copied = isolated("alice", "changing/replaced", "pi-probe").read_bytes()
+                assert len(copied) == 100_000 and len(set(copied)) == 1
+        finally:
+            changing.kill()
+
+
+def test_a_time_beyond_sixty_four_bits_is_no_trouble() -> None:
+    # tmpfs and btrfs keep any second of 64 bits; in nanoseconds that is more.
+    on_machine("mount", "-t", "tmpfs", "-o", "mode=0777", "tmpfs", configuration()).ok()
+    try:
+        for moment in ("@99999999999", "@-99999999999", "@9223372036854775807"):
+            make('echo "$1" >x; touch -d "$1" x', moment)
+            assert start().status == 0
+            assert isolated("alice", "x", "pi-probe").read_text() == f"{moment}\n"
+    finally:
+        on_machine("umount", configuration()).ok()
+
+
+def test_permissions_that_deny_leave_out_what_they_deny_and_the_rest_arrives() -> None:
+    make("for m in 000 111 222 333 444 666; do mkdir d$m; echo x >d$m/x; chmod $m d$m; echo x >f$m; chmod $m f$m; done")
+    result = start()
+    assert result.status == 0
+    for mode in ("000", "111", "222", "333", "444", "666"):
+        # Of a directory that can be listed and not entered no more than the names are known.
+        assert f"/d{mode} was left out: Permission denied" in result.complaint
+        readable = int(mode[0]) & 4 != 0
+        assert (f"/f{mode} was left out: Permission denied" in result.complaint) != readable
+        assert isolated("alice", f"f{mode}", "pi-probe").exists() == readable
+    (configuration()).chmod(0o600)
+    told(start(), "/home/alice/.pi/agent", "Permission denied")
+
+
+def test_a_configuration_that_goes_away_during_a_session_harms_neither_it_nor_the_next() -> None:
+    with session("alice", "pi-probe", "exec", "sh", "-c", "echo ready; cat; cat ~/.pi/agent/settings.json") as running:
+        on_machine("rm", "-r", configuration()).ok()
+        assert running.wait().status == 0
+    assert inside("cat ~/.pi/agent/settings.json").status == 0
