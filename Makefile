@@ -79,7 +79,8 @@ docs: machine
 
 .PHONY: scenarios
 scenarios: machine
-	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) $(IN_PROJECT) -- $(PYTEST) $(SCENARIOS) $(PYTEST_ARGS)
+	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) $(if $(PI_AGENT_RACES),--env PI_AGENT_RACES=$(PI_AGENT_RACES)) \
+	  $(IN_PROJECT) -- $(PYTEST) $(SCENARIOS) $(PYTEST_ARGS)
 
 # What a container cannot show: limits that the kernel enforces. Nothing may be skipped, and pytest fails when none is left.
 .PHONY: scenarios-vm
