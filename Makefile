@@ -27,6 +27,7 @@ help:
 	@echo 'make scenarios  the tests of the whole, in the machine'
 	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
 	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
+	@echo 'make soak       the scenarios of load and faults, at full length: an hour'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
@@ -91,6 +92,13 @@ scenarios-vm: python
 .PHONY: escapes
 escapes:
 	$(MAKE) scenarios SCENARIOS=$(PROJECT)/checks/escapes
+
+# Every step of a launch instead of a sample, and a thousand launches instead of a hundred.
+.PHONY: soak
+soak: machine
+	$(MACHINE) exec --env PI_AGENT_ALL_STEPS=1 --env PI_AGENT_LAUNCHES=1000 $(IN_PROJECT) -- $(PYTEST) \
+	  $(PROJECT)/checks/scenarios/test_load.py $(PROJECT)/checks/scenarios/test_faults_steps.py \
+	  $(PROJECT)/checks/scenarios/test_faults_parts.py $(PYTEST_ARGS)
 
 .PHONY: clean
 clean:

@@ -26,7 +26,6 @@ from pi_agent import (
     state,
     unit,
 )
-from pi_agent.refusals import Refusal
 
 POLICY = "@policy@"
 COMMAND = "pi"
@@ -37,9 +36,10 @@ def main() -> int:
     facts: dict[str, str] = {"POLICY": POLICY}
     try:
         return launch(facts)
-    except Refusal as refusal:
+    except Exception as error:
+        refusal = program.as_refusal(error)
         audit.refused(facts, refusal.status, refusal.what)
-        raise
+        raise refusal from error
 
 
 def launch(facts: dict[str, str]) -> int:
@@ -63,17 +63,19 @@ def launch(facts: dict[str, str]) -> int:
 
     # `pi --version` and `pi --help` concern no project and no configuration.
     chosen = None if program.informational(arguments) else project.locate(frozen, user)
-    facts["PROJECT_ROOT"] = "" if chosen is None else chosen.root
+    if chosen is not None:
+        facts["PROJECT_ROOT"] = chosen.root
     own = state.open_state(frozen, agent, user.name)
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
 
     with session.opened(frozen.tools, user.name, user.uid) as opened:
+        facts["UNIT"] = opened.unit
         start = staging.stage(frozen, opened, user, agent, own, chosen, configured, command, notices.append)
         for notice in notices:
             program.say(frozen.command_name, notice)
         watched = provenance.watch(frozen, user, chosen) if start.terminal and chosen is not None else None
-        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(opened.unit, facts))
-        audit.ended(opened.unit, facts, str(status))
+        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(facts))
+        audit.ended(facts, str(status))
     if watched is not None and (changed := watched()):
         program.say(frozen.command_name, refusals.notice_runs_by_itself(changed))
     return status

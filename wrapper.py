@@ -7,7 +7,6 @@ import os
 import sys
 
 from pi_agent import audit, caller, policy, program, project, refusals
-from pi_agent.refusals import Refusal
 
 POLICY = "@policy@"
 RUNNER = "@runner@"
@@ -30,9 +29,10 @@ def main() -> int:
         user = caller.by_uid(frozen, os.getuid())
         if needs_project:
             project.locate(frozen, user)
-    except Refusal as refusal:
+    except Exception as error:
+        refusal = program.as_refusal(error)
         audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)
-        raise
+        raise refusal from error
     sudo = frozen.tools.sudo
     try:
         os.execv(sudo, [sudo, "-n", "--", RUNNER, *arguments])

@@ -38,6 +38,7 @@
                 ../flake.nix
                 ../module.nix
                 ../pyproject.toml
+                ../README.md
                 ../runner.py
                 ../wrapper.py
                 ../pi_agent

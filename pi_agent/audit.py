@@ -10,7 +10,9 @@ no name can forge a field or a second line. No prompt, argument, variable or con
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,32 +22,34 @@ _NOTICE: Final = "5"
 _INFO: Final = "6"
 
 
-def started(unit: str, facts: Mapping[str, str]) -> None:
-    """A session's unit was asked for. facts: see `fields`."""
-    _send({"MESSAGE": f"session {unit} starts", "PRIORITY": _INFO, "PI_AGENT_EVENT": "start", **fields(facts, unit)})
+def started(facts: Mapping[str, str]) -> None:
+    """A session's unit was asked for. facts: see `fields`; UNIT among them."""
+    entry = {"MESSAGE": f"session {facts['UNIT']} starts", "PRIORITY": _INFO, "PI_AGENT_EVENT": "start"}
+    _send({**entry, **fields(facts)})
 
 
-def ended(unit: str, facts: Mapping[str, str], outcome: str) -> None:
-    """A session is over. outcome: Pi's exit status, or why there is none."""
-    entry = {"MESSAGE": f"session {unit} ended: {outcome}", "PRIORITY": _INFO, "PI_AGENT_EVENT": "end"}
-    _send({**entry, "PI_AGENT_OUTCOME": outcome, **fields(facts, unit)})
+def ended(facts: Mapping[str, str], outcome: str) -> None:
+    """A session is over. outcome: Pi's exit status."""
+    entry = {"MESSAGE": f"session {facts['UNIT']} ended: {outcome}", "PRIORITY": _INFO, "PI_AGENT_EVENT": "end"}
+    _send({**entry, "PI_AGENT_OUTCOME": outcome, **fields(facts)})
 
 
 def refused(facts: Mapping[str, str], status: int, why: str) -> None:
-    """A launch was refused. why: the refusal's first line."""
+    """A launch was refused. why: the refusal's first line. For a session that had its start, this is its end."""
     entry = {"MESSAGE": f"refused: {why}", "PRIORITY": _NOTICE, "PI_AGENT_EVENT": "refused"}
-    _send({**entry, "PI_AGENT_OUTCOME": str(status), **fields(facts, "")})
+    _send({**entry, "PI_AGENT_OUTCOME": str(status), **fields(facts)})
 
 
-def fields(facts: Mapping[str, str], unit: str) -> dict[str, str]:
-    """Journal fields for facts (HOST_USER, PROJECT_ROOT, POLICY, each where known) and the unit, if there is one."""
-    found = {f"PI_AGENT_{name}": value for name, value in facts.items()}
-    return {**found, "PI_AGENT_UNIT": unit} if unit else found
+def fields(facts: Mapping[str, str]) -> dict[str, str]:
+    """Journal fields for facts: HOST_USER, PROJECT_ROOT, POLICY and UNIT, each where known."""
+    return {f"PI_AGENT_{name}": value for name, value in facts.items()}
 
 
 def _send(entry: Mapping[str, str]) -> None:
     """Hand an entry to journald. A journal that cannot be reached stops nobody from working."""
     import socket  # only here, and only while systemd is busy with something of ours
+
+    _forget_arguments()
 
     content = b"".join(_field(name, value) for name, value in {**entry, "SYSLOG_IDENTIFIER": IDENTIFIER}.items())
     try:
@@ -53,6 +57,28 @@ def _send(entry: Mapping[str, str]) -> None:
             journal.sendto(content, socket.MSG_DONTWAIT, SOCKET)
     except OSError:
         pass
+
+
+def _forget_arguments() -> None:
+    """Take the arguments, a prompt perhaps, out of what the kernel shows of this process (proc_pid_cmdline(5)).
+
+    journald keeps the command line of whoever sends an entry (`_CMDLINE`). sys.argv has its own copy.
+    """
+    import ctypes
+
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            shown = file.read()
+        arguments = b"".join(os.fsencode(word) + b"\0" for word in sys.argv[1:])
+        if not arguments or not shown.endswith(b"\0" + arguments):
+            return
+        with open("/proc/self/stat", "rb") as file:
+            numbers = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return
+    start, end = int(numbers[45]), int(numbers[46])  # arg_start and arg_end, fields 48 and 49 of proc_pid_stat(5)
+    if start and end - start == len(shown):
+        ctypes.memset(end - len(arguments), 0, len(arguments))
 
 
 def _field(name: str, value: str) -> bytes:

@@ -80,15 +80,17 @@ class Replacement:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        placed = False
         try:
             if kind is None:
                 os.fchmod(self.descriptor, self._mode)
                 self._take_place()
+                placed = True
                 self.signature = signature_of(os.fstat(self.descriptor))
-            else:
-                os.unlink(_TEMPORARY, dir_fd=self._directory)
         finally:
             os.close(self.descriptor)
+            if not placed:
+                os.unlink(_TEMPORARY, dir_fd=self._directory)
 
     def _take_place(self) -> None:
         try:

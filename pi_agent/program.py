@@ -29,12 +29,19 @@ def run(command: str, main: Callable[[], int]) -> int:
     """Run main and return the exit status of the whole program; refusals and bugs are told on standard error."""
     try:
         return main()
-    except Refusal as refusal:
-        return _tell(command, refusal)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # the last line of defence: a bug must not show a traceback, nor look like success
-        return _tell(command, refusals.bug(error))
+        return _tell(command, as_refusal(error))
+
+
+def as_refusal(error: Exception) -> Refusal:
+    """What is to be told of an error: a refusal itself, the machine's fault, or a bug of ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, OSError) and error.errno in refusals.MACHINES_FAULTS:
+        return refusals.machine_failed(error)
+    return refusals.bug(error)
 
 
 def _tell(command: str, refusal: Refusal) -> int:

@@ -318,6 +318,21 @@ def tool_failed(argv: list[str], why: str) -> Refusal:
     )
 
 
+# What the machine, not we, must be blamed for, wherever it comes from.
+MACHINES_FAULTS: Final = frozenset(
+    {errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
+)
+
+
+def machine_failed(error: OSError) -> Refusal:
+    where = f" ({shown(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the system failed: {shown(error.strerror or str(error))}{where}",
+        "See to disks, memory and open files; the journal may say more: journalctl -b -p warning -n 20",
+    )
+
+
 def bug(error: BaseException) -> Refusal:
     place = error.__traceback__
     while place is not None and place.tb_next is not None:

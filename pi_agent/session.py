@@ -1,9 +1,8 @@
 """A session's staging directory from its making to its clean-up: what exists on the host while Pi runs.
 
 Runs as root. It leaves nothing behind, however it ends: everything of a session is in one staging directory and one
-unit, both named by a random id of ours; a guard, forked before anything is staged, removes them when the runner is
-gone, even by SIGKILL. Should both be killed at once, the next launch finds the staging directory unlocked and does
-the same.
+unit, both named by a random id of ours; a guard, forked before either is made, removes them when the runner is gone,
+even by SIGKILL. Should both be killed at once, the next launch finds the staging directory unlocked and does the same.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +26,7 @@ from pi_agent.refusals import Refusal
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
 _ENDED: Final = b"ended"
+_FAILED: Final = b"fails"
 _DEAF_TO: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND_LOOKS: Final = (0.2, 1.0)  # seconds
@@ -56,7 +56,7 @@ class Session:
 
     @property
     def lock(self) -> str:
-        """The file whose flock(2) says that the session's runner or guard lives."""
+        """The file whose flock(2) says that somebody takes care of the session."""
         return f"{self.directory}/lock"
 
     @property
@@ -105,31 +105,39 @@ def opened(tools: Tools, user: str, uid: int) -> Iterator[Session]:
 
     Raises Refusal (69) when it cannot be made.
     """
-    # Before anything else: once the parent is gone, nobody can tell who it was.
-    above = os.pidfd_open(os.getppid())
+    name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
+    session = Session(f"{name}.service", f"{STAGING}/{uid}/{name}")
     try:
-        session, lock = _create(tools, user, uid)
-        guard = _Guard(tools, session, above)
+        # The guard walks these by name, so it must not even begin where they are not root's.
+        _check_private(STAGING)
+        _check_private(os.path.dirname(session.directory))
+        guard = _Guard(tools, session)
     except OSError as error:
         raise refusals.staging_failed(STAGING, error.strerror or str(error)) from error
-    finally:
-        os.close(above)
-    ended = False
+    lock = None
+    ended = True  # as long as there is no unit
     try:
+        lock = _create(tools, session)
+        ended = False
         yield session
         ended = True
+    except OSError as error:
+        if lock is not None:
+            raise
+        raise refusals.staging_failed(STAGING, error.strerror or str(error)) from error
     finally:
         guard.dismiss(ended=ended)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
-def _create(tools: Tools, user: str, uid: int) -> tuple[Session, int]:
-    """Sweep what dead runners of this user left, then make a staging directory and lock it.
+def _create(tools: Tools, session: Session) -> int:
+    """Sweep what dead runners of this user left, then make the session's staging directory and return its lock.
 
-    Returns the session and its lock. Users have a directory each, so that none can keep another waiting.
+    Users have a directory each, so that none can keep another waiting.
     """
     _make_private(STAGING)
-    place = f"{STAGING}/{uid}"
+    place = os.path.dirname(session.directory)
     # Held while making and while sweeping: no session is ever seen without its lock.
     top = _locked(place)
     try:
@@ -138,12 +146,10 @@ def _create(tools: Tools, user: str, uid: int) -> tuple[Session, int]:
                 _sweep(tools, Session(f"{name}.service", f"{place}/{name}"))
             except (OSError, Refusal):  # what cannot be removed now is no reason to refuse a launch
                 continue
-        name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
-        session = Session(f"{name}.service", f"{place}/{name}")
         os.mkdir(session.directory, 0o700)
         lock = os.open(session.lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return session, lock
+        return lock
     finally:
         os.close(top)
 
@@ -178,16 +184,21 @@ def _remove_if_empty(place: str) -> None:
 
 
 def _make_private(directory: str) -> None:
-    try:
+    with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
-    except FileExistsError:
+    _check_private(directory)
+
+
+def _check_private(directory: str) -> None:
+    """Raise Refusal (69) if others than root can enter the directory, if it is there."""
+    with suppress(FileNotFoundError):
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-            raise refusals.staging_failed(directory, "others than root can enter it") from None
+            raise refusals.staging_failed(directory, "others than root can enter it")
 
 
 def _sweep(tools: Tools, session: Session) -> None:
-    """Clean up after the session if no runner or guard of it lives."""
+    """Clean up after the session if nobody takes care of it."""
     try:
         lock = os.open(session.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -204,36 +215,37 @@ def _sweep(tools: Tools, session: Session) -> None:
 
 class _Guard:
     """A forked process that cleans up after the session when the runner is done with it, or when the runner or the
-    process above it is dead.
-
-    above: a descriptor of that process (pidfd_open(2)).
+    process that started it is dead. In the latter case the runner is told to end.
     """
 
-    def __init__(self, tools: Tools, session: Session, above: int) -> None:
+    def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
         self._session = session
-        listen, self._tell = os.pipe()
-        # Until the guard has made itself deaf, a signal to the group must not end it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(self._tell)
-            _stand_guard(tools, session, listen, above)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(listen)
+        above, runner = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())
+        try:
+            listen, self._tell = os.pipe()
+            # Until the guard has made itself deaf, a signal to the group must not end it.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
+            self._pid = os.fork()
+            if self._pid == 0:
+                os.close(self._tell)
+                _stand_guard(tools, session, listen, above, runner)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(listen)
+        finally:
+            os.close(above)
+            os.close(runner)
 
     def dismiss(self, *, ended: bool) -> None:
-        """Have the session cleaned up, and wait until it is. ended: its unit is gone already."""
-        try:
-            os.write(self._tell, _ENDED if ended else b"")
-        except BrokenPipeError:
-            pass
+        """Have the session cleaned up, and wait until it is. ended: its unit is gone already, or was never made."""
+        with suppress(OSError):  # without a word the guard takes us for dead, and does the same
+            os.write(self._tell, _ENDED if ended else _FAILED)
         os.close(self._tell)
-        if process.wait(self._pid) != 0:  # somebody killed the guard
+        if process.wait(self._pid) != 0:  # somebody killed the guard, or it did its work too early
             _clean_up(self._tools, self._session, ended=False)
 
 
-def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> None:
+def _stand_guard(tools: Tools, session: Session, listen: int, above: int, runner: int) -> None:
     """The guard's whole life. It holds none of the caller's streams: a pipe must close when the session ends.
 
     listen: the runner's word, or its death. above: the death of the process that started the runner.
@@ -252,17 +264,38 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int) -> Non
         events.register(listen, select.POLLIN)
         events.register(above, select.POLLIN)
         ready = {descriptor for descriptor, _ in events.poll()}
-        ended = listen in ready and os.read(listen, len(_ENDED)) == _ENDED
-        _clean_up(tools, session, ended=ended)
-        if not ended:
+        if listen not in ready:
+            # Whoever waited for the runner is gone; it may be about to start the unit.
+            signal.pidfd_send_signal(runner, signal.SIGTERM)
+        word = os.read(listen, len(_ENDED)) if listen in ready else b""
+        with _taken(session):
+            _clean_up(tools, session, ended=word == _ENDED)
+        if word != _ENDED:
             # The runner may have died while systemd was being asked to start the unit.
             for delay in _SECOND_LOOKS:
                 time.sleep(delay)
                 control.stop(tools, session.unit)
                 control.forget(tools, session.unit)
-        status = 0
+        # Where the runner lives and did not ask for this, it may have made things since.
+        status = 0 if word else 1
     finally:
         os._exit(status)
+
+
+@contextmanager
+def _taken(session: Session) -> Iterator[None]:
+    """Hold the session's lock if it is free, so that no sweep does the same work."""
+    lock = None
+    try:
+        lock = os.open(session.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        pass
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
@@ -274,6 +307,7 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     try:
         device = os.stat(session.directory, follow_symlinks=False).st_dev
     except FileNotFoundError:
+        _remove_if_empty(os.path.dirname(session.directory))
         return
     for mounted in session.mounts:
         try:
@@ -285,12 +319,14 @@ def _clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
 
 
 def _remove(directory: str, device: int) -> None:
-    """Remove the directory with all below it, but nothing on another device."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode):
-                os.unlink(entry.path)
-            elif status.st_dev == device:
-                _remove(entry.path, device)
-    os.rmdir(directory)
+    """Remove the directory with all below it, but nothing on another device. What somebody else removes is fine."""
+    with suppress(FileNotFoundError):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(status.st_mode):
+                        os.unlink(entry.path)
+                    elif status.st_dev == device:
+                        _remove(entry.path, device)
+        os.rmdir(directory)

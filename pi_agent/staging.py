@@ -77,8 +77,10 @@ def _cover(
     policy: Policy, launch: Session, caller: Identity, viewer: Identity, project: Project, notice: Notice
 ) -> None:
     """Protect and hide what lies in the staged project. Raises Refusal (69): without it nothing may start."""
-    opened = [os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for path in (launch.project, *launch.empty)]
+    opened: list[int] = []
     try:
+        for path in (launch.project, *launch.empty):
+            opened.append(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
         ground = Ground(opened[0], project.root, _viewer(opened[0], viewer))
         home = os.path.realpath(caller.home)
         hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]

@@ -121,7 +121,9 @@ def synchronise(
                 known = {kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS}
             _remember(agent, state, before, _Memory(synced, known))
     except OSError as error:
-        raise refusals.state_not_writable(error.filename or PI_AGENT_DIRECTORY, error) from error
+        # A file that was opened by number has that for its name.
+        where = error.filename if isinstance(error.filename, str) else PI_AGENT_DIRECTORY
+        raise refusals.state_not_writable(where, error) from error
 
 
 def _top(name: str) -> str:

@@ -106,5 +106,6 @@ def _end(tools: Tools, unit: str) -> int:
 
 def _facts(tools: Tools, unit: str) -> dict[str, str]:
     names = "--property=ActiveState,ExecMainCode,ExecMainStatus"
-    output = process.run([tools.systemctl, "show", names, unit]).output
+    # Where systemd cannot be asked, nothing is known; that is no reason to end without a word on the session.
+    output = process.run([tools.systemctl, "show", names, unit], accept=range(256)).output
     return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}

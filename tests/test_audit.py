@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
 
@@ -62,7 +64,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
 
 
 def test_an_entry_byte_by_byte(journal: Journal) -> None:
-    audit.started("u.service", {"POLICY": "/p", "HOST_USER": "é\n"})
+    audit.started({"POLICY": "/p", "HOST_USER": "é\n", "UNIT": "u.service"})
     assert journal.content() == (
         b"MESSAGE\n\x18\0\0\0\0\0\0\0session u.service starts\n"
         b"PRIORITY\n\x01\0\0\0\0\0\0\x006\n"
@@ -75,7 +77,7 @@ def test_an_entry_byte_by_byte(journal: Journal) -> None:
 
 
 def test_how_a_session_ended_and_who_was_refused(journal: Journal) -> None:
-    audit.ended("u.service", _FACTS, "137")
+    audit.ended({**_FACTS, "UNIT": "u.service"}, "137")
     audit.refused(_FACTS, 77, "no such root")
     known = [
         ("PI_AGENT_POLICY", "/p.json"),
@@ -98,14 +100,14 @@ def test_how_a_session_ended_and_who_was_refused(journal: Journal) -> None:
 def test_no_value_forges_a_field(root: bytes, why: bytes) -> None:
     evil = b"x\nPI_AGENT_HOST_USER=root\nMESSAGE\n\x01\0\0\0\0\0\0\0x\n"
     facts = {"PROJECT_ROOT": os.fsdecode(evil + root), "HOST_USER": "alice"}
-    sent = {"MESSAGE": os.fsdecode(why + evil), **audit.fields(facts, "u\n")}
+    sent = {"MESSAGE": os.fsdecode(why + evil), **audit.fields({**facts, "UNIT": "u\n"})}
     content = b"".join(audit._field(name, value) for name, value in sent.items())
     assert fields(content) == list(sent.items())
 
 
 def _all(facts: dict[str, str]) -> None:
-    audit.started("u", facts)
-    audit.ended("u", facts, "0")
+    audit.started({**facts, "UNIT": "u"})
+    audit.ended({**facts, "UNIT": "u"}, "0")
     audit.refused(facts, 77, "why")
 
 
@@ -123,13 +125,25 @@ def test_a_journal_that_cannot_be_reached_is_none_of_the_users_business(
     assert capfd.readouterr() == ("", "")
 
 
+def test_whoever_sends_an_entry_has_no_arguments_to_show() -> None:
+    """journald notes the command line of the sender."""
+    script = (
+        "from pi_agent import audit; import sys; audit._send({}); print(open('/proc/self/cmdline').read(), sys.argv)"
+    )
+    words = [sys.executable, "-c", script, "hunter2", "", "hunter3"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env={"PYTHONPATH": "."})
+    shown, _, kept = done.stdout.partition(" [")
+    assert script in shown and "hunter" not in shown
+    assert "'hunter2', '', 'hunter3'" in kept
+
+
 def test_a_journal_that_does_not_read_keeps_nobody_waiting(journal: Journal) -> None:
     """journald may be stopped, or hang, while systemd holds its socket: then the queue is soon full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
         with pytest.raises(BlockingIOError):
             while True:
                 other.sendto(b"x", audit.SOCKET)
-    within(1, lambda: audit.started("u", _FACTS))
+    within(1, lambda: audit.started({**_FACTS, "UNIT": "u"}))
 
 
 def within(seconds: float, act: Callable[[], None]) -> None:

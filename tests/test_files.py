@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -100,6 +101,21 @@ def test_a_replacement_without_room_changes_nothing(tmp_path: Path) -> None:
     put(tmp_path / "name", "old")
     with opened(tmp_path) as directory, no_room(), pytest.raises(OSError, match="File too large"):
         files.replace(directory, "name", b"new")
+    assert snapshot(tmp_path) == {"name": b"old"}
+
+
+@pytest.mark.parametrize("call", ["rename", "fchmod"])
+def test_a_replacement_that_cannot_take_its_place_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    put(tmp_path / "name", "old")
+    with opened(tmp_path) as directory, monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match="full"):
+            files.replace(directory, "name", b"new")
     assert snapshot(tmp_path) == {"name": b"old"}
 
 

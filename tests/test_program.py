@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -30,13 +31,22 @@ def test_a_refusal_is_told_on_standard_error_with_its_status(capfd: pytest.Captu
     assert capfd.readouterr() == ("", "pi: what is wrong\n    what to do\n      more\n")
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), MemoryError(), OSError(5, "x"), AssertionError()])
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), MemoryError(), OSError(1, "x"), AssertionError()])
 def test_a_bug_shows_no_traceback_and_is_no_success(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
     assert program.run("pi", raising(error)) == refusals.EX_SOFTWARE
     said = capfd.readouterr().err
     assert said.startswith(f"pi: a bug in pi-agent ({type(error).__name__} at ")
     assert "Traceback" not in said
     assert len(said.splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC, errno.EROFS])
+def test_a_machine_that_fails_is_no_bug_of_ours(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    error = OSError(number, "of the machine", "/some\x1b/where")
+    assert program.run("pi", raising(error)) == refusals.EX_UNAVAILABLE
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "pi: the system failed: of the machine (/some\\x1b/where)"
+    assert second.startswith("    ")
 
 
 def test_an_interrupt_is_130_and_silent(capfd: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "session_not_started": (69, lambda x: refusals.session_not_started("pi-agent-alice-0.service")),
     "sudo_unavailable": (69, lambda x: refusals.sudo_unavailable(x, x)),
     "tool_failed": (69, lambda x: refusals.tool_failed([x, x], x)),
+    "machine_failed": (69, lambda x: refusals.machine_failed(OSError(5, x, x))),
     "bug": (70, lambda x: refusals.bug(RuntimeError(x))),
 }
 
@@ -92,6 +93,7 @@ def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: s
         (refusals.session_not_started("u.service"), "journalctl -u u.service"),
         (refusals.sudo_unavailable("/sudo", "why"), "/sudo why security.sudo.enable"),
         (refusals.tool_failed(["/bin/mount", "secret"], "why"), "/bin/mount why journalctl"),
+        (refusals.machine_failed(OSError(5, "why", "/f")), "/f why journalctl"),
     ],
     ids=lambda value: value.what[:30] if isinstance(value, Refusal) else "",
 )

@@ -1,0 +1,123 @@
+"""The other processes of a launch, stopped at any step: wrapper and sudo, guard, systemd-run, and those of the unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scenarios import steps
+from scenarios.guest import FACTS, IDLE, STAGING, Result, demo, home, ours, policy, session, until
+from scenarios.steps import Step
+from scenarios.test_faults_steps import COMMAND, Scene, at_each, check_aftermath, tell
+
+Capture = pytest.CaptureFixture[str]
+WRAPPER = FACTS["variants"][steps.VARIANT]["wrapper"]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses", "count"), [("KILL", {137}, 16), ("TERM", {143}, 8), ("HUP", {129, 143}, 6)]
+)
+def test_wrapper_and_sudo(scene: Scene, capsys: Capture, name: str, statuses: set[int], count: int) -> None:
+    """One process, which becomes sudo: up to where it waits for the runner. The session would last much longer."""
+    options = ["-u", "alice"]
+    result, log = steps.trace(options, [WRAPPER, *COMMAND], demo("alice"))
+    result.ok()
+    [every] = steps.calls(log).values()
+    last = max(place for place, step in enumerate(every) if step.name in ("clone", "clone3", "fork", "vfork"))
+    names = {
+        "execve",
+        "clone",
+        "clone3",
+        "fork",
+        "vfork",
+        "pipe2",
+        "socketpair",
+        "connect",
+        "setresuid",
+        "poll",
+        "ppoll",
+    }
+    every = [step for step in every[:last] if step.name in names]
+    chosen = steps.sample(every, count)
+    tell(capsys, f"sudo, {name}", chosen, every)
+
+    def judge(_: Step, result: Result) -> None:
+        assert result.status in statuses
+        assert (result.stdout, b"Traceback" in result.stderr) == (b"", False)
+
+    at_each(
+        chosen, f"signal={name}", scene, judge, dead=True, options=options, command=[WRAPPER, "exec", "sleep", "60"]
+    )
+
+
+def test_systemd_run(scene: Scene, capsys: Capture) -> None:
+    command = steps.runner(*COMMAND)
+    every = steps.peculiar(command, demo("alice"), 'execve("' + policy(steps.VARIANT)["tools"]["systemd-run"])
+    every = [step for step in every if step.name not in ("execve", "exit_group")]
+    chosen = steps.sample(every, 12)
+    tell(capsys, "systemd-run, KILL", chosen, every)
+
+    def judge(_: Step, result: Result) -> None:
+        # It may have had its work done, or Pi ended meanwhile; if not, Pi is stopped for it.
+        assert result.status in {0, 69, 137, 143}
+        assert (result.status == 69) == (b"systemd did not start the session" in result.stderr)
+        assert result.status != 0 or result.stdout == b"ran\n"
+
+    at_each(chosen, "signal=KILL", scene, judge, options=["-f"])
+
+
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=EBUSY"])
+def test_the_guard_while_it_cleans_up(scene: Scene, capsys: Capture, fault: str) -> None:
+    """Then the runner does its work."""
+    uid = home("alice").stat().st_uid
+    with session("alice", "pi-probe", *IDLE) as running:
+        [guard] = ours()["guard"]
+        with steps.attached(guard.pid, []) as log:
+            assert running.wait().status == 0
+            text = log.read_text()
+    [every] = steps.calls(text).values()
+    every = [
+        step for step in every if step.name in ("umount2", "rmdir", "unlink", "newfstatat", "openat", "getdents64")
+    ]
+    # The empty directory of a user is for the next session to remove.
+    every = [step for step in every if fault == "signal=KILL" or not step.text.startswith(f'rmdir("{STAGING}/{uid}")')]
+    chosen = steps.sample(every, 10)
+    tell(capsys, f"guard, {fault}", chosen, every)
+    wrong = []
+    for step in chosen:
+        scene.restore()
+        with session("alice", "pi-probe", *IDLE) as running:
+            [guard] = ours()["guard"]
+            with steps.attached(guard.pid, steps.injection(step, fault)) as log:
+                result = running.wait()
+                hit = steps.came_about(log.read_text())
+        try:
+            assert hit, "the fault did not come about"
+            assert (result.status, result.stderr) == (0, b"")
+            check_aftermath()
+        except AssertionError as error:
+            wrong.append(f"{fault} at {step}\n    {error}\n    {result}")
+            steps.trace([], steps.runner("exec", "true"), demo("alice"))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM", "HUP"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_unit_as_it_becomes_the_first_program_and_then_pi(scene: Scene, name: str, number: int) -> None:
+    """systemd's child becomes first systemd's own helper (1), then the launcher (2); the launcher's becomes Pi (1)."""
+    scene.restore()
+    step = Step("execve", number, "execve")
+    with steps.attached(1, ["-f", *steps.injection(step, f"signal={name}")]) as log:
+        result, _ = steps.trace([], steps.runner("exec", "sleep", "60"), demo("alice"))
+        hit = steps.came_about(log.read_text())
+    assert hit
+    assert result.status in {69, 129, 137, 143}
+    assert b"Traceback" not in result.stderr
+    until(lambda: "\nTracerPid:\t0\n" in Path("/proc/1/status").read_text(), "systemd is on its own again")
+    check_aftermath()
