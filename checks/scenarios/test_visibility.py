@@ -75,7 +75,7 @@ def test_every_mount_but_our_own_is_read_only_or_empty_and_none_honours_setuid()
         fields = line.split()
         target, options = fields[4], fields[5].split(",")
         assert "nosuid" in options, line
-        # Directories that protect what is in them (.git) are mounts inside the project.
+        # What keeps protected paths in place is mounted over itself, within the project.
         if "rw" in options and not target.startswith(f"{demo('alice')}/"):
             writable.add(target)
     assert writable <= {
