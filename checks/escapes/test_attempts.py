@@ -58,6 +58,6 @@ def test_denied(case: Case, evening: Evening, request: pytest.FixtureRequest) ->
 
 
 def test_no_setuid_or_setgid_file_of_the_agents_is_on_the_host(evening: Evening) -> None:
-    """But for those that are known to be possible, which have no name that lasts."""
-    known = len([case for case in CASES if case.promise == "setuid" and case.known])
-    assert len(evening.setid) <= known
+    """But for those of the attempts that are known to work: exactly these, or the look from outside would be blind."""
+    known = [case for case in CASES if case.promise == "setuid" and case.known]
+    assert len(evening.setid) == len(known), evening.setid

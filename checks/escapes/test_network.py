@@ -18,16 +18,35 @@ print("exposed")
 """
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "169.254.0.1"])
-@attempt("network", "reach a cloud's metadata service or a link-local address")
-def test_denied_addresses_are_not_reached(address: str, request: pytest.FixtureRequest) -> None:
-    seen = inside('python3 -c "$@"', _SEND, address)
-    # systemd filters with eBPF, which not every container lets it load: then it says so itself, here as for any unit.
-    denied = ("--property=IPAddressDeny=link-local", "--pipe", "--wait", "--quiet", "--collect")
-    control = on_machine("systemd-run", *denied, "--", "/usr/bin/env", "python3", "-c", _SEND, address)
-    filters = "exposed" not in control.text
-    request.node.user_properties.append(("answer", "filtered" if filters else "this kernel has no filter"))
-    assert ("exposed" in seen.text) == (not filters and "exposed" in on_machine("python3", "-c", _SEND, address).text)
-    assert "exposed" in inside('python3 -c "$@"', _SEND, "192.0.2.10").text
+_METADATA: Final = "169.254.169.254"
+_FURTHER: Final = "192.0.2.10"
+
+
+def _reached(command: tuple[str, ...], address: str) -> bool:
+    return "exposed" in on_machine(*command, "python3", "-c", _SEND, address).text
+
+
+@attempt("network", "reach a cloud's metadata service")
+def test_the_metadata_service_is_not_reached(request: pytest.FixtureRequest) -> None:
+    # Without a policy it is there to be reached, and with one another host still is.
+    assert _reached(("env",), _METADATA)
+    assert "exposed" in inside('python3 -c "$@"', _SEND, _FURTHER).text
     with session("alice", "pi-probe", *IDLE) as running:
         assert "169.254.0.0/16" in shown(running.unit, "IPAddressDeny").split()
+    reached = "exposed" in inside('python3 -c "$@"', _SEND, _METADATA).text
+    # systemd filters with eBPF, which not every container lets it load: then any unit reaches what it is denied.
+    unit = (
+        "systemd-run",
+        "--property=IPAddressDeny=link-local",
+        "--pipe",
+        "--wait",
+        "--quiet",
+        "--collect",
+        "--",
+        "env",
+    )
+    if _reached(unit, _METADATA):
+        request.node.user_properties += [("answer", "works: no filter here"), ("verdict", "NOT PROVEN")]
+        assert reached
+    else:
+        assert not reached
