@@ -1406,9 +1406,10 @@ in
         ++ optional (!cfg.wrapper.enable || !cfg.wrapper.hideDirectBinary) cfg.package;
 
       security.sudo.extraRules = sudoRules;
-      # sudo would write every prompt that is given as an argument into the journal. The
-      # runner logs each launch itself, without its arguments.
-      security.sudo.extraConfig = "Defaults!${runnerCommand} !log_allowed\n";
+      # sudo would write every prompt that is given as an argument into the journal, and so
+      # would journald, beside PAM's word on the session. The runner logs each launch itself,
+      # without its arguments.
+      security.sudo.extraConfig = "Defaults!${runnerCommand} !log_allowed, !pam_session\n";
       security.sudo-rs.extraRules = mkIf config.security.sudo-rs.enable sudoRules;
     })
   ];

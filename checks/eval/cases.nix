@@ -1702,7 +1702,7 @@ let
       let
         config = given several;
       in
-      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed\n"
+      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed, !pam_session\n"
         config.security.sudo.extraConfig;
     "no rule for sudo-rs while it is off" = case [ ] (sudoOf "sudo-rs" (given several));
     "the same rule for sudo-rs where it is on" = case (sudoRule withSudoRs) (
