@@ -56,7 +56,7 @@ def clone(descriptor: int) -> int:
 
 
 def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
-    """Set attributes on a detached mount; with user_namespace also map its owners by that namespace's maps.
+    """Set attributes on a mount; with user_namespace, on a detached one, also map its owners by that namespace's maps.
 
     It also leaves the group of mounts that it was cloned from: what is mounted on it would else appear on the host,
     too (mount_namespaces(7), shared subtrees). Raises OSError: EINVAL where the file system cannot be idmapped.

@@ -127,6 +127,8 @@ def _attach(tree: int, target: str) -> None:
     over = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         mountapi.attach(tree, over)
+        # On /run, which is shared, it became so too; but what happens to it here must not happen to it in the unit.
+        mountapi.set_attributes(tree, 0)
     finally:
         os.close(over)
 

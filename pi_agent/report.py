@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from typing import Final
 
 _MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
@@ -25,6 +26,18 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._pipe)
+
+    def await_start(self, child: int) -> bool:
+        """Wait until Pi is about to run, or the child process has ended, and return which."""
+        ended = os.pidfd_open(child)
+        try:
+            events = select.poll()
+            events.register(self._pipe, select.POLLIN)
+            events.register(ended, select.POLLIN)
+            events.poll()
+        finally:
+            os.close(ended)
+        return self.started
 
     @property
     def started(self) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import control, process, refusals
+from pi_agent import control, mounts, process, refusals
 from pi_agent.policy import Tools
 from pi_agent.relay import Relay
 from pi_agent.report import Report
@@ -75,6 +76,8 @@ def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[]
                 child = process.start(start.argv, start.environ, own_group=not start.terminal)
                 relay.session_begins(child)
                 meanwhile()
+                if report.await_start(child):
+                    _release(session)
                 status = process.wait(child)
         if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
             return 0
@@ -86,6 +89,16 @@ def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[]
         if not report.started:
             raise refusals.session_not_started(session.unit)
         return fallback
+
+
+def _release(session: Session) -> None:
+    """Unmount what was staged: the unit has it in a namespace of its own. A file that something is mounted on can be
+    neither renamed nor removed by its owner where the mount is seen (rename(2), EBUSY).
+
+    What fails here is done by the guard in the end.
+    """
+    with suppress(OSError):
+        mounts.unstage(session.mounts)
 
 
 def _end(tools: Tools, unit: str) -> int:

@@ -113,6 +113,7 @@ def test_owners_are_mapped_uids_and_gids_each_by_their_own(kernel: Kernel, place
         f"idmap {source} 0",
         f"set_attributes {source} {_FLAGS}",
         f"attach {source} at {target}",
+        f"set_attributes {source} 0",
     ]
 
 
@@ -120,7 +121,7 @@ def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(kernel: Kernel, pl
     source, target = places
     kernel.refuses = {"idmap"}
     assert staged(source, target) is False
-    assert kernel.calls()[-2:] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+    assert kernel.calls()[-3:-1] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
 
 
 @pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
@@ -139,7 +140,12 @@ def test_the_state_is_mounted_without_a_map(kernel: Kernel, places: tuple[Path, 
     source, target = places
     descriptor = os.open(source, os.O_PATH)
     mounts.stage_state(descriptor, str(target))
-    assert kernel.calls() == [f"clone {source}", f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+    assert kernel.calls() == [
+        f"clone {source}",
+        f"set_attributes {source} {_FLAGS}",
+        f"attach {source} at {target}",
+        f"set_attributes {source} 0",
+    ]
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
         mounts.stage_state(descriptor, str(target))
@@ -153,7 +159,11 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
 ) -> None:
     mounts.stage_terminals(str(places[1]))
     flags = mountapi.NOSUID | mountapi.NOEXEC
-    assert kernel.calls() == [f"new devpts gid=5,mode=0620,ptmxmode=0666 {flags}", f"attach /dev/null at {places[1]}"]
+    assert kernel.calls() == [
+        f"new devpts gid=5,mode=0620,ptmxmode=0666 {flags}",
+        f"attach /dev/null at {places[1]}",
+        "set_attributes /dev/null 0",
+    ]
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
         mounts.stage_terminals(str(places[1]))

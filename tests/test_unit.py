@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import control, process, relay, unit
+from pi_agent import control, mounts, process, relay, unit
 from pi_agent.refusals import EX_UNAVAILABLE, Refusal
 from pi_agent.relay import Relay
 from pi_agent.session import Session
@@ -306,3 +306,16 @@ def test_a_signal_before_the_start_starts_nothing(
     assert running.conduct("exit 0", meanwhile=lambda: pytest.fail("nothing starts")) == 128 + number
     assert not running.bin.calls("systemd_run")
     assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"
+
+
+def test_once_pi_runs_nothing_stays_mounted_for_the_host(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    flag = running.bin.top / "released"
+    monkeypatch.setattr(mounts, "unstage", lambda places: flag.write_text("\n".join(places)))
+    assert running.conduct(waiting(f'[ -e "{flag}" ]') + running.ended(0)) == 0
+    assert flag.read_text().splitlines() == list(running.session.mounts)
+
+
+def test_what_never_ran_is_left_to_the_guard(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "unstage", lambda places: pytest.fail("there is nothing to release"))
+    with pytest.raises(Refusal):
+        running.conduct("exit 1", facts(1, 1), started=False)

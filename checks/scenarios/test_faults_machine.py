@@ -283,9 +283,6 @@ def test_a_root_that_is_removed_while_a_session_is_in_it(scene: Scene) -> None:
         assert running.wait().status == 0
 
 
-@pytest.mark.xfail(
-    reason="what covers a project is mounted on the host as well, in the staging directory (rename(2), EBUSY)"
-)
 def test_the_host_user_can_work_in_a_project_while_a_session_is_in_it() -> None:
     with session("alice", "pi-probe", *IDLE):
         as_user("alice", "git", "config", "checks.key", "value").ok()
