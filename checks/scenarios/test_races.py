@@ -45,9 +45,10 @@ pairs = [(held[a], b.encode(), held[c], d.encode()) for a, b, c, d in zip(*[iter
 print("ready", flush=True)
 while True:
     pair = random.choice(pairs)
-    for _ in range(random.choice((1, 2, 5))):
+    # There and back, most of the time back: a launch that is refused early meets no later swap.
+    for pause in ((0, 0.0001, 0.001), (0, 0.001, 0.003)):
         libc.renameat2(*pair, 2)  # RENAME_EXCHANGE
-        time.sleep(random.choice((0, 0, 0.0001, 0.001)))
+        time.sleep(random.choice(pause))
 """
 # Starts a session after the other in one directory for some seconds; prints how each ended and what was seen inside.
 _LAUNCH: Final = """
@@ -95,7 +96,8 @@ def forbidden() -> Iterator[list[Path]]:
             on_machine("chmod", "-R", "u=rwX,go=", place).ok()
         yield [ROOTS, BOBS, ALICES]
     finally:
-        on_machine("rm", "-rf", ROOTS).ok()
+        # What alice exchanged is anywhere; fixtures make it anew.
+        on_machine("rm", "-rf", ROOTS, BOBS, ALICES, *(home("alice") / name for name in ("p", ".pi", "links"))).ok()
 
 
 @contextmanager
@@ -181,14 +183,14 @@ def fingerprints(places: list[Path]) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwd: Path, loops: int = 2) -> Counter[int]:
-    """Launch in loops while alice swaps; fail when any detector saw anything. Returns how many ended how."""
+def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwds: list[Path]) -> Counter[int]:
+    """Launch in a loop from each of cwds while alice swaps, and count by status; fail when a detector saw anything."""
     before = fingerprints(forbidden)
     watched, mounts = Watched(forbidden), Mounts()
     command = [FACTS["sudo"], "-n", "--", RUNNER, "exec", "sh", "-c", _LOOK]
     try:
         # Begun before anything moves, so that each has a directory to return to.
-        launchers = [as_alice(_LAUNCH, str(seconds), *command, cwd=cwd) for _ in range(loops)]
+        launchers = [as_alice(_LAUNCH, str(seconds), *command, cwd=cwd) for cwd in cwds]
         with swapped(*pairs):
             outputs = [launcher.communicate(timeout=seconds + 4 * PATIENCE)[0] for launcher in launchers]
         assert watched.seen() == b"", "somebody opened a forbidden place"
@@ -222,7 +224,9 @@ SHARE: Final = SECONDS / 3
 
 def test_a_root_that_is_swapped_for_a_link_is_never_followed(forbidden: list[Path]) -> None:
     p = home("alice") / "p"
-    counts = race(forbidden, SHARE, (p, ALICES), (p, ROOTS), (demo("alice"), ALICES / "demo"), cwd=demo("alice"))
+    # From within what the link leads to: were it followed, this would be inside a root.
+    cwds = [demo("alice"), ALICES / "demo"]
+    counts = race(forbidden, SHARE, (p, ALICES), (p, ROOTS), (demo("alice"), ALICES / "demo"), cwds=cwds)
     assert counts[77] > 0, "no swap was ever met"
 
 
@@ -233,7 +237,7 @@ def test_a_configuration_that_is_swapped_for_a_link_brings_in_nothing_of_others(
     pairs = [(configuration, place) for place in (ROOTS, BOBS)]
     pairs += [(configuration / name, place / name) for name in ("settings.json", ".env") for place in (ROOTS, BOBS)]
     pairs += [(configuration / "skills", BOBS), (configuration / "skills/canary", ROOTS / "canary")]
-    counts = race(forbidden, SHARE, *pairs, cwd=demo("alice"))
+    counts = race(forbidden, SHARE, *pairs, cwds=[demo("alice")] * 2)
     assert counts[65] > 0, "no swap was ever met"
     assert counts[0] > 0, "no launch ever came through"
 
@@ -243,7 +247,7 @@ def test_a_git_directory_that_is_swapped_for_a_link_leads_nobody_out(forbidden: 
     places = (ALICES, ROOTS, BOBS)
     pairs = [(git, place / ".git") for place in places] + [(git / "hooks", place / "hooks") for place in places]
     pairs += [(git / "config", place / "config") for place in places]
-    counts = race(forbidden, SHARE, *pairs, cwd=demo("alice"))
+    counts = race(forbidden, SHARE, *pairs, cwds=[demo("alice")] * 2)
     assert counts[0] > 0, "no launch ever came through"
 
 
