@@ -28,7 +28,8 @@ class Launch:
         )
         (self.top / "report").write_text("")
         return subprocess.Popen(
-            ["bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
+            # As systemd starts it, whatever the tests were started with: nohup(1) ignores HUP, and that is inherited.
+            ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
             cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
