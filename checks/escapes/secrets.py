@@ -8,6 +8,9 @@ from escapes.case import Case, Control, grouped
 
 _ROOT: Final = Control("root")
 _ABSENT: Final = ("ENOENT",)
+_BOBS_MOUNTS: Final = (
+    "found([line for place in {} for line in open(place) if '/users/bob' in line or '/home/bob' in line])"
+)
 
 CASES: Final = grouped(
     "secrets",
@@ -74,9 +77,9 @@ CASES: Final = grouped(
         "sessions-mounts",
         "state",
         "find the mounts of another session",
-        "found([line for line in open('/proc/self/mountinfo') if there.other_unit in line.split(' - ')[0].split()[4]])",
+        _BOBS_MOUNTS.format("['/proc/self/mountinfo', '/proc/1/mountinfo']"),
         ("nothing",),
-        _ROOT,
+        Control("root", _BOBS_MOUNTS.format("[f'/proc/{there.other}/mountinfo']")),
     ),
     Case(
         "staging",

@@ -222,7 +222,6 @@ def standing() -> Iterator[Json]:
             "sleeper": enter(_running("bash", "-c", "sleep 1000; true", "checks-of-the-host")),
             "own": enter(_running("sleep", "1000", user="alice")),
             "other": _cat(agent("pi-probe").pw_uid),
-            "other_unit": going.unit.removesuffix(".service"),
             "staging": str(staging),
             "shm": _SHARED_MEMORY,
             "service": service,
