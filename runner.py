@@ -56,8 +56,8 @@ def launch(facts: dict[str, str]) -> int:
         from pi_agent.commands import dispatch, parsing  # no launch of Pi waits for them
 
         request = parsing.parse(arguments, frozen.command_name)
-        if not request.command.launches:
-            return dispatch.as_root(dispatch.Call(frozen, user, agent, request))
+        if (answered := dispatch.as_root(dispatch.Call(frozen, user, agent, request))) is not None:
+            return answered
         command = [frozen.shell]
     notices: list[str] = []
 

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pi_agent import refusals
 from pi_agent.refusals import Refusal
 
+# How the commands begin that Pi does not have.
+SANDBOX_PREFIX = "--sandbox-"
+
 _INTERRUPTED = 128 + 2
 
 
@@ -56,7 +59,7 @@ def arguments() -> list[str]:
 
 def about_the_sandbox(arguments: list[str]) -> bool:
     """Whether these arguments are a command that Pi does not have (pi_agent/commands)."""
-    return bool(arguments) and arguments[0].startswith("--sandbox-")
+    return bool(arguments) and arguments[0].startswith(SANDBOX_PREFIX)
 
 
 def informational(arguments: list[str]) -> bool:

@@ -178,6 +178,16 @@ def test_for_a_shell_it_is_the_policys_shell_and_all_else_is_as_for_pi(launch: L
     assert launch.commands[1] == ["/nix/store/bash/bin/bash"]
 
 
+def test_help_is_the_wrappers_but_who_asks_the_runner_is_answered(
+    launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.run("--sandbox-help") == 0
+    assert launch.run("--sandbox-shell", "--help") == 0
+    said = capfd.readouterr()
+    assert "--sandbox-shell" in said.out and "usage: pi --sandbox-shell" in said.out
+    assert said.err == "" and launch.told == [] and launch.commands == []
+
+
 def test_a_command_that_there_is_not_is_refused_and_starts_nothing(
     launch: Launch, capfd: pytest.CaptureFixture[str]
 ) -> None:

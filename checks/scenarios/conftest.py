@@ -21,6 +21,10 @@ hypothesis.settings.load_profile("machine")
 
 _FIXTURES = Path(__file__).parents[1] / "guest" / "fixtures"
 _RESTORE = 'while [ $# -gt 0 ]; do cp --archive --no-target-directory -- "$1" "$2"; shift 2; done'
+_RELEASE = """
+grep -o ' /run/pi-agent[^ ]*' /proc/self/mountinfo | sort -r | while read -r place; do umount --lazy "$place"; done
+grep -q ' /run/pi-agent' /proc/self/mountinfo || rm -rf /run/pi-agent/*
+"""
 _PEOPLE = ("alice", "bob", "carol")
 
 
@@ -114,3 +118,5 @@ def _clear() -> None:
     for group in guest.ours().values():
         for process in group:
             process.kill(signal.SIGKILL)
+    # Nobody is left who would release the staging.
+    guest.on_machine("sh", "-c", _RELEASE)

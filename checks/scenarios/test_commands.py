@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scenarios.guest import as_user, demo, ended, home, inside, leftovers, terminal
+from scenarios.guest import FACTS, as_user, demo, ended, home, inside, leftovers, terminal
 
 
 def test_help_is_there_for_anybody_and_tells_of_every_command() -> None:
@@ -15,9 +15,17 @@ def test_help_is_there_for_anybody_and_tells_of_every_command() -> None:
 
 
 def test_a_command_that_there_is_not_is_refused_by_both_programs() -> None:
-    refused = as_user("alice", "pi", "--sandbox-nothing", cwd=demo("alice"))
-    assert refused.status == 64
-    assert "--sandbox-nothing" in refused.complaint and "--sandbox-help" in refused.complaint
+    for program in (["pi-probe"], [FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"]]):
+        refused = as_user("alice", *program, "--sandbox-nothing", cwd=demo("alice"))
+        assert refused.status == 64
+        assert "--sandbox-nothing" in refused.complaint and "--sandbox-help" in refused.complaint
+
+
+def test_whoever_calls_the_runner_himself_is_answered_as_by_pi() -> None:
+    runner = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
+    for words in (["--sandbox-help"], ["--sandbox-shell", "--help"]):
+        assert as_user("alice", *runner, *words).ok().text == as_user("alice", "pi-probe", *words).ok().text
+    assert as_user("alice", *runner, "--sandbox-shell", cwd=home("alice")).status == 77
 
 
 # What differs from one session to the next is left out.

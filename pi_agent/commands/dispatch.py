@@ -39,8 +39,7 @@ def on_host(policy: Policy, arguments: Sequence[str]) -> Handover | int:
     """
     request = parsing.parse(arguments, policy.command_name)
     if request.help:
-        print(table.help_of(request.command, policy.command_name))
-        return 0
+        return _helped(policy, request)
     if request.command.launches:
         return Handover(request.command, arguments)
     prepare = getattr(import_module(request.command.room), "on_host", None)
@@ -48,7 +47,20 @@ def on_host(policy: Policy, arguments: Sequence[str]) -> Handover | int:
     return answer if isinstance(answer, int) else Handover(request.command, answer)
 
 
-def as_root(call: Call) -> int:
-    """Do the command and return the exit status. Raises Refusal."""
-    status: int = import_module(call.request.command.room).run(call)
+def as_root(call: Call) -> int | None:
+    """Do the command and return the exit status; None for one that is a launch. Raises Refusal.
+
+    Whoever calls the runner without the wrapper gets the same answers.
+    """
+    if call.request.help:
+        return _helped(call.policy, call.request)
+    if call.request.command.launches:
+        return None
+    room = import_module(call.request.command.room)
+    status: int = room.run(call) if hasattr(room, "run") else room.on_host(call.policy, call.request)
     return status
+
+
+def _helped(policy: Policy, request: Request) -> int:
+    print(table.help_of(request.command, policy.command_name))
+    return 0

@@ -1,12 +1,11 @@
-"""What commands there are, with their arguments. Help, completions and the manual page are made from this table."""
+"""What commands there are, with their arguments; and their help, made from that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-# program.py knows a command by it, without importing this room.
-PREFIX: Final = "--sandbox-"
+from pi_agent.program import SANDBOX_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Command:
     @property
     def room(self) -> str:
         """The module that does it: `--sandbox-explain` is done in pi_agent.commands.explain."""
-        return f"pi_agent.commands.{self.name.removeprefix(PREFIX)}"
+        return f"pi_agent.commands.{self.name.removeprefix(SANDBOX_PREFIX)}"
 
 
 COMMANDS: Final = (
