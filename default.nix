@@ -61,9 +61,11 @@ let
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;
             shell = lib.getExe pkgs.bashInteractive;
             launcher = "${./pi_agent/launch.bash}";
+            systemCallFilter = "${systemCallFilter}";
             tools = {
               inherit sudo;
               bash = lib.getExe pkgs.bash;
+              setpriv = lib.getExe' pkgs.util-linux "setpriv";
               setsid = lib.getExe' pkgs.util-linux "setsid";
               systemctl = lib.getExe' systemd "systemctl";
               systemd-run = lib.getExe' systemd "systemd-run";
@@ -103,6 +105,10 @@ let
         ${pkgs.python3.interpreter} -m compileall -q --invalidation-mode unchecked-hash "$package"
       ''
   );
+
+  systemCallFilter = pkgs.runCommandLocal "pi-agent-system-call-filter" { } ''
+    ${pkgs.python3.interpreter} -I ${./pi_agent/seccomp.py} >$out
+  '';
 
   python =
     name: source: paths:

@@ -46,6 +46,7 @@ class Tools:
     """Absolute paths of the programs that the runner and the wrapper start."""
 
     bash: str
+    setpriv: str
     setsid: str
     systemctl: str
     systemd_run: str
@@ -72,6 +73,7 @@ class Policy:
     path: tuple[str, ...]
     shell: str
     launcher: str
+    system_call_filter: str
     sandbox: Sandbox
     tools: Tools
 
@@ -113,9 +115,11 @@ def parse(content: bytes) -> Policy:
         path=top.texts("path"),
         shell=top.absolute("shell"),
         launcher=top.absolute("launcher"),
+        system_call_filter=top.absolute("systemCallFilter"),
         sandbox=_sandbox(top.table("sandbox")),
         tools=Tools(
             bash=tools.absolute("bash"),
+            setpriv=tools.absolute("setpriv"),
             setsid=tools.absolute("setsid"),
             systemctl=tools.absolute("systemctl"),
             systemd_run=tools.absolute("systemd-run"),

@@ -72,6 +72,8 @@ _HARDENING: Final = (
     "SystemCallFilter=~@privileged @resources",
     # What io_uring does is seen by no system call filter: it can make a setuid file, or a socket of any family.
     "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
+    # setpriv(1), which loads our own filter, sets the capabilities that it has: none. There are none to win by it.
+    "SystemCallFilter=capset",
     # Not killed but refused, as the kernel refuses an ordinary user's chown: tar, cp -a and sed -i take that well.
     "SystemCallErrorNumber=EPERM",
     "KeyringMode=private",

@@ -69,7 +69,7 @@ def stage(
     )
     _prepare_environment(launch, variables)
     properties = sandbox.properties(policy, agent, system, launch, binds)
-    argv = unit.command(tools, policy.launcher, launch, properties, terminal=terminal)
+    argv = unit.command(policy, launch, properties, terminal=terminal)
     return Start(argv, {name: described[name] for name in ("TERM",) if name in described}, terminal)
 
 

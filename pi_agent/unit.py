@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pi_agent import control, mounts, process, refusals
-from pi_agent.policy import Tools
+from pi_agent.policy import Policy, Tools
 from pi_agent.relay import Relay
 from pi_agent.report import Report
 from pi_agent.session import Session
@@ -42,8 +42,9 @@ def on_terminal() -> bool:
     return os.isatty(0) and os.isatty(1)
 
 
-def command(tools: Tools, launcher: str, session: Session, properties: Sequence[str], *, terminal: bool) -> list[str]:
+def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> list[str]:
     """The systemd-run(1) command that starts the session. A pure function."""
+    tools = policy.tools
     argv = [
         tools.systemd_run,
         "--quiet",
@@ -57,7 +58,9 @@ def command(tools: Tools, launcher: str, session: Session, properties: Sequence[
         *(["--pty", "--background="] if terminal else ["--pipe"]),
     ]
     argv += [f"--property={each}" for each in properties]
-    return [*argv, "--", tools.bash, "-p", launcher]
+    # Filters stay with a process and all that it starts (seccomp(2)).
+    filtered = [tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"]
+    return [*argv, "--", *filtered, tools.bash, "-p", policy.launcher]
 
 
 def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:

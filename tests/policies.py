@@ -32,6 +32,7 @@ def document(**overrides: Any) -> dict[str, Any]:
         "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
         "shell": "/nix/store/bash/bin/bash",
         "launcher": "/nix/store/pi-agent/launch.bash",
+        "systemCallFilter": "/nix/store/pi-agent-system-call-filter",
         "sandbox": sandbox(),
         "tools": tools(),
         **overrides,
@@ -42,6 +43,7 @@ def tools(**overrides: str) -> dict[str, str]:
     """The policy's table of tools; none of them exists."""
     return {
         "bash": "/nix/store/bash/bin/bash",
+        "setpriv": "/nix/store/util-linux/bin/setpriv",
         "setsid": "/nix/store/util-linux/bin/setsid",
         "systemctl": "/nix/store/systemd/bin/systemctl",
         "systemd-run": "/nix/store/systemd/bin/systemd-run",

@@ -141,6 +141,7 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
         ("program", "pi"),
         ("shell", "bash"),
         ("launcher", ""),
+        ("systemCallFilter", "filter"),
         ("hostUsers", []),
         ("hostUsers", {"bob": []}),
         ("hostUsers", {"bob": {"projectRoots": "~", "configPath": "x"}}),

@@ -15,12 +15,13 @@ from pi_agent.unit import Start
 from tests.fakes import Bin
 from tests.policies import frozen
 
-_TOOLS = frozen().tools
+_POLICY = frozen(launcher="/store/launch.bash", systemCallFilter="/store/filter")
+_TOOLS = _POLICY.tools
 _SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/pi-agent-alice-0")
 
 
 def test_the_command_by_example() -> None:
-    argv = unit.command(_TOOLS, "/store/launch.bash", _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
+    argv = unit.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
     assert argv == [
         "/nix/store/systemd/bin/systemd-run",
         "--quiet",
@@ -34,6 +35,11 @@ def test_the_command_by_example() -> None:
         "--property=User=996",
         "--property=A=b c%h$x",
         "--",
+        "/nix/store/util-linux/bin/setpriv",
+        "--no-new-privs",
+        "--seccomp-filter",
+        "/store/filter",
+        "--",
         "/nix/store/bash/bin/bash",
         "-p",
         "/store/launch.bash",
@@ -41,7 +47,7 @@ def test_the_command_by_example() -> None:
 
 
 def test_at_a_terminal_there_is_a_pty_without_a_tint_and_no_pipe() -> None:
-    argv = unit.command(_TOOLS, "/l", _SESSION, [], terminal=True)
+    argv = unit.command(_POLICY, _SESSION, [], terminal=True)
     assert {"--pty", "--background="} <= set(argv)
     assert "--pipe" not in argv
 

@@ -55,7 +55,7 @@ class Case:
 
     attempt: Python that inside.py runs in the sandbox. denied: the answers that are a denial, see `matches`. variant:
     the command whose sandbox it is. absent, unchanged: paths outside that must not exist, or be as before, afterwards
-    (POLICY: the variant's). known: why it is not denied today.
+    (POLICY: the variant's).
     """
 
     name: str
@@ -67,7 +67,6 @@ class Case:
     variant: str = "pi-probe"
     absent: str = ""
     unchanged: str = ""
-    known: str = ""
     group: str = ""
 
     @property

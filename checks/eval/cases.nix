@@ -1769,6 +1769,7 @@ let
           "shell"
           "stateDir"
           "syncConfigFromHost"
+          "systemCallFilter"
           "tools"
           "user"
           "version"
@@ -1784,6 +1785,7 @@ let
       case
         [
           "bash"
+          "setpriv"
           "setsid"
           "sudo"
           "systemctl"

@@ -108,9 +108,9 @@ def test_the_guard_while_it_cleans_up(scene: Scene, capsys: Capture, fault: str)
 
 
 @pytest.mark.parametrize("name", ["KILL", "TERM", "HUP"])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_unit_as_it_becomes_the_first_program_and_then_pi(scene: Scene, name: str, number: int) -> None:
-    """systemd's child becomes first systemd's own helper (1), then the launcher (2); the launcher's becomes Pi (1)."""
+    """Systemd's child becomes its own helper (1), setpriv (2), the launcher (3); the launcher's becomes Pi (1)."""
     scene.restore()
     step = Step("execve", number, "execve")
     with steps.attached(1, ["-f", *steps.injection(step, f"signal={name}")]) as log:
