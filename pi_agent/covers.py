@@ -19,6 +19,7 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -30,6 +31,10 @@ from pi_agent.tree import Notice
 # How far nested repositories are looked for: a launch must not wait for a walk through everything.
 _DEPTH: Final = 3
 _VISITED_AT_MOST: Final = 20_000
+# The agent shapes the project: what a launch does for it, and root's mounts in it, must have an end.
+LEVELS_AT_MOST: Final = 128
+LOOKS_AT_MOST: Final = 100_000
+COVERS_AT_MOST: Final = 4_096
 _ATTEMPTS: Final = 5
 _NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
 _GIT: Final = ".git"
@@ -79,30 +84,57 @@ def plan(
 
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories
     nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. notice is called
-    when the project has too many directories to look for repositories in all of them.
+    when the project has too many directories to look for repositories in all of them. Raises Refusal (69) when there
+    is more to cover than a launch can wait for.
     """
     kinds: dict[str, Kind] = {}
-    with acting_as(ground.viewer):
-        here = _chain(os.path.relpath(directory, ground.root))
-        for place in _places(ground, directory, notice):
-            for pattern in protected:
-                for found in _matches(ground, place, pattern):
-                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
-        for pattern in hidden:
-            if paths.contains(ground.root, pattern):
-                for found in _matches(ground, "", os.path.relpath(pattern, ground.root)):
-                    _note(kinds, found, Kind.HIDE, keep_above="")
+    looks = _Looks()
+    here = _chain(os.path.relpath(directory, ground.root))
+    if len(here) > LEVELS_AT_MOST:
+        raise refusals.directory_too_deep(directory, LEVELS_AT_MOST)
+    try:
+        with acting_as(ground.viewer):
+            for place in _places(ground, directory, notice):
+                for pattern in protected:
+                    for found in _matches(ground, place, pattern, looks):
+                        _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
+            for pattern in hidden:
+                if paths.contains(ground.root, pattern):
+                    for found in _matches(ground, "", os.path.relpath(pattern, ground.root), looks):
+                        _note(kinds, found, Kind.HIDE, keep_above="")
+    except _TooMuch as error:
+        raise refusals.too_much_to_protect(ground.root) from error
     kinds.pop("", None)
     return [Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/"))]
 
 
 def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
-    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer."""
-    wanted = list(patterns)
-    for place in _places(ground, directory, lambda _: None):
-        for pattern in wanted:
-            for found in _matches(ground, place, pattern):
-                yield found.name
+    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer.
+
+    Where there are too many, it ends.
+    """
+    wanted, looks = list(patterns), _Looks()
+    with suppress(_TooMuch):
+        for place in _places(ground, directory, lambda _: None):
+            for pattern in wanted:
+                for found in _matches(ground, place, pattern, looks):
+                    yield found.name
+
+
+class _TooMuch(Exception):
+    """The project has more to look at than any real one."""
+
+
+class _Looks:
+    """How many looks at names, with or without success, are still to be had."""
+
+    def __init__(self) -> None:
+        self._left = LOOKS_AT_MOST
+
+    def take(self, count: int = 1) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise _TooMuch
 
 
 def _places(ground: Ground, directory: str, notice: Notice) -> list[str]:
@@ -127,6 +159,8 @@ def _note(kinds: dict[str, Kind], found: Found, kind: Kind, *, keep_above: str) 
         for above in _chain(os.path.dirname(path)):
             if above and not paths.contains(above, keep_above):
                 kinds.setdefault(above, Kind.PIN)
+        if len(kinds) > COVERS_AT_MOST:
+            raise _TooMuch
 
 
 def _repositories(ground: Ground, notice: Notice) -> Iterator[str]:
@@ -166,7 +200,7 @@ def _listed(ground: Ground, place: str) -> list[tuple[str, bool]]:
         os.close(directory)
 
 
-def _matches(ground: Ground, place: str, pattern: str) -> Iterator[Found]:
+def _matches(ground: Ground, place: str, pattern: str, looks: _Looks) -> Iterator[Found]:
     """What exists below place and is named by pattern, `*` standing for part of one component.
 
     Where a component that should be a directory is a file, as the `.git` of a submodule, that file is what is named.
@@ -175,11 +209,14 @@ def _matches(ground: Ground, place: str, pattern: str) -> Iterator[Found]:
     while waiting:
         here, (component, *rest) = waiting.pop()
         if "*" in component:
-            names = [name for name, _ in _listed(ground, here) if fnmatch.fnmatchcase(name, component)]
+            listed = _listed(ground, here)
+            looks.take(len(listed))
+            names = [name for name, _ in listed if fnmatch.fnmatchcase(name, component)]
         else:
             names = [component]
         for name in names:
             path = f"{here}/{name}" if here else name
+            looks.take()
             found = _found(ground, path)
             if found is None:
                 continue

@@ -213,6 +213,23 @@ def notice_not_covered(path: str) -> str:
     return f"{shown(path)} vanished while it was about to be protected"
 
 
+def directory_too_deep(directory: str, levels: int) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"{shown(directory)} lies more than {levels} levels below its project root",
+        "Start in a directory above it, or allow a project root nearer to it.",
+    )
+
+
+def too_much_to_protect(root: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the project root {shown(root)} has too many places to protect or hide",
+        "Allow a smaller project root, or look for what fills it: thousands of repositories, or of directories in "
+        ".git/modules.\nThe places are those of m3ta.pi-agent.sandbox.protectedPaths and hiddenPaths.",
+    )
+
+
 def notice_repositories_overlooked(root: str) -> str:
     """A notice: the project is too large for its nested repositories to be found."""
     return (

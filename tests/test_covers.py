@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pi_agent import covers, paths, refusals
 from pi_agent.covers import Cover, Ground, Kind
 from pi_agent.identity import Identity
+from pi_agent.refusals import EX_UNAVAILABLE, Refusal
 from tests import people
 from tests.people import needs_root
 from tests.trees import put
@@ -164,6 +165,44 @@ def test_repositories_are_not_looked_for_everywhere(tmp_path: Path, name: str) -
     assert planned(tmp_path, ".git/config") == {}
     # A session in it protects it all the same.
     assert f"{name}/x/.git/config" in planned(tmp_path, ".git/config", at=f"{name}/x")
+
+
+def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        put(tmp_path / f".git/modules/{number}/hooks/x")
+    assert sum(kind is PROTECT for kind in planned(tmp_path, ".git/modules/*/hooks").values()) == 6
+    # Six, the directories above each, and the two above all.
+    for name, enough in (("COVERS_AT_MOST", 14), ("LOOKS_AT_MOST", 20)):
+        with monkeypatch.context() as limited:
+            limited.setattr(covers, name, enough)
+            assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
+            limited.setattr(covers, name, enough - 1)
+            with pytest.raises(Refusal) as refused:
+                planned(tmp_path, ".git/modules/*/hooks")
+            assert refused.value.status == EX_UNAVAILABLE
+            # After a session no look ends in an error.
+            with ground(tmp_path) as there:
+                assert len(list(covers.named(there, str(tmp_path), [".git/modules/*/hooks"]))) <= 6
+
+
+def test_what_is_hidden_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        put(tmp_path / f"secrets/{number}")
+    monkeypatch.setattr(covers, "COVERS_AT_MOST", 6)
+    with pytest.raises(Refusal):
+        planned(tmp_path, hidden=(f"{tmp_path}/secrets/*",))
+
+
+def test_a_session_starts_no_deeper_than_so_many_levels(tmp_path: Path) -> None:
+    deepest = "/".join("d" * covers.LEVELS_AT_MOST)
+    put(tmp_path / deepest / ".envrc")
+    above = deepest.rpartition("/")[0]
+    assert planned(tmp_path, ".envrc", at=above) == {}
+    with pytest.raises(Refusal) as refused:
+        planned(tmp_path, ".envrc", at=deepest)
+    assert str(covers.LEVELS_AT_MOST) in refused.value.what
 
 
 def test_hundreds_of_repositories_are_all_found(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
     "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_redirectable(x, x)])),
     "directory_gone": (77, lambda x: refusals.directory_gone(x)),
+    "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
+    "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
     "root_reserved": (78, lambda x: refusals.root_reserved(x, x)),
     "root_unmountable": (78, lambda x: refusals.root_unmountable(x)),
     "extra_path_unusable": (78, lambda x: refusals.extra_path_unusable(x, x)),
