@@ -265,8 +265,10 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int, runner
         events.register(above, select.POLLIN)
         ready = {descriptor for descriptor, _ in events.poll()}
         if listen not in ready:
-            # Whoever waited for the runner is gone; it may be about to start the unit.
-            signal.pidfd_send_signal(runner, signal.SIGTERM)
+            # Whoever waited for the runner is gone; it may be about to start the unit. Or it is dead too, and one of
+            # its children holds the other end of the pipe for a moment longer.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(runner, signal.SIGTERM)
         word = os.read(listen, len(_ENDED)) if listen in ready else b""
         with _taken(session):
             _clean_up(tools, session, ended=word == _ENDED)

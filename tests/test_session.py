@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -443,11 +443,13 @@ def importable() -> dict[str, str]:
 _ENDING = '[ "$1" != is-active ] || exit 3'
 
 
-def started(staging: Path, bin_: Bin, systemctl: str = _ENDING) -> subprocess.Popen[bytes]:
+def started(
+    staging: Path, bin_: Bin, systemctl: str = _ENDING, *, code: str = _RUNNER, below: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     top = str(Path(__file__).parent.parent)
-    code = _RUNNER.replace(".tools()", f".tools(systemctl={systemctl!r})")
+    code = code.replace(".tools()", f".tools(systemctl={systemctl!r})")
     return subprocess.Popen(
-        [sys.executable, "-B", "-c", code, str(staging), str(bin_.top)],
+        [*below, sys.executable, "-B", "-c", code, str(staging), str(bin_.top)],
         cwd=top, env=importable(), stdout=subprocess.PIPE,
     )  # fmt: skip
 
@@ -457,6 +459,26 @@ def until(done: Callable[[], bool], seconds: float = 10) -> None:
     while not done():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.01)
+
+
+@needs_root
+def test_a_runner_killed_with_its_parent_and_outlived_by_its_child_leaves_nothing_behind(
+    staging: Path, bin_: Bin
+) -> None:
+    """The child holds what tells the guard of the runner's death; the parent's death, too, must be enough."""
+    code = _RUNNER.replace(
+        "    time.sleep", "    child = os.fork()\n    child and print(os.getpid(), child, flush=True)\n    time.sleep"
+    )
+    with started(staging, bin_, code=code, below=["sh", "-c", '"$@" & wait', "sh"]) as parent:
+        assert parent.stdout is not None
+        directory = parent.stdout.readline().decode().strip()
+        runner, child = map(int, parent.stdout.readline().split())
+        os.kill(runner, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{runner}/fd").exists() or not os.listdir(f"/proc/{runner}/fd"))
+        parent.kill()
+        until(lambda: not os.path.exists(directory))
+        os.kill(child, signal.SIGKILL)
+    assert left_in(staging) == []
 
 
 @needs_root

@@ -17,7 +17,7 @@ import pytest
 
 from scenarios import steps
 from scenarios.guest import CLEAN_WITHIN, Json, Result, Word, as_user, demo, home, inside, isolated, leftovers, until
-from scenarios.steps import Step
+from scenarios.steps import Step, Struck
 
 COMMAND: Final = ("exec", "bash", "-c", "echo ran")
 SESSION: Final = b'{"role":"user","content":"what must not be lost"}\n' * 2000
@@ -31,6 +31,8 @@ NEW: Final[dict[str, Json]] = {
 }
 # How a process is started whose program is another (posix_spawn(3)).
 STARTS: Final = ("clone3", "vfork")
+# How often a step is tried that some launches do not take.
+TRIES: Final = 8
 # Where the user's configuration must not stop somebody from working, a launch may go on without.
 REFUSALS: Final = {65, 69, 78}
 
@@ -117,8 +119,7 @@ def at_each(
     """
     wrong = []
     for step in chosen:
-        scene.restore()
-        struck = steps.strike(step, fault, command or steps.runner(*COMMAND), demo("alice"), options)
+        struck = strike(step, fault, scene, options, command)
         try:
             assert struck.hit, "the fault did not come about"
             judge(step, struck.result)
@@ -127,6 +128,19 @@ def at_each(
             wrong.append(f"{fault} at {step}\n    {error}\n    {struck.result}")
             steps.trace([], steps.runner("exec", "true"), demo("alice"))  # which sweeps
     assert not wrong, f"{len(wrong)} of {len(chosen)} steps:\n" + "\n".join(wrong)
+
+
+def strike(step: Step, fault: str, scene: Scene, options: Sequence[str], command: Sequence[Word]) -> Struck:
+    """A launch with a fault at a step, from the scene's beginning. Where launches do not always come so far, as when
+    systemd is asked again, several are tried."""
+    for _ in range(TRIES):
+        scene.restore()
+        struck = steps.strike(step, fault, command or steps.runner(*COMMAND), demo("alice"), options)
+        if struck.hit:
+            break
+        struck.result.ok()
+        until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+    return struck
 
 
 def tell(capsys: pytest.CaptureFixture[str], what: str, chosen: Sequence[Step], among: Sequence[Step]) -> None:
