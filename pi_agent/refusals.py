@@ -79,6 +79,31 @@ def command_unknown(name: str, command: str, known: Iterable[str]) -> Refusal:
     )
 
 
+def session_not_chosen(command: str) -> Refusal:
+    return Refusal(
+        EX_USAGE,
+        "you have several sessions, and did not say which is to end",
+        f"They are listed above. Name one of them: {command} --sandbox-stop SESSION",
+    )
+
+
+def session_unknown(wanted: str, command: str) -> Refusal:
+    """The same for a session of somebody else's and for one that never was."""
+    return Refusal(
+        EX_USAGE,
+        "you have no session of that name",
+        f"It was {shown(wanted)}. Yours are listed by: {command} --sandbox-status",
+    )
+
+
+def session_not_ended(unit: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        "the session was told to end and is still there",
+        f"See why with: systemctl status {unit}",
+    )
+
+
 # -- policy and installation
 
 

@@ -65,6 +65,11 @@ class Session:
         return f"{self.directory}/argv"
 
     @property
+    def about(self) -> str:
+        """The file that says what the session is, for `--sandbox-status` (live.py)."""
+        return f"{self.directory}/about"
+
+    @property
     def report(self) -> str:
         """The named pipe that launch.bash reports to (report.py)."""
         return f"{self.directory}/report"
@@ -129,6 +134,42 @@ def opened(tools: Tools, user: str, uid: int) -> Iterator[Session]:
         guard.dismiss(ended=ended)
         if lock is not None:
             os.close(lock)
+
+
+def all_of(uid: int) -> list[Session]:
+    """The sessions of the host user with this uid that have a staging directory, live or not, in no order.
+
+    Raises Refusal (69) where others than root can enter that place.
+    """
+    place = f"{STAGING}/{uid}"
+    for directory in (STAGING, place):
+        _check_private(directory)
+    try:
+        names = os.listdir(place)
+    except FileNotFoundError:
+        return []
+    return [Session(f"{name}.service", f"{place}/{name}") for name in names]
+
+
+def is_live(session: Session) -> bool:
+    """Whether somebody takes care of the session: its runner, or its guard."""
+    try:
+        lock = os.open(session.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def sweep(tools: Tools, uid: int) -> None:
+    """Clean up after what dead runners of the user with this uid left. Raises Refusal (69) where that fails."""
+    for session in all_of(uid):
+        _sweep(tools, session)
 
 
 def _create(tools: Tools, session: Session) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Mapping, Sequence
 
-from pi_agent import covers, envfile, environment, identity, mounts, paths, refusals, sandbox, unit
+from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, unit
 from pi_agent.configuration import Configured
 from pi_agent.covers import Ground
 from pi_agent.identity import Identity
@@ -41,7 +42,8 @@ def stage(
     system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
     directory = agent.home if project is None else project.directory
     owned = unit.owning_terminal(tools, command) if terminal else command
-    _prepare(launch, [policy.command_name, directory, *owned], system.links)
+    about = live.described(time.time(), None if project is None else project.root, directory)
+    _prepare(launch, [policy.command_name, directory, *owned], about, system.links)
 
     mounts.stage_state(state.home, launch.state)
     mounts.stage_terminals(launch.terminals)
@@ -133,11 +135,11 @@ def _only_roots_links(directory: int, name: str) -> None:
         raise OSError(errno.ELOOP, f"others than root can redirect the link {name}")
 
 
-def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, str]]) -> None:
+def _prepare(session: Session, argv: Sequence[str], about: bytes, links: Sequence[tuple[str, str]]) -> None:
     """Make the staging directory's inside.
 
-    argv: what launch.bash is to read. links: (path, target) of the symbolic links in the sandbox's
-    root. Raises Refusal (69).
+    argv: what launch.bash is to read. about: what live.py is to read. links: (path, target) of the symbolic links in
+    the sandbox's root. Raises Refusal (69).
     """
     empty_directory, empty_file = session.empty
     try:
@@ -150,6 +152,7 @@ def _prepare(session: Session, argv: Sequence[str], links: Sequence[tuple[str, s
             os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
             os.symlink(target, where)
         _write(session.argv, b"".join(os.fsencode(word) + b"\0" for word in argv))
+        _write(session.about, about)
         os.mkfifo(session.report, 0o600)
     except OSError as error:
         raise refusals.staging_failed(session.directory, error.strerror or str(error)) from error

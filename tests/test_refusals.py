@@ -18,6 +18,9 @@ _TEXT = st.text(st.characters(), max_size=60)  # with surrogates
 _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "argument_unknown": (64, lambda x: refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
     "command_unknown": (64, lambda x: refusals.command_unknown(x, "pi", ["--sandbox-help"])),
+    "session_not_chosen": (64, lambda x: refusals.session_not_chosen("pi")),
+    "session_unknown": (64, lambda x: refusals.session_unknown(x, "pi")),
+    "session_not_ended": (69, lambda x: refusals.session_not_ended("pi-agent-alice-0.service")),
     "policy_unreadable": (78, lambda x: refusals.policy_unreadable(x, x)),
     "identity_missing": (78, lambda x: refusals.identity_missing("user", x)),
     "state_missing": (78, lambda x: refusals.state_missing(x, x)),

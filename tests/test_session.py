@@ -71,7 +71,7 @@ def fill(own: Session) -> None:
 
 def test_everything_of_a_session_is_in_its_directory() -> None:
     own = Session("x.service", "/run/pi-agent/x")
-    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.report, own.environment, own.lock]
+    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.about, own.report, own.environment, own.lock]
     assert len(set(places)) == len(places)
     assert all(os.path.dirname(place) == "/run/pi-agent/x" for place in places)
     assert set(own.mounts) == {own.project, own.state, own.terminals}

@@ -87,7 +87,7 @@ def test_nothing_that_was_asked_for_or_is_secret_is_on_the_units_command_line(st
 def test_everything_staged_is_for_root_alone(stage: Stage) -> None:
     stage.stage(stage.project)
     files = [path for path in Path(stage.session.directory).iterdir() if not path.is_dir()]
-    written = {stage.session.argv, stage.session.environment, stage.session.report}
+    written = {stage.session.about, stage.session.argv, stage.session.environment, stage.session.report}
     assert {str(path) for path in files} == written | {stage.session.empty[1]}
     assert all(Path(path).stat().st_mode & 0o777 == 0o600 for path in written)
     assert Path(stage.session.report).is_fifo()

@@ -38,6 +38,12 @@ class Command:
 COMMANDS: Final = (
     Command("--sandbox-help", "what these commands are"),
     Command("--sandbox-shell", "an interactive shell in exactly the sandbox that Pi gets", launches=True),
+    Command("--sandbox-status", "your sessions that run now, and what they take", (Argument("--json", "as JSON"),)),
+    Command(
+        "--sandbox-stop",
+        "end a session of yours",
+        (Argument("SESSION", "which one, as status calls it; not needed where there is only one"),),
+    ),
 )
 
 

@@ -1,0 +1,51 @@
+"""What a session is, for whoever asks while it runs: written by its runner into its staging directory, read by the
+commands of the same host user.
+
+Staging directories are root's, and a user's lie apart by uid: who is given the sessions of one uid sees no other's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from pi_agent import session
+from pi_agent.session import Session
+
+_ID_LENGTH: Final = 8  # of 16 hexadecimal digits
+_AT_MOST: Final = 1 << 14  # bytes; two paths and a number
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A session that goes on. id: what its user calls it. since: seconds since the epoch. root: the project root, None
+    for one without a project; directory: where it was started. What is not known yet, as it is just being made, is
+    None."""
+
+    session: Session
+    id: str
+    since: float | None
+    root: str | None
+    directory: str | None
+
+
+def described(since: float, root: str | None, directory: str) -> bytes:
+    """The content of the file that says what a session is. Paths may hold any bytes but NUL."""
+    return b"\0".join([str(int(since)).encode(), os.fsencode(root or ""), os.fsencode(directory)])
+
+
+def of(uid: int) -> list[Live]:
+    """The live sessions of the host user with this uid, oldest first. Raises Refusal (69)."""
+    found = [_read(each) for each in session.all_of(uid) if session.is_live(each)]
+    return sorted(found, key=lambda each: (each.since or 0, each.id))
+
+
+def _read(own: Session) -> Live:
+    name = own.unit.removesuffix(".service").rpartition("-")[2][:_ID_LENGTH]
+    try:
+        with open(own.about, "rb") as file:
+            since, root, directory = file.read(_AT_MOST).split(b"\0")
+        return Live(own, name, int(since), os.fsdecode(root) or None, os.fsdecode(directory))
+    except (FileNotFoundError, ValueError):  # about to be written, or just removed
+        return Live(own, name, None, None, None)
