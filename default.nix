@@ -74,8 +74,9 @@ let
         )
       );
 
-      runner = python runnerName ./runner.py { policy = "${policyFile}"; };
-      wrapper = python policy.commandName ./wrapper.py {
+      runner = python runnerName [ ] ./runner.py { policy = "${policyFile}"; };
+      # It alone asks where a user keeps data.
+      wrapper = python policy.commandName [ python3Packages.pyxdg ] ./wrapper.py {
         policy = "${policyFile}";
         runner = "${runner}/bin/${runnerName}";
       };
@@ -111,12 +112,13 @@ let
   '';
 
   python =
-    name: source: paths:
+    name: libraries: source: paths:
     pkgs.writers.writePython3Bin name {
       libraries = [
         python3Packages.orjson
         piAgent
-      ];
+      ]
+      ++ libraries;
       # Long lines, and the two that flake8 ignores unless it is given a list.
       flakeIgnore = [
         "E501"

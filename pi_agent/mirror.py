@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Final
@@ -21,6 +22,9 @@ from pi_agent.signature import Signature
 from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Tree, entry_of
 
 _BATCH: Final = 64  # descriptors held open at once
+_CHUNK: Final = 1 << 24  # bytes
+# Told of files and of bytes that are done.
+Step = Callable[[int, int], None]
 # What fails because of where we write; anything else that fails is the file we read.
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 
@@ -95,55 +99,126 @@ def carry_out(
         for name in work.make:
             files.make_path(isolated, name)
     copied: dict[str, Synced] = {}
-    budget = BYTES_AT_MOST
-    for folder, names in _batches(work.copy):
-        with acting_as(caller):
-            sources = list(_sources(tree, names, notice))
+    with _progress(work) as step:
         try:
-            with acting_as(agent):
-                target = files.ensure_path(isolated, folder)
-                try:
-                    for name, source in sources:
-                        try:
-                            copied[name] = _copy(source, target, os.path.basename(name), budget)
-                        except OSError as error:
-                            if error.errno in _TARGETS_FAULT:
-                                raise
-                            notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror}")
-                        else:
-                            budget -= copied[name].isolated[1]
-                        if budget <= 0:  # files grew since they were counted
-                            raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
-                finally:
-                    os.close(target)
-        finally:
-            for _, source in sources:
-                os.close(source)
+            transfer(
+                work.copy,
+                Source(caller, tree.open),
+                Target(agent, lambda folder: files.ensure_path(isolated, folder), executables=True),
+                BYTES_AT_MOST,
+                copied.__setitem__,
+                lambda name, error: notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror or error}"),
+                step,
+            )
+        except Full as error:  # files grew since they were counted
+            raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB") from error
     return copied
 
 
-def _batches(names: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+@contextmanager
+def _progress(work: Plan) -> Iterator[Step]:
+    """Shown where there is something to copy, and somebody to see it."""
+    if not work.copy or not os.isatty(2):
+        yield lambda files, size: None
+        return
+    from pi_agent import progress  # an ordinary launch has nothing to show
+
+    with progress.shown("copying your configuration", len(work.copy)) as step:
+        yield step
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where files come from. open: a file by name, for reading, called as identity; raises OSError."""
+
+    identity: Identity
+    open: Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where files go. folder: opens the directory of that relative path, made where missing, called as identity.
+
+    executables: whether a file that is executable stays so; all permissions beyond are the owner's alone.
+    """
+
+    identity: Identity
+    folder: Callable[[str], int]
+    executables: bool
+
+
+class Full(Exception):
+    """More was to be copied than may be."""
+
+
+def transfer(
+    names: Sequence[str],
+    source: Source,
+    target: Target,
+    at_most: int,
+    copied: Callable[[str, Synced], None],
+    left_out: Callable[[str, OSError], None],
+    step: Step,
+) -> None:
+    """Copy files from one identity's tree to another's, at most so many bytes.
+
+    Each appears whole by a rename. copied: told how a file then stands on both sides (host: the source). left_out: told
+    of a file that could not be read. step: told of files and bytes done since the last time. Raises OSError when the
+    target cannot be written, Full after the file that was cut off.
+    """
+    for folder, batch in _batches(names):
+        with acting_as(source.identity):
+            opened = list(_opened(source, batch, left_out))
+        try:
+            with acting_as(target.identity):
+                directory = target.folder(folder)
+                try:
+                    for name, descriptor in opened:
+                        try:
+                            done = _copy(descriptor, directory, name, target, at_most, step)
+                        except OSError as error:
+                            if error.errno in _TARGETS_FAULT:
+                                raise
+                            left_out(name, error)
+                        else:
+                            copied(name, done)
+                            at_most -= done.isolated[1]
+                        step(1, 0)
+                        if at_most <= 0:
+                            raise Full
+                finally:
+                    os.close(directory)
+        finally:
+            for _, descriptor in opened:
+                os.close(descriptor)
+
+
+def _batches(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for folder, group in groupby(names, key=os.path.dirname):
         while batch := list(islice(group, _BATCH)):
             yield folder, batch
 
 
-def _sources(tree: HostTree, names: list[str], notice: Notice) -> Iterator[tuple[str, int]]:
+def _opened(
+    source: Source, names: Sequence[str], left_out: Callable[[str, OSError], None]
+) -> Iterator[tuple[str, int]]:
     for name in names:
         try:
-            yield name, tree.open(name)
+            yield name, source.open(name)
         except OSError as error:
-            notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror or error}")
+            left_out(name, error)
 
 
-def _copy(source: int, target: int, name: str, budget: int) -> Synced:
-    """Copy the open file source to name in the open directory target; at most budget bytes."""
+def _copy(source: int, directory: int, name: str, target: Target, at_most: int, step: Step) -> Synced:
+    """Copy the open file source to the open directory, under the last part of name; at most so many bytes."""
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
-    with files.Replacement(target, name, 0o700 if entry.mode & 0o111 else 0o600) as new:
+    executable = target.executables and entry.mode & 0o111
+    with files.Replacement(directory, os.path.basename(name), 0o700 if executable else 0o600) as new:
         offset = 0
-        while count := os.sendfile(new.descriptor, source, offset, min(1 << 24, budget - offset)):
+        while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count
+            step(0, count)
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
     return Synced(entry.signature, new.signature)
 

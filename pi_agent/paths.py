@@ -134,13 +134,13 @@ def reopen(descriptor: int, flags: int) -> int:
     return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
 
 
-def only_root_changes(directory: int) -> bool:
-    """Whether nobody but root can add, remove or replace a name in this open directory.
+def only_root_changes(directory: int, or_uid: int = 0) -> bool:
+    """Whether nobody but root, or the user or_uid, can add, remove or replace a name in this open directory.
 
     A POSIX ACL that grants more shows in the group bits, as its mask (acl(5)).
     """
     status = os.fstat(directory)
-    if status.st_uid != 0 or status.st_mode & stat.S_IWOTH:
+    if status.st_uid not in (0, or_uid) or status.st_mode & stat.S_IWOTH:
         return False
     return status.st_gid == 0 or not status.st_mode & stat.S_IWGRP
 

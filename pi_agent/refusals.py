@@ -104,6 +104,48 @@ def session_not_ended(unit: str) -> Refusal:
     )
 
 
+def export_directory_missing(command: str) -> Refusal:
+    return Refusal(
+        EX_USAGE,
+        "it was not said where the transcripts are to go",
+        f"Name a directory: {command} --sandbox-export DIR. The runner by itself takes an absolute path only.",
+    )
+
+
+def export_failed(why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the transcripts could not be copied there: {shown(why)}",
+        "Choose a directory that you can write to, reached through no link that others can change. What was copied "
+        "before stays.",
+    )
+
+
+def reset_not_confirmed() -> Refusal:
+    return Refusal(
+        EX_USAGE,
+        "there is no terminal to ask at whether it is to be removed",
+        "Call it at a terminal, or with --yes if you are sure.",
+    )
+
+
+def sessions_live(names: Iterable[str], command: str) -> Refusal:
+    listed = ", ".join(names)
+    return Refusal(
+        EX_UNAVAILABLE,
+        "a session of yours is using the isolated state",
+        f"End it first: {command} --sandbox-stop SESSION" + (f" ({listed})" if listed else ""),
+    )
+
+
+def reset_incomplete(why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"not everything could be removed: {shown(why)}",
+        "Something in the state tree is not the agent's own. An administrator can look and remove it.",
+    )
+
+
 # -- policy and installation
 
 
@@ -322,6 +364,14 @@ def state_not_writable(path: str, error: OSError) -> Refusal:
         "Free space or make the file system writable; what was there is unchanged."
         if full
         else "A running session of yours may be changing it: end that and try again. What was there is unchanged.",
+    )
+
+
+def state_being_reset() -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        "your isolated state is being reset",
+        "Finish that first (it may wait for an answer in another terminal), and try again.",
     )
 
 

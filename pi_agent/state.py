@@ -2,12 +2,16 @@
 
 All of `${stateDir}` belongs to the isolated identity, so root acts as that identity here and follows no link. Beside
 the trees, in `${stateDir}/sync/<name>`, sync keeps what it must remember; no sandbox ever sees that directory, so no
-agent can rewrite it.
+agent can rewrite it, nor hold the lock on it: every launch shares that lock until it is over, and whoever resets the
+state has it alone (flock(2)).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,24 +42,67 @@ class State:
 def open_state(policy: Policy, agent: Identity, user: str) -> State:
     """Open the trees of `user`, made where missing, with the directories Pi and npm expect.
 
-    Raises Refusal: 78 when the state directory is missing or not the agent's, 69 when it cannot be written.
+    Until this process and those it forks have ended, nobody can `claim` the state. Raises Refusal: 78 when the state
+    directory is missing or not the agent's, 69 when it cannot be written or is being reset.
     """
-    with acting_as(agent):
+    with acting_as(agent), _top(policy, agent) as top:
+        memory = files.ensure_path(top, f"sync/{user}")
         try:
-            top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise refusals.state_missing(policy.state_dir, error.strerror or str(error)) from error
+            fcntl.flock(memory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise refusals.state_being_reset() from error
+        home = files.ensure_path(top, f"users/{user}")
+        for path in _EXPECTED:
+            files.make_path(home, path)
+        return State(home, memory)
+
+
+def existing(policy: Policy, agent: Identity, user: str) -> State | None:
+    """The trees of `user` as they are, open; None when that user has no state yet. Raises Refusal as `open_state`."""
+    with acting_as(agent), _top(policy, agent) as top:
         try:
-            if os.fstat(top).st_uid != agent.uid:
-                raise refusals.state_missing(policy.state_dir, f"it does not belong to {agent.name}")
-            home = files.ensure_path(top, f"users/{user}")
-            for path in _EXPECTED:
-                files.make_path(home, path)
-            return State(home, files.ensure_path(top, f"sync/{user}"))
+            home = files.enter_path(top, f"users/{user}")
         except OSError as error:
-            raise refusals.state_not_writable(policy.state_dir, error) from error
+            if error.errno in files.GONE:
+                return None
+            raise
+        return State(home, files.ensure_path(top, f"sync/{user}"))
+
+
+def claim(state: State) -> bool:
+    """Whether no launch has this state. Then none will get it, until this process ends."""
+    try:
+        fcntl.flock(state.memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def forget(policy: Policy, agent: Identity, user: str) -> None:
+    """Remove the emptied tree of `user`. Its memory stays, empty: launches wait for nobody on a lock that is gone."""
+    with acting_as(agent), _top(policy, agent) as top:
+        users = files.enter(top, "users")
+        try:
+            os.rmdir(user, dir_fd=users)
         finally:
-            os.close(top)
+            os.close(users)
+
+
+@contextmanager
+def _top(policy: Policy, agent: Identity) -> Iterator[int]:
+    """The state directory, open, for work as the agent; what goes wrong there is refused (69, 78)."""
+    try:
+        top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusals.state_missing(policy.state_dir, error.strerror or str(error)) from error
+    try:
+        if os.fstat(top).st_uid != agent.uid:
+            raise refusals.state_missing(policy.state_dir, f"it does not belong to {agent.name}")
+        yield top
+    except OSError as error:
+        raise refusals.state_not_writable(policy.state_dir, error) from error
+    finally:
+        os.close(top)
 
 
 def link_project(state: State, agent: Identity, root: str) -> None:

@@ -209,30 +209,39 @@ def scan_isolated(top: int, wanted: Callable[[str], bool]) -> dict[str, Entry]:
     as the agent. Raises Overgrown past the limits, OSError when a directory cannot be read.
     """
     found: dict[str, Entry] = {}
-    for first, status in _listed(top):
-        if not wanted(first):
+    for relative, status in walked(top, lambda name: name in found):
+        first, _, below = relative.partition("/")
+        if not below and not wanted(first):
             continue
-        found[first] = entry_of(status)
-        waiting = [first] if found[first].kind is Kind.DIRECTORY else []
-        while waiting:
-            where = waiting.pop()
-            try:
-                directory = files.enter_path(top, where)
-            except OSError as error:
-                if error.errno not in files.GONE:
-                    raise
-                continue
-            try:
-                for name, status in _listed(directory):
-                    relative = f"{where}/{name}"
-                    found[relative] = entry_of(status)
-                    if found[relative].kind is Kind.DIRECTORY:
-                        waiting.append(relative)
-                    if len(found) > ENTRIES_AT_MOST or where.count("/") > DEPTH_AT_MOST:
-                        raise Overgrown(first)
-            finally:
-                os.close(directory)
+        found[relative] = entry_of(status)
+        if below and (len(found) > ENTRIES_AT_MOST or below.count("/") > DEPTH_AT_MOST):
+            raise Overgrown(first)
     return found
+
+
+def walked(top: int, descend: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry below the open directory top by relative path, as it is found, with what lstat(2) says of it.
+
+    Directories that descend accepts are gone into, after they were given. No link is followed; what vanishes meanwhile
+    is not there. Must run, and be used up, as the tree's owner. Raises OSError when a directory cannot be read.
+    """
+    waiting = [""]
+    while waiting:
+        where = waiting.pop()
+        try:
+            directory = files.enter_path(top, where)
+        except OSError as error:
+            if error.errno not in files.GONE:
+                raise
+            continue
+        try:
+            for name, status in _listed(directory):
+                relative = f"{where}/{name}" if where else name
+                yield relative, status
+                if stat.S_ISDIR(status.st_mode) and descend(relative):
+                    waiting.append(relative)
+        finally:
+            os.close(directory)
 
 
 def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:

@@ -310,7 +310,8 @@ def test_more_files_than_a_batch_holds_are_copied_in_few_descriptors(sides: Side
 def test_at_most_the_budget_is_copied_from_a_file_that_grows(tmp_path: Path) -> None:
     put(tmp_path / "source", "x" * 100)
     source, target = os.open(tmp_path / "source", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
-    mirror._copy(source, target, "copy", 60)
+    into = mirror.Target(people.agent(tmp_path), lambda folder: target, executables=True)
+    mirror._copy(source, target, "copy", into, 60, lambda files, size: None)
     assert (tmp_path / "copy").stat().st_size == 60
 
 

@@ -44,6 +44,20 @@ COMMANDS: Final = (
         "end a session of yours",
         (Argument("SESSION", "which one, as status calls it; not needed where there is only one"),),
     ),
+    Command("--sandbox-sessions", "your transcripts, newest first", (Argument("--json", "as JSON"),)),
+    Command(
+        "--sandbox-export",
+        "copy your transcripts out, as files of your own",
+        (Argument("DIR", "where to; by default $XDG_DATA_HOME/pi-agent/sessions"),),
+    ),
+    Command(
+        "--sandbox-reset",
+        "remove what your agent keeps: caches and packages",
+        (
+            Argument("--all", "everything: transcripts, logins and settings made inside, too"),
+            Argument("--yes", "do not ask"),
+        ),
+    ),
 )
 
 

@@ -1,0 +1,154 @@
+"""`--sandbox-reset [--all]`: removes what the caller's agent keeps: caches and packages, or everything.
+
+Runs as root; looks and removes as the agent, whose tree it is, following no link. The state is claimed before anything
+is shown, so no session is using it and none begins before this is over.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+from pi_agent import files, live, refusals, session, state, tree
+from pi_agent.commands import output
+from pi_agent.commands.dispatch import Call
+from pi_agent.identity import Identity, acting_as
+from pi_agent.refusals import shown
+from pi_agent.state import PI_AGENT_DIRECTORY, State
+
+# What comes again by itself.
+_CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
+_SHOWN_AT_MOST: Final = 40
+_ANSWER_AT_MOST: Final = 64  # bytes
+_SECTOR: Final = 512  # bytes, the unit of st_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Something that is to be removed. top: an open directory; path: relative to it; size: bytes on disk, at_least
+    where there was more than could be counted."""
+
+    top: int
+    path: str
+    size: int
+    at_least: bool
+
+
+def run(call: Call) -> int:
+    """Show, ask, remove. Raises Refusal: 64 without a terminal to ask at, 69 while a session is live."""
+    confirmed = "--yes" in call.request.flags
+    command = call.policy.command_name
+    if not confirmed and not (os.isatty(0) and os.isatty(2)):
+        raise refusals.reset_not_confirmed()
+    everything = "--all" in call.request.flags
+    own = _claimed(call)
+    going = [] if own is None else _going(call.agent, own, everything=everything)
+    if own is None or not (going or everything):
+        output.lines(["There is nothing to remove."])
+        return 0
+    output.lines(_described(going))
+    if not confirmed and not _agreed(command):
+        output.lines(["Nothing was removed."])
+        return 0
+    try:
+        _remove(call.agent, going)
+        if everything:
+            state.forget(call.policy, call.agent, call.caller.name)
+    except OSError as error:
+        raise refusals.reset_incomplete(error.strerror or str(error)) from error
+    output.lines([f"Removed: {_amount(sum(each.size for each in going), any(each.at_least for each in going))}."])
+    return 0
+
+
+def _claimed(call: Call) -> State | None:
+    """The caller's state for nobody else; None when there is none. Raises Refusal (69) while a session is live."""
+    own = state.existing(call.policy, call.agent, call.caller.name)
+    if own is None:
+        return None
+    if not state.claim(own):
+        raise refusals.sessions_live([each.id for each in live.of(call.caller.uid)], call.policy.command_name)
+    # A runner and its guard may both have been killed, and their unit goes on.
+    session.sweep(call.policy.tools, call.caller.uid)
+    return own
+
+
+def _going(agent: Identity, own: State, *, everything: bool) -> list[Going]:
+    with acting_as(agent):
+        if everything:
+            places = [(top, name) for top in (own.home, own.memory) for name in sorted(os.listdir(top))]
+        else:
+            started = [name for name in os.listdir(own.home) if name.startswith(files.OURS)]
+            places = [(own.home, path) for path in (*_CACHES, *sorted(started))]
+        return [found for top, path in places if (found := _looked_at(top, path)) is not None]
+
+
+def _looked_at(top: int, path: str) -> Going | None:
+    folder, _, name = path.rpartition("/")
+    with files.suppress_gone():
+        parent = files.enter_path(top, folder)
+        try:
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            size, at_least = status.st_blocks * _SECTOR, False
+            if stat.S_ISDIR(status.st_mode):
+                below, at_least = _size_below(parent, name)
+                size += below
+            return Going(top, path, size, at_least)
+        finally:
+            os.close(parent)
+    return None
+
+
+def _size_below(parent: int, name: str) -> tuple[int, bool]:
+    """What lies below a directory, in bytes on disk, and whether there is more than was counted."""
+    size, more = 0, False
+
+    def descend(relative: str) -> bool:
+        nonlocal more
+        deep = relative.count("/") >= tree.DEPTH_AT_MOST
+        more = more or deep
+        return not deep
+
+    directory = files.enter(parent, name)
+    try:
+        for number, (_, status) in enumerate(tree.walked(directory, descend)):
+            if number >= tree.ENTRIES_AT_MOST:
+                return size, True
+            size += status.st_blocks * _SECTOR
+    finally:
+        os.close(directory)
+    return size, more
+
+
+def _described(going: list[Going]) -> list[str]:
+    rows = [f"  {_amount(each.size, each.at_least):>12}  {shown(each.path)}" for each in going[:_SHOWN_AT_MOST]]
+    if len(going) > _SHOWN_AT_MOST:
+        rows.append(f"  and {len(going) - _SHOWN_AT_MOST} more")
+    return ["This goes from your agent's home:", *rows]
+
+
+def _amount(size: int, at_least: bool) -> str:
+    return ("more than " if at_least else "") + output.size(size)
+
+
+def _agreed(command: str) -> bool:
+    """Ask at the terminal; anything but a yes is none."""
+    os.write(2, f"{command}: remove it? [y/N] ".encode())
+    try:
+        answer = os.read(0, _ANSWER_AT_MOST)
+    except OSError:
+        return False
+    return answer.strip().lower() in (b"y", b"yes")
+
+
+def _remove(agent: Identity, going: list[Going]) -> None:
+    with acting_as(agent):
+        for each in going:
+            folder, _, name = each.path.rpartition("/")
+            with files.suppress_gone():
+                parent = files.enter_path(each.top, folder)
+                try:
+                    files.remove(parent, name)
+                finally:
+                    os.close(parent)
