@@ -159,7 +159,8 @@ class _Export:
             name = shown_path(each.name)
             folder = os.path.dirname(name)
             if folder not in folders:
-                folders[folder] = _unusable(directory, folder)
+                taken = paths.contains(_MEMORY, folder)
+                folders[folder] = "that name is ours" if taken else _unusable(directory, folder)
             if folders[folder]:
                 self.pass_over(each.name, folders[folder])
                 continue

@@ -27,11 +27,12 @@ _SECTOR: Final = 512  # bytes, the unit of st_blocks
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """Something that is to be removed. top: an open directory; path: relative to it; size: bytes on disk, at_least
-    where there was more than could be counted."""
+    """Something that is to be removed. top: an open directory; path: relative to it; name: for the user; size: bytes on
+    disk, at_least where there was more than could be counted."""
 
     top: int
     path: str
+    name: str
     size: int
     at_least: bool
 
@@ -76,15 +77,16 @@ def _claimed(call: Call) -> State | None:
 
 def _going(agent: Identity, own: State, *, everything: bool) -> list[Going]:
     with acting_as(agent):
-        if everything:
-            places = [(top, name) for top in (own.home, own.memory) for name in sorted(os.listdir(top))]
-        else:
-            started = [name for name in os.listdir(own.home) if name.startswith(files.OURS)]
-            places = [(own.home, path) for path in (*_CACHES, *sorted(started))]
-        return [found for top, path in places if (found := _looked_at(top, path)) is not None]
+        at_home = sorted(os.listdir(own.home))
+        if not everything:
+            at_home = [*_CACHES, *(name for name in at_home if name.startswith(files.OURS))]
+        memory = sorted(os.listdir(own.memory)) if everything else []
+        places = [(own.home, path, f"~/{path}") for path in at_home]
+        places += [(own.memory, path, f"{path} (of the configuration's sync)") for path in memory]
+        return [found for place in places if (found := _looked_at(*place)) is not None]
 
 
-def _looked_at(top: int, path: str) -> Going | None:
+def _looked_at(top: int, path: str, called: str) -> Going | None:
     folder, _, name = path.rpartition("/")
     with files.suppress_gone():
         parent = files.enter_path(top, folder)
@@ -94,7 +96,7 @@ def _looked_at(top: int, path: str) -> Going | None:
             if stat.S_ISDIR(status.st_mode):
                 below, at_least = _size_below(parent, name)
                 size += below
-            return Going(top, path, size, at_least)
+            return Going(top, path, called, size, at_least)
         finally:
             os.close(parent)
     return None
@@ -122,10 +124,10 @@ def _size_below(parent: int, name: str) -> tuple[int, bool]:
 
 
 def _described(going: list[Going]) -> list[str]:
-    rows = [f"  {_amount(each.size, each.at_least):>12}  {shown(each.path)}" for each in going[:_SHOWN_AT_MOST]]
+    rows = [f"  {_amount(each.size, each.at_least):>12}  {shown(each.name)}" for each in going[:_SHOWN_AT_MOST]]
     if len(going) > _SHOWN_AT_MOST:
         rows.append(f"  and {len(going) - _SHOWN_AT_MOST} more")
-    return ["This goes from your agent's home:", *rows]
+    return ["This goes; ~ is the home of your agent:", *rows]
 
 
 def _amount(size: int, at_least: bool) -> str:
