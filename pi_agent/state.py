@@ -69,8 +69,14 @@ def existing(policy: Policy, agent: Identity, user: str) -> State | None:
         return State(home, files.ensure_path(top, f"sync/{user}"))
 
 
+def release(state: State) -> None:
+    """Close both trees; what was claimed is anybody's again."""
+    os.close(state.home)
+    os.close(state.memory)
+
+
 def claim(state: State) -> bool:
-    """Whether no launch has this state. Then none will get it, until this process ends."""
+    """Whether no launch has this state. Then none will get it, until it is released or this process ends."""
     try:
         fcntl.flock(state.memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

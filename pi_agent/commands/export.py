@@ -35,6 +35,7 @@ from pi_agent.tree import BYTES_AT_MOST
 _MEMORY: Final = ".exported.json"
 _MEMORY_AT_MOST: Final = 128 * 1024**2  # bytes
 _NOTICES_AT_MOST: Final = 20
+_NEVER: Final = (-1, 0)  # a stamp that no file has
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -130,8 +131,11 @@ class _Export:
         now = dict(before)
 
         def copied(name: str, done: Synced) -> None:
-            self._copied += 1
-            now[name] = Remembered(done.host[1:3], done.isolated[1:3])
+            source, copy = done.host[1:3], done.isolated[1:3]
+            whole = copy[0] >= source[0]
+            self._copied += whole
+            # What was cut off is ours, and a copy of nothing that there is.
+            now[name] = Remembered(source if whole else _NEVER, copy)
 
         try:
             with progress.shown("copying transcripts", len(wanted)) as step:

@@ -20,6 +20,7 @@ from pi_agent.state import PI_AGENT_DIRECTORY, State
 
 # What comes again by itself.
 _CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
+_NOTHING: Final = "There is nothing to remove."
 _SHOWN_AT_MOST: Final = 40
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SECTOR: Final = 512  # bytes, the unit of st_blocks
@@ -40,19 +41,37 @@ class Going:
 def run(call: Call) -> int:
     """Show, ask, remove. Raises Refusal: 64 without a terminal to ask at, 69 while a session is live."""
     confirmed = "--yes" in call.request.flags
-    command = call.policy.command_name
     if not confirmed and not (os.isatty(0) and os.isatty(2)):
         raise refusals.reset_not_confirmed()
-    everything = "--all" in call.request.flags
-    own = _claimed(call)
-    going = [] if own is None else _going(call.agent, own, everything=everything)
-    if own is None or not (going or everything):
-        output.lines(["There is nothing to remove."])
+    own = state.existing(call.policy, call.agent, call.caller.name)
+    if own is None:
+        output.lines([_NOTHING])
         return 0
+    try:
+        _claim(call, own)
+        _reset(call, own, everything="--all" in call.request.flags, confirmed=confirmed)
+    finally:
+        state.release(own)
+    return 0
+
+
+def _claim(call: Call, own: State) -> None:
+    """Have the state for nobody else. Raises Refusal (69) while a session is live."""
+    if not state.claim(own):
+        raise refusals.sessions_live([each.id for each in live.of(call.caller.uid)], call.policy.command_name)
+    # A runner and its guard may both have been killed, and their unit goes on.
+    session.sweep(call.policy.tools, call.caller.uid)
+
+
+def _reset(call: Call, own: State, *, everything: bool, confirmed: bool) -> None:
+    going = _going(call.agent, own, everything=everything)
+    if not going and not everything:
+        output.lines([_NOTHING])
+        return
     output.lines(_described(going))
-    if not confirmed and not _agreed(command):
+    if not confirmed and not _agreed(call.policy.command_name):
         output.lines(["Nothing was removed."])
-        return 0
+        return
     try:
         _remove(call.agent, going)
         if everything:
@@ -60,19 +79,6 @@ def run(call: Call) -> int:
     except OSError as error:
         raise refusals.reset_incomplete(error.strerror or str(error)) from error
     output.lines([f"Removed: {_amount(sum(each.size for each in going), any(each.at_least for each in going))}."])
-    return 0
-
-
-def _claimed(call: Call) -> State | None:
-    """The caller's state for nobody else; None when there is none. Raises Refusal (69) while a session is live."""
-    own = state.existing(call.policy, call.agent, call.caller.name)
-    if own is None:
-        return None
-    if not state.claim(own):
-        raise refusals.sessions_live([each.id for each in live.of(call.caller.uid)], call.policy.command_name)
-    # A runner and its guard may both have been killed, and their unit goes on.
-    session.sweep(call.policy.tools, call.caller.uid)
-    return own
 
 
 def _going(agent: Identity, own: State, *, everything: bool) -> list[Going]:
