@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +91,13 @@ def test_what_is_no_command_is_told_with_those_that_are(name: str) -> None:
 @pytest.mark.parametrize("arguments", [[], ["-p"], ["-p", "--sandbox-help"], ["--sandbox"], ["sandbox-help"], [""]])
 def test_everything_else_is_pis(arguments: list[str]) -> None:
     assert not program.about_the_sandbox(arguments)
+
+
+def test_a_launch_waits_for_no_command_and_for_no_progress() -> None:
+    script = "import sys, runner, wrapper; print(*(name for name in sys.modules if name.startswith('pi_agent')))"
+    top = Path(__file__).parent.parent
+    argv = [sys.executable, "-c", script]
+    loaded = subprocess.run(argv, cwd=top, check=True, capture_output=True, text=True).stdout.split()
+    assert "pi_agent.mirror" in loaded
+    assert not [name for name in loaded if name.startswith(("pi_agent.commands", "pi_agent.progress"))]
+    assert "pi_agent.transcripts" not in loaded

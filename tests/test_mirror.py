@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_agent import mirror, tree
+from pi_agent import mirror, progress, tree
 from pi_agent.mirror import Plan, Synced
 from pi_agent.refusals import EX_DATAERR, Refusal
 from pi_agent.tree import HostTree
 from tests import people
-from tests.bench import snapshot
+from tests.bench import bench, snapshot
 from tests.limits import few_descriptors
 from tests.shapes import file_names
 from tests.trees import Nest, put
@@ -422,3 +422,20 @@ def test_whatever_stood_on_either_side_the_mirrored_names_agree_afterwards(
         sides.agree()
         assert sides.notices == []
         assert snapshot(sides.outside).keys() == {"precious"}
+
+
+def test_a_long_copy_says_on_a_terminal_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = bench(tmp_path)
+    for name in ("a.md", "b.md"):
+        put(here.host / name)
+    monkeypatch.setattr(progress, "_AFTER", 0)
+    here.sync()
+    assert capfd.readouterr().err == ""
+    put(here.host / "c.md")
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 2)
+    here.sync()
+    assert "copying your configuration [" in capfd.readouterr().err
+    here.sync()
+    assert capfd.readouterr().err == ""
