@@ -33,7 +33,7 @@ from pi_agent.transcripts import Found, Stamp, Transcript
 from pi_agent.tree import BYTES_AT_MOST
 
 _MEMORY: Final = ".exported.json"
-_MEMORY_AT_MOST: Final = 128 * 1024**2  # bytes
+_MEMORY_AT_MOST: Final = 32 * 1024**2  # bytes
 _NOTICES_AT_MOST: Final = 20
 _NEVER: Final = (-1, 0)  # a stamp that no file has
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
