@@ -75,10 +75,18 @@ let
       );
 
       runner = python runnerName [ ] ./runner.py { policy = "${policyFile}"; };
-      # It alone asks where a user keeps data.
-      wrapper = python policy.commandName [ python3Packages.pyxdg ] ./wrapper.py {
-        policy = "${policyFile}";
-        runner = "${runner}/bin/${runnerName}";
+      # With what a shell and man(1) look for beside a command.
+      wrapper = pkgs.symlinkJoin {
+        name = policy.commandName;
+        paths = [
+          # It alone asks where a user keeps data.
+          (python policy.commandName [ python3Packages.pyxdg ] ./wrapper.py {
+            policy = "${policyFile}";
+            runner = "${runner}/bin/${runnerName}";
+          })
+          (pages policy.commandName)
+        ];
+        meta.mainProgram = policy.commandName;
       };
     in
     {
@@ -106,6 +114,24 @@ let
         ${pkgs.python3.interpreter} -m compileall -q --invalidation-mode unchecked-hash "$package"
       ''
   );
+
+  # Tab completion and manual of the command of this name, and the reference of all options.
+  pages =
+    name:
+    pkgs.runCommandLocal "${name}-pages"
+      {
+        interpreter =
+          (pkgs.python3.withPackages (_: [
+            python3Packages.orjson
+            piAgent
+          ])).interpreter;
+        options = ./docs/options.md;
+      }
+      ''
+        "$interpreter" -I -m pi_agent.commands.pages ${name} "$out"
+        mkdir -p "$out/share/doc/pi-agent"
+        cp "$options" "$out/share/doc/pi-agent/options.md"
+      '';
 
   systemCallFilter = pkgs.runCommandLocal "pi-agent-system-call-filter" { } ''
     ${pkgs.python3.interpreter} -I ${./pi_agent/seccomp.py} >$out

@@ -39,6 +39,7 @@
                 ../module.nix
                 ../pyproject.toml
                 ../README.md
+                ../docs/options.md
                 ../runner.py
                 ../wrapper.py
                 ../pi_agent
@@ -86,11 +87,13 @@
         python
         pkgs.acl
         pkgs.attr
+        pkgs.bash-completion
         pkgs.fd
         pkgs.file
         pkgs.gcc
         pkgs.git
         pkgs.gnumake
+        pkgs.groff
         pkgs.nodejs
         pkgs.psmisc
         pkgs.ripgrep

@@ -2,6 +2,10 @@
 {
   imports = [ ./side-by-side.nix ];
 
+  # These bring the completions of packages into the system's path; for bash they are there.
+  programs.fish.enable = true;
+  programs.zsh.enable = true;
+
   users.groups.team.gid = 2000;
   users.users =
     let

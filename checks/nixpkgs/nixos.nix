@@ -83,6 +83,12 @@ in
     warnings = option (listOf str) [ ];
 
     environment.systemPackages = option (listOf package) [ ];
+    environment.pathsToLink = option (listOf str) [ ];
+    documentation.man.enable = option bool true;
+    documentation.doc.enable = option bool true;
+    programs.bash.completion.enable = option bool true;
+    programs.fish.enable = option bool false;
+    programs.zsh.enable = option bool false;
 
     security = {
       sudo.enable = option bool true;
@@ -133,6 +139,16 @@ in
     )) { };
   };
 
+  # What of the packages is in the system's path, as NixOS has it.
+  config.environment.pathsToLink = [
+    "/bin"
+  ]
+  ++ lib.optional config.documentation.man.enable "/share/man"
+  ++ lib.optional config.documentation.doc.enable "/share/doc"
+  ++ lib.optional config.programs.bash.completion.enable "/share/bash-completion"
+  ++ lib.optional config.programs.fish.enable "/share/fish/vendor_completions.d"
+  ++ lib.optional config.programs.zsh.enable "/share/zsh";
+
   # As in NixOS, the system is where failed assertions stop an evaluation.
   config.system.build.toplevel =
     if failed != [ ] then
@@ -144,6 +160,7 @@ in
           pkgs.buildEnv {
             name = "system-path";
             paths = config.environment.systemPackages;
+            inherit (config.environment) pathsToLink;
           }
         } $out/sw
       '';

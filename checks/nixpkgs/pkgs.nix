@@ -72,24 +72,39 @@ let
       meta.mainProgram = name;
     };
 
-  # The first package to hold a path wins, as in NixOS' system path.
+  # Links to all files below some directories of a package. The first package
+  # to hold a path wins.
+  linkFrom = pathsToLink: package: ''
+    for directory in ${escapeShellArgs pathsToLink}; do
+      [ -d ${package}$directory ] || continue
+      find ${package}$directory/ ! -type d -printf "$directory/%P\n" | while read -r path; do
+        [ -e "$out$path" ] || {
+          mkdir -p "$(dirname "$out$path")"
+          ln -s ${package}"$path" "$out$path"
+        }
+      done
+    done
+  '';
+  # As in NixOS' system path.
   buildEnv =
     {
       name,
       paths,
-      pathsToLink ? [ "/bin" ],
+      pathsToLink ? [ "" ],
     }:
     runCommand name { } ''
       mkdir -p "$out"
-      for package in ${escapeShellArgs (map toString paths)}; do
-        for directory in ${escapeShellArgs pathsToLink}; do
-          [ -d "$package$directory" ] || continue
-          mkdir -p "$out$directory"
-          for entry in "$package$directory"/*; do
-            [ -e "$out$directory/''${entry##*/}" ] || ln -s "$entry" "$out$directory/"
-          done
-        done
-      done
+      ${lib.concatLines (map (linkFrom pathsToLink) paths)}
+    '';
+  symlinkJoin =
+    {
+      name,
+      paths,
+      meta ? { },
+    }:
+    runCommand name { inherit meta; } ''
+      mkdir -p "$out"
+      ${lib.concatLines (map (linkFrom [ "" ]) paths)}
     '';
 
   replaceVars =
@@ -269,6 +284,7 @@ in
     replaceVars
     runCommand
     runCommandLocal
+    symlinkJoin
     system
     writeShellScriptBin
     writeText

@@ -1,0 +1,160 @@
+"""Tab completion in real shells, and the manual page in man(1), as the module installs them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pexpect
+import pytest
+
+from pi_agent.commands import pages, table
+from pi_agent.commands.table import Argument, Command
+from scenarios.guest import PATIENCE, as_user, home, on_machine
+
+_SYSTEM: Final = Path("/run/current-system/sw/share")
+_SHELLS: Final = ("bash", "zsh", "fish")
+_NAMES: Final = [command.name for command in table.COMMANDS]
+# Has all that a command can have; `sandbox` is a command of its own, so that none of the installed ones is loaded.
+_MANY: Final = Command(
+    "--sandbox-many",
+    "it's [a]: «b»",
+    (Argument("--json", "it's [a]: «b»"), Argument("SESSION", "x"), Argument("DIR", "y")),
+)
+_BEGIN: Final[Mapping[str, str]] = {
+    # The same file, in Debian's place and in that of NixOS.
+    "bash": "for f in /usr/share/bash-completion/bash_completion {share}/bash-completion/bash_completion; do "
+    "[ -e $f ] && . $f; done; PS1='ready> '; bind 'set enable-bracketed-paste off'; ",
+    "zsh": "fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -u -D; PS1='ready> '; ",
+}
+_ARGV: Final[Mapping[str, list[str]]] = {"bash": ["bash", "--norc", "--noprofile"], "zsh": ["zsh", "-f"]}
+
+
+def _environment(share: Path, place: Path) -> dict[str, str]:
+    dirs = ":".join([str(share), "/usr/local/share", "/usr/share"])
+    return {"PATH": os.environ["PATH"], "HOME": str(place), "XDG_DATA_DIRS": dirs, "LANG": "C.UTF-8", "TERM": "dumb"}
+
+
+def _completed(shell: str, line: str, place: Path, share: Path = _SYSTEM) -> str:
+    """The arguments that the line has, in brackets, when somebody has typed it in the directory and pressed tab."""
+    env = _environment(share, place)
+    if shell == "fish":
+        offered = (
+            on_machine("env", "-C", place, "fish", "-c", "complete -C $argv[1]", line, env=env).ok().text.splitlines()
+        )
+        words = line.split(" ")[1:]
+        if len(offered) == 1:
+            words[-1] = offered[0].partition("\t")[0]
+        return "".join(f"<{word}>" for word in words)
+    program = line.split()[0]
+    screen = pexpect.spawn(
+        _ARGV[shell][0],
+        _ARGV[shell][1:],
+        env=env,
+        cwd=str(place),
+        timeout=PATIENCE,
+        encoding="utf-8",
+        dimensions=(50, 200),
+    )
+    screen.sendline(
+        _BEGIN[shell].format(share=share) + f"{program}() {{ printf 'g''ot:'; printf '<%s>' \"$@\"; echo :end; }}"
+    )
+    screen.expect("ready> ")
+    screen.send(f"{line}\t\r")
+    screen.expect(r"got:(.*?):end")
+    assert screen.match is not None
+    found = str(screen.match.group(1))
+    screen.close(force=True)
+    return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with a file and a directory in it."""
+    (tmp_path / "some-file").touch()
+    (tmp_path / "some-dir").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("shell", _SHELLS)
+def test_every_command_can_be_completed_and_so_can_its_flags(shell: str, place: Path) -> None:
+    for command in table.COMMANDS:
+        others = [name for name in _NAMES if name != command.name]
+        shortest = next(
+            command.name[:end]
+            for end in range(len("--sandbox-"), len(command.name) + 1)
+            if not any(name.startswith(command.name[:end]) for name in others)
+        )
+        assert _completed(shell, f"pi {shortest}", place) == f"<{command.name}>"
+        for flag in [argument.name for argument in command.arguments if not argument.positional] + ["--help"]:
+            typed = f"pi {command.name} {flag[:-1]}"
+            assert _completed(shell, typed, place) == f"<{command.name}><{flag}>"
+
+
+@pytest.mark.parametrize("shell", _SHELLS)
+def test_what_is_pis_own_is_completed_by_files_as_ever(shell: str, place: Path) -> None:
+    assert _completed(shell, "pi some-f", place) == "<some-file>"
+    assert _completed(shell, "pi -p some-d", place) == "<-p><some-dir/>"
+    # A command is one only where it comes first.
+    assert _completed(shell, "pi -p --sandbox-sh", place) == "<-p><--sandbox-sh>"
+
+
+@pytest.mark.parametrize("shell", _SHELLS)
+def test_a_directory_is_completed_by_directories_and_what_has_no_names_by_nothing(
+    shell: str, place: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "COMMANDS", (*table.COMMANDS, _MANY))
+    other = tmp_path_factory.mktemp("pages")
+    pages.main(["box", str(other)])
+    share = other / "share"
+    assert _completed(shell, "box --sandbox-many some-d", place, share) == "<--sandbox-many><some-d>"
+    assert _completed(shell, "box --sandbox-many x some-d", place, share) == "<--sandbox-many><x><some-dir/>"
+    assert _completed(shell, "box --sandbox-many x some-f", place, share) == "<--sandbox-many><x><some-f>"
+    assert _completed(shell, "box --sandbox-many --js", place, share) == "<--sandbox-many><--json>"
+
+
+def test_fish_lists_all_with_what_they_do(place: Path) -> None:
+    env = _environment(_SYSTEM, place)
+    shown = on_machine("fish", "-c", "complete -C 'pi --sandbox-'", env=env).ok().text.splitlines()
+    assert sorted(shown) == sorted(f"{command.name}\t{command.summary}" for command in table.COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_others_list_all_where_there_is_a_choice(shell: str, place: Path) -> None:
+    screen = pexpect.spawn(
+        _ARGV[shell][0],
+        _ARGV[shell][1:],
+        env=_environment(_SYSTEM, place),
+        cwd=str(place),
+        timeout=PATIENCE,
+        encoding="utf-8",
+        dimensions=(50, 200),
+    )
+    screen.sendline(_BEGIN[shell].format(share=_SYSTEM))
+    screen.expect("ready> ")
+    screen.send("pi --sandbox-\t\t")
+    for name in sorted(_NAMES):
+        screen.expect_exact(name)
+    screen.close(force=True)
+
+
+def test_the_manual_page_is_found_and_has_no_warnings() -> None:
+    page = _SYSTEM / "man/man1/pi-sandbox.1"
+    shown = as_user("alice", "env", "MANWIDTH=100", "man", "--warnings", "-l", page, cwd=home("alice")).ok()
+    assert shown.complaint == ""
+    text = re.sub(".\b", "", shown.text)
+    for command in table.COMMANDS:
+        assert f"pi {command.name}" in text
+    assert (_SYSTEM / "doc/pi-agent/options.md").read_text(encoding="utf-8").startswith("# Options")
+    by_name = as_user("alice", "env", f"MANPATH={_SYSTEM}/man", "man", "-w", "pi-sandbox", cwd=home("alice")).ok().text
+    assert by_name.endswith("pi-sandbox.1")
+
+
+@pytest.mark.parametrize("command", ["pi", "pi-probe"])
+def test_what_is_installed_was_made_from_the_table(command: str) -> None:
+    for name, text in pages.pages(command).items():
+        if not name.endswith(".1"):
+            assert (_SYSTEM.parent / name).read_text(encoding="utf-8") == text
