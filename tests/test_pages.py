@@ -33,7 +33,7 @@ def test_the_pages_lie_where_shells_and_man_look_for_those_of_the_command() -> N
         "share/bash-completion/completions/agent+x",
         "share/zsh/site-functions/_agent+x",
         "share/fish/vendor_completions.d/agent+x.fish",
-        "share/man/man1/pi-sandbox.1",
+        "share/man/man1/agent+x-sandbox.1",
     }
 
 

@@ -1,4 +1,4 @@
-"""Tab completion for bash, zsh and fish, and the manual page pi-sandbox(1): all made from `table`.
+"""Tab completion for bash, zsh and fish, and the manual page, pi-sandbox(1): all made from `table`.
 
 Run while building, as `python3 -m pi_agent.commands.pages NAME DIRECTORY`; nothing that a user calls imports it.
 What the shells get has no program in it that would have to be started at each tab.
@@ -26,7 +26,7 @@ def pages(program: str) -> Mapping[str, str]:
         f"share/bash-completion/completions/{program}": bash,
         f"share/zsh/site-functions/_{program}": zsh,
         f"share/fish/vendor_completions.d/{program}.fish": fish,
-        "share/man/man1/pi-sandbox.1": manual,
+        f"share/man/man1/{program}-sandbox.1": manual,
     }
     return {path: render(program) for path, render in renderers.items()}
 
@@ -120,7 +120,7 @@ def zsh(program: str) -> str:
 def _zsh_case(command: Command) -> list[str]:
     words = [_quoted(f"{flag.name}[{_escaped(flag.help)}]") for flag in _flags(command)]
     for place in _places(command):
-        action = "_directories" if place.name in _DIRECTORIES else " "
+        action = "_path_files -/" if place.name in _DIRECTORIES else " "
         words.append(_quoted(f"::{_escaped(f'{place.name}, {place.help}')}:{action}"))
     return [f"  {command.name}) _arguments -S {' '.join(words)} ;;"]
 
@@ -182,9 +182,9 @@ def manual(program: str) -> str:
     commands = [line for command in table.COMMANDS for line in _manual_entry(command, program)]
     statuses = [line for status, meaning in _STATUSES for line in (".TP", f".B {status}", _roff(meaning))]
     return _lines(
-        '.TH PI\\-SANDBOX 1 "" pi\\-agent "User Commands"',
+        f'.TH {_roff(program.upper())}\\-SANDBOX 1 "" pi\\-agent "User Commands"',
         ".SH NAME",
-        "pi\\-sandbox \\- commands of the sandbox that the Pi coding agent runs in",
+        f"{_roff(program)}\\-sandbox \\- commands of the sandbox that the Pi coding agent runs in",
         ".SH SYNOPSIS",
         f".B {_roff(program)}",
         "[\\fIARGUMENT\\fR ...]",
