@@ -115,28 +115,57 @@ def update(
     OSError when the file cannot be written.
     """
     with _locked(directory, kind.name):
-        inside = _read_isolated(directory, kind.name, notice)
-        known = memory.written if inside is None else inside
-        after = merged(kind, memory, known, host, nix)
-        if inside is None and not after.written:
-            return after
-        if inside is None or not merge.same(inside, after.written):
-            files.replace(directory, kind.name, orjson.dumps(after.written, option=orjson.OPT_INDENT_2) + b"\n")
-        return after
+        plan = look(directory, kind, memory, host, nix)
+        if plan.unreadable is not None:
+            kept = files.move_aside(directory, kind.name)
+            why = plan.unreadable
+            notice(f"the isolated {kind.name} could not be read ({why}); it was kept as {kept} and written anew")
+        if plan.writes:
+            content = orjson.dumps(plan.after.written, option=orjson.OPT_INDENT_2) + b"\n"
+            files.replace(directory, kind.name, content)
+        return plan.after
 
 
-def _read_isolated(directory: int, name: str, notice: Notice) -> Json | None:
-    """The isolated document; None when there is none, or none that can be understood (moved aside, with a notice)."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to become of an isolated document.
+
+    inside: what it says, None when there is none that can be understood; unreadable: why one that is there cannot be,
+    so that it is moved aside. after: the next memory.
+    """
+
+    kind: Kind
+    inside: Json | None
+    unreadable: str | None
+    after: Memory
+
+    @property
+    def writes(self) -> bool:
+        """Whether the file is written."""
+        return bool(self.after.written) if self.inside is None else not merge.same(self.inside, self.after.written)
+
+    @property
+    def changes(self) -> Changes:
+        """What the file will say that it does not say now."""
+        return merge.changes(self.inside or {}, self.after.written, self.kind.depth)
+
+
+def look(directory: int | None, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any]) -> Plan:
+    """What `update` is to do, changing nothing. Must run as the agent. directory None: there is none yet."""
+    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name)
+    known = memory.written if inside is None else inside
+    return Plan(kind, inside, unreadable, merged(kind, memory, known, host, nix))
+
+
+def _read_isolated(directory: int, name: str) -> tuple[Json | None, str | None]:
+    """The isolated document, None when there is none that can be understood; and why one that is there cannot be."""
     try:
         content = files.read_named(directory, name, BYTES_AT_MOST)
-        return None if content is None else _parse(content)
+        return (None if content is None else _parse(content)), None
     except OSError as error:
-        why = error.strerror or str(error)
+        return None, error.strerror or str(error)
     except ValueError as error:
-        why = str(error)
-    kept = files.move_aside(directory, name)
-    notice(f"the isolated {name} could not be read ({why}); it was kept as {kept} and written anew")
-    return None
+        return None, str(error)
 
 
 def _parse(content: bytes) -> Json:

@@ -8,7 +8,7 @@ reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can en
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +68,14 @@ class Surroundings:
     time_zones: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place sets. setter: its name for the user; an option's name stands for the module's option."""
+
+    setter: str
+    variables: Mapping[str, str]
+
+
 def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
     """Look around on the host. All places are root's own. nix_daemon: whether the sandbox shows its socket."""
     candidates = (
@@ -99,8 +107,9 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def host_env(tree: HostTree) -> dict[str, str]:
-    """What the host user's env files set: `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in it.
+def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
+    """The host user's env files and what each sets: `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in
+    it; those that are there.
 
     Must run as the host user. Raises Refusal (65) for one that cannot be read or understood, naming the line.
     """
@@ -108,7 +117,7 @@ def host_env(tree: HostTree) -> dict[str, str]:
     above = os.path.dirname(tree.path)
     if os.path.basename(above) == PI_DIRECTORY:
         places.insert(0, f"{above}/{_ENV}")
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     for place in places:
         try:
             descriptor = tree.open(place)
@@ -117,8 +126,8 @@ def host_env(tree: HostTree) -> dict[str, str]:
         except OSError as error:
             raise refusals.host_env_invalid(place, error.strerror or str(error)) from error
         try:
-            found |= envfile.parse(files.read(descriptor, BYTES_AT_MOST))
-            if len(found) > VARIABLES_AT_MOST:
+            found[place] = envfile.parse(files.read(descriptor, BYTES_AT_MOST))
+            if len({name for each in found.values() for name in each}) > VARIABLES_AT_MOST:
                 raise ValueError(f"there are more than {VARIABLES_AT_MOST} variables")
         except (OSError, ValueError) as error:
             raise refusals.host_env_invalid(place, _reason(error)) from error
@@ -140,21 +149,23 @@ def secrets(policy: Policy) -> dict[str, str]:
     Root follows these paths only through directories that root alone can change: elsewhere, whoever can change one
     could have root read any file on the machine. Raises Refusal (78), naming the line where one is not understood.
     """
-    found: dict[str, str] = {}
-    for path in policy.environment_files:
+    return {name: value for path in policy.environment_files for name, value in secrets_in(path).items()}
+
+
+def secrets_in(path: str) -> dict[str, str]:
+    """What one of the `environmentFiles` sets; see `secrets`."""
+    try:
+        looked = paths.walk(path, on_directory=_trusted)
         try:
-            looked = paths.walk(path, on_directory=_trusted)
-            try:
-                descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            finally:
-                os.close(looked)
-            try:
-                found |= envfile.parse(files.read(descriptor, BYTES_AT_MOST))
-            finally:
-                os.close(descriptor)
-        except (OSError, ValueError) as error:
-            raise refusals.env_file_unusable(path, _reason(error)) from error
-    return found
+            descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(looked)
+        try:
+            return envfile.parse(files.read(descriptor, BYTES_AT_MOST))
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise refusals.env_file_unusable(path, _reason(error)) from error
 
 
 def _trusted(directory: int) -> None:
@@ -162,7 +173,12 @@ def _trusted(directory: int) -> None:
         raise ValueError(f"others than root can change {paths.real_path(directory)}")
 
 
-def variables(
+def merged(layers: Iterable[Layer]) -> dict[str, str]:
+    """The session's environment: the later layer wins. A pure function."""
+    return {name: value for layer in layers for name, value in layer.variables.items()}
+
+
+def layers(
     policy: Policy,
     agent: Identity,
     around: Surroundings,
@@ -170,16 +186,16 @@ def variables(
     host: Mapping[str, str],
     secret: Mapping[str, str],
     safe_directory: str | None,
-) -> dict[str, str]:
-    """The session's environment. A pure function.
+) -> list[Layer]:
+    """Who sets what in the session's environment, the later wins. A pure function.
 
     safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
     """
     base = {
         "NPM_CONFIG_CACHE": f"{agent.home}/.npm",
         "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global",
-        **terminal,
     }
+    git: dict[str, str] = {}
     if around.nix_daemon:
         base["NIX_REMOTE"] = "daemon"
     if around.certificates is not None:
@@ -189,8 +205,8 @@ def variables(
     if around.time_zones is not None:
         base["TZDIR"] = around.time_zones
     if safe_directory is not None:
-        base |= {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": safe_directory}
-        base |= {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": f"{safe_directory}/*"}
+        git = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": safe_directory}
+        git |= {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": f"{safe_directory}/*"}
     fixed = {
         "HOME": agent.home,
         "LOGNAME": agent.name,
@@ -201,22 +217,33 @@ def variables(
     # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
     if "PATH" not in policy.environment and "PATH" not in policy.extra_environment:
         fixed["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
-    return {**base, **host, **policy.environment, **secret, **policy.extra_environment, **fixed}
+    return [
+        Layer("terminal", terminal),
+        Layer("sandbox", base),
+        Layer("git", git),
+        Layer("host .env", host),
+        Layer("environment", policy.environment),
+        Layer("environmentFiles", secret),
+        Layer("wrapper.extraEnvironment", policy.extra_environment),
+        Layer("sandbox", fixed),
+    ]
 
 
-def write_dotenv(policy: Policy, agent: Identity, state: State, host: Mapping[str, str]) -> None:
-    """Keep `.pi/.env` in the isolated tree: the host's values, then the module's. Secrets are not written down.
-
-    Raises Refusal (69) when the tree cannot be written.
-    """
+def dotenv(policy: Policy, host: Mapping[str, str]) -> bytes:
+    """What `.pi/.env` in the isolated tree says: the host's values, then the module's. Secrets are not written down."""
     content = envfile.rendered(host) + b"# m3ta.pi-agent.environment\n" + envfile.rendered(policy.environment)
     for path in policy.environment_files:
         content += f"# {refusals.shown(path)} is read at each start and not written here\n".encode()
+    return content
+
+
+def write_dotenv(policy: Policy, agent: Identity, state: State, host: Mapping[str, str]) -> None:
+    """Keep `.pi/.env` in the isolated tree. Raises Refusal (69) when the tree cannot be written."""
     with acting_as(agent):
         try:
             directory = files.ensure_path(state.home, PI_DIRECTORY)
             try:
-                files.keep(directory, _ENV, content)
+                files.keep(directory, _ENV, dotenv(policy, host))
             finally:
                 os.close(directory)
         except OSError as error:

@@ -110,12 +110,16 @@ def replace(directory: int, name: str, content: bytes) -> None:
 
 def keep(directory: int, name: str, content: bytes) -> None:
     """See that the file name in the open directory says content, writing only when it says something else."""
-    try:
-        current = read_named(directory, name, len(content))
-    except (OSError, ValueError):
-        current = None
-    if current != content:
+    if not says(directory, name, content):
         replace(directory, name, content)
+
+
+def says(directory: int, name: str, content: bytes) -> bool:
+    """Whether the file name in the open directory holds content and nothing else."""
+    try:
+        return read_named(directory, name, len(content)) == content
+    except (OSError, ValueError):
+        return False
 
 
 def move_aside(directory: int, name: str) -> str:
@@ -143,6 +147,12 @@ def enter(parent: int, name: str) -> int:
 def enter_path(top: int, path: str) -> int:
     """`enter` each component of a relative path in turn, from the open directory top; "" is top itself."""
     return _descend(top, path, enter)
+
+
+def peek_path(top: int, path: str) -> int:
+    """As `enter_path`, but nothing is opened up: what keeps us out raises PermissionError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return _descend(top, path, lambda parent, name: os.open(name, flags, dir_fd=parent))
 
 
 def _descend(top: int, path: str, step: Callable[[int, str], int]) -> int:

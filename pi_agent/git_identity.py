@@ -8,7 +8,7 @@ The host user's git configuration is not shown inside (it may name credential he
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pi_agent import files, paths, refusals
@@ -26,7 +26,7 @@ _ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
-GitIdentity = dict[str, str]
+GitIdentity = Mapping[str, str]
 
 
 def of_host_user(home: str) -> GitIdentity:
@@ -34,7 +34,7 @@ def of_host_user(home: str) -> GitIdentity:
 
     A file that is missing, unreadable or odd says nothing; includes are not followed.
     """
-    found: GitIdentity = {}
+    found: dict[str, str] = {}
     for source in _SOURCES:
         found |= parsed(_content(f"{home}/{source}"))
     return found
@@ -61,7 +61,7 @@ def _content(path: str) -> str:
 
 def parsed(text: str) -> GitIdentity:
     """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
-    found: GitIdentity = {}
+    found: dict[str, str] = {}
     section = ""
     lines = iter(text.split("\n"))
     for line in map(str.strip, lines):

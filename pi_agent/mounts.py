@@ -54,22 +54,31 @@ def swap(left: int, right: int) -> list[Extent]:
     return [piece for piece in pieces if piece.count > 0]
 
 
-def stage_mapped(caller: Identity, agent: Identity, descriptor: int, target: str) -> bool:
-    """Mount the open directory or file at target; return whether its owners are mapped.
+def prepared(caller: Identity, agent: Identity, descriptor: int) -> tuple[int, bool]:
+    """A mount of the open directory or file with its owners swapped, not attached anywhere; and whether they are.
 
-    A file system that cannot be idmapped is mounted as it is. Raises Refusal (69) when neither works.
+    Nobody sees it, and closing it ends it, unless it was attached. A file system that cannot be idmapped is mounted as
+    it is. Raises Refusal (69) when neither works.
     """
     try:
         tree = mountapi.clone(descriptor)
         try:
             mapped = _map_owners(tree, caller, agent)
             mountapi.set_attributes(tree, _ATTRIBUTES)
-            _attach(tree, target)
-            return mapped
-        finally:
+        except OSError:
             os.close(tree)
+            raise
+        return tree, mapped
     except OSError as error:
         raise refusals.staging_failed(paths.real_path(descriptor), error.strerror or str(error)) from error
+
+
+def stage(tree: int, target: str, what: str) -> None:
+    """Attach a prepared mount at target. what: its name in a message. Raises Refusal (69)."""
+    try:
+        _attach(tree, target)
+    except OSError as error:
+        raise refusals.staging_failed(what, error.strerror or str(error)) from error
 
 
 def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:

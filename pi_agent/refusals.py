@@ -375,6 +375,14 @@ def state_being_reset() -> Refusal:
     )
 
 
+def state_unreadable(path: str, error: OSError) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the isolated state {shown(path)} cannot be read: {shown(error.strerror or str(error))}",
+        "A running session of yours may be changing it: end that and try again.",
+    )
+
+
 # -- the session
 
 

@@ -104,14 +104,19 @@ class Session:
         return (self.project, self.state, self.terminals, *extras)
 
 
+def named(user: str, uid: int, number: str) -> Session:
+    """The session of the host user that has this number, whether it is there or not."""
+    name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{number}"
+    return Session(f"{name}.service", f"{STAGING}/{uid}/{name}")
+
+
 @contextmanager
 def opened(tools: Tools, user: str, uid: int) -> Iterator[Session]:
     """A new session for the host user, with its staging directory made and guarded; cleaned up when left.
 
     Raises Refusal (69) when it cannot be made.
     """
-    name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{os.urandom(8).hex()}"
-    session = Session(f"{name}.service", f"{STAGING}/{uid}/{name}")
+    session = named(user, uid, os.urandom(8).hex())
     try:
         # The guard walks these by name, so it must not even begin where they are not root's.
         _check_private(STAGING)

@@ -6,19 +6,105 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, unit
 from pi_agent.configuration import Configured
-from pi_agent.covers import Ground
+from pi_agent.covers import Cover, Ground
+from pi_agent.environment import Layer
 from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
 from pi_agent.project import Project
+from pi_agent.refusals import Refusal
+from pi_agent.sandbox import System
 from pi_agent.session import Session
 from pi_agent.state import State, link_project
 from pi_agent.tree import Notice
 from pi_agent.unit import Start
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What of the host's is to be mounted: tree, prepared and not attached anywhere; bind: where it goes; mapped:
+    whether its owners are."""
+
+    tree: int
+    bind: Bind
+    mapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A session before anything of it is made. The same plan is carried out by a launch and told by an explanation.
+
+    project: None where nothing of the host's is mounted. covers: laid over it. directory: where the command starts.
+    system: what of the host's is shown inside. extras: the policy's further paths. layers: of the environment.
+    properties: the unit's. terminal: whether the session is on one.
+    """
+
+    project: Mount | None
+    covers: Sequence[Cover]
+    directory: str
+    system: System
+    extras: Sequence[Mount]
+    binds: Sequence[Bind]
+    described: Mapping[str, str]
+    layers: Sequence[Layer]
+    properties: Sequence[str]
+    terminal: bool
+
+
+@contextmanager
+def planned(
+    policy: Policy,
+    launch: Session,
+    caller: Identity,
+    agent: Identity,
+    project: Project | None,
+    configured: Configured,
+    notice: Notice,
+) -> Iterator[Plan]:
+    """Plan the launch, changing nothing: what is mounted already nobody else sees, and it is gone on the way out,
+    unless it was attached. launch: only its names are used.
+
+    project None: nothing of the host is mounted and it starts in the agent's home. Raises Refusal: 69, and 78 for a
+    path of the policy that cannot be shown.
+    """
+    system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
+    binds = [Bind(launch.state, agent.home), Bind(launch.terminals, "/dev/pts")]
+    root, covered, extras = None, list[Cover](), list[Mount]()
+    with ExitStack() as opened:
+        if project is not None:
+            bind = Bind(launch.project, project.root)
+            root = _mount(opened, caller, agent, project.descriptor, project.root, bind, notice)
+            covered = _covers(policy, caller, agent if root.mapped else caller, project, root.tree, notice)
+            extras = _extras(opened, policy, launch, caller, agent, notice)
+            binds += [bind, *(extra.bind for extra in extras)]
+        described = environment.terminal(os.environ)
+        layers = environment.layers(
+            policy,
+            agent,
+            environment.surroundings(caller, agent, nix_daemon=policy.sandbox.nix_daemon),
+            described,
+            configured.host_env,
+            configured.secrets,
+            root.bind.target if root is not None and not root.mapped else None,
+        )
+        yield Plan(
+            project=root,
+            covers=covered,
+            directory=agent.home if project is None else project.directory,
+            system=system,
+            extras=extras,
+            binds=binds,
+            described=described,
+            layers=layers,
+            properties=sandbox.properties(policy, agent, system, launch, binds),
+            terminal=unit.on_terminal(),
+        )
 
 
 def stage(
@@ -32,68 +118,72 @@ def stage(
     command: Sequence[str],
     notice: Notice,
 ) -> Start:
-    """Fill the launch's staging directory and return how to start it.
+    """Fill the launch's staging directory as planned and return how to start it.
 
-    command: what runs inside. project None: nothing of the host is mounted and it starts in the agent's home. Raises
-    Refusal: 69, and 78 for a path of the policy that cannot be shown.
+    command: what runs inside. project: see `planned`. Raises Refusal: 69, 78.
     """
-    tools = policy.tools
-    terminal = unit.on_terminal()
-    system = sandbox.system(nix_daemon=policy.sandbox.nix_daemon, network=policy.sandbox.network != "none")
-    directory = agent.home if project is None else project.directory
-    owned = unit.owning_terminal(tools, command) if terminal else command
-    about = live.described(time.time(), None if project is None else project.root, directory)
-    _prepare(launch, [policy.command_name, directory, *owned], about, system.links)
+    with planned(policy, launch, caller, agent, project, configured, notice) as plan:
+        owned = unit.owning_terminal(policy.tools, command) if plan.terminal else command
+        about = live.described(time.time(), None if project is None else project.root, plan.directory)
+        _prepare(launch, [policy.command_name, plan.directory, *owned], about, plan.system.links)
+        mounts.stage_state(state.home, launch.state)
+        mounts.stage_terminals(launch.terminals)
+        if plan.project is not None:
+            link_project(state, agent, plan.project.bind.target)
+            mounts.stage(plan.project.tree, launch.project, plan.project.bind.target)
+            _cover(launch, plan.project, caller, agent, plan.covers, notice)
+        for extra in plan.extras:
+            _stage_extra(extra)
+        _prepare_environment(launch, environment.merged(plan.layers))
+        argv = unit.command(policy, launch, plan.properties, terminal=plan.terminal)
+        known = {name: plan.described[name] for name in ("TERM",) if name in plan.described}
+        return Start(argv, known, plan.terminal)
 
-    mounts.stage_state(state.home, launch.state)
-    mounts.stage_terminals(launch.terminals)
-    binds = [Bind(launch.state, agent.home), Bind(launch.terminals, "/dev/pts")]
-    foreign = None
-    if project is not None:
-        link_project(state, agent, project.root)
-        mapped = mounts.stage_mapped(caller, agent, project.descriptor, launch.project)
-        if not mapped:
-            foreign = project.root
-            notice(refusals.notice_foreign_file_system(project.root))
-        _cover(policy, launch, caller, agent if mapped else caller, project, notice)
-        binds.append(Bind(launch.project, project.root))
-        binds += _stage_extras(policy, launch, caller, agent, notice)
 
-    described = environment.terminal(os.environ)
-    variables = environment.variables(
-        policy,
-        agent,
-        environment.surroundings(caller, agent, nix_daemon=policy.sandbox.nix_daemon),
-        described,
-        configured.host_env,
-        configured.secrets,
-        foreign,
-    )
-    _prepare_environment(launch, variables)
-    properties = sandbox.properties(policy, agent, system, launch, binds)
-    argv = unit.command(policy, launch, properties, terminal=terminal)
-    return Start(argv, {name: described[name] for name in ("TERM",) if name in described}, terminal)
+def _mount(
+    opened: ExitStack, caller: Identity, agent: Identity, descriptor: int, path: str, bind: Bind, notice: Notice
+) -> Mount:
+    tree, mapped = mounts.prepared(caller, agent, descriptor)
+    opened.callback(os.close, tree)
+    if not mapped:
+        notice(refusals.notice_foreign_file_system(path))
+    return Mount(tree, bind, mapped)
+
+
+def _covers(
+    policy: Policy, caller: Identity, viewer: Identity, project: Project, tree: int, notice: Notice
+) -> list[Cover]:
+    """What is to be protected and hidden in the prepared mount of the project. Raises Refusal (69)."""
+    try:
+        ground = Ground(tree, project.root, _viewer(tree, viewer))
+        home = os.path.realpath(caller.home)
+        hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
+        return covers.plan(ground, project.directory, policy.sandbox.protected_paths, hidden, notice)
+    except OSError as error:
+        raise _unprotected(error) from error
 
 
 def _cover(
-    policy: Policy, launch: Session, caller: Identity, viewer: Identity, project: Project, notice: Notice
+    launch: Session, project: Mount, caller: Identity, agent: Identity, planned: Sequence[Cover], notice: Notice
 ) -> None:
     """Protect and hide what lies in the staged project. Raises Refusal (69): without it nothing may start."""
     opened: list[int] = []
     try:
         for path in (launch.project, *launch.empty):
             opened.append(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
-        ground = Ground(opened[0], project.root, _viewer(opened[0], viewer))
-        home = os.path.realpath(caller.home)
-        hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-        plan = covers.plan(ground, project.directory, policy.sandbox.protected_paths, hidden, notice)
-        for path in covers.lay(ground, plan, opened[1], opened[2]):
+        viewer = _viewer(opened[0], agent if project.mapped else caller)
+        ground = Ground(opened[0], project.bind.target, viewer)
+        for path in covers.lay(ground, planned, opened[1], opened[2]):
             notice(refusals.notice_not_covered(path))
     except OSError as error:
-        raise refusals.staging_failed("The protection of the project", error.strerror or str(error)) from error
+        raise _unprotected(error) from error
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def _unprotected(error: OSError) -> Refusal:
+    return refusals.staging_failed("The protection of the project", error.strerror or str(error))
 
 
 def _viewer(root: int, otherwise: Identity) -> Identity:
@@ -106,28 +196,35 @@ def _viewer(root: int, otherwise: Identity) -> Identity:
         return otherwise
 
 
-def _stage_extras(policy: Policy, launch: Session, caller: Identity, agent: Identity, notice: Notice) -> list[Bind]:
-    """Stage the policy's further paths, each by descriptor. Raises Refusal: 69, 78."""
-    binds = []
+def _extras(
+    opened: ExitStack, policy: Policy, launch: Session, caller: Identity, agent: Identity, notice: Notice
+) -> list[Mount]:
+    """The policy's further paths, each by descriptor. Raises Refusal: 69, 78."""
+    found = []
     wanted = [(path, False) for path in policy.sandbox.read_only_paths]
     wanted += [(path, True) for path in policy.sandbox.read_write_paths]
     for number, (path, writable) in enumerate(wanted):
         try:
-            found = paths.walk(path, on_link=_only_roots_links)
+            looked = paths.walk(path, on_link=_only_roots_links)
         except OSError as error:
             raise refusals.extra_path_unusable(path, error.strerror or str(error)) from error
         try:
-            target = f"{launch.extras}/{number}"
-            if stat.S_ISDIR(os.fstat(found).st_mode):
-                os.mkdir(target, 0o755)
-            else:
-                _write(target, b"")
-            if not mounts.stage_mapped(caller, agent, found, target):
-                notice(refusals.notice_foreign_file_system(path))
+            bind = Bind(f"{launch.extras}/{number}", path, writable)
+            found.append(_mount(opened, caller, agent, looked, path, bind, notice))
         finally:
-            os.close(found)
-        binds.append(Bind(target, path, writable))
-    return binds
+            os.close(looked)
+    return found
+
+
+def _stage_extra(extra: Mount) -> None:
+    try:
+        if stat.S_ISDIR(os.fstat(extra.tree).st_mode):
+            os.mkdir(extra.bind.source, 0o755)
+        else:
+            _write(extra.bind.source, b"")
+    except OSError as error:
+        raise refusals.staging_failed(extra.bind.target, error.strerror or str(error)) from error
+    mounts.stage(extra.tree, extra.bind.source, extra.bind.target)
 
 
 def _only_roots_links(directory: int, name: str) -> None:

@@ -111,6 +111,45 @@ def _top(policy: Policy, agent: Identity) -> Iterator[int]:
         os.close(top)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The trees as they are before a launch. home, memory: as of State, None where they are not there yet.
+
+    missing: what a launch makes first, relative to the state directory.
+    """
+
+    home: int | None
+    memory: int | None
+    missing: tuple[str, ...]
+
+
+def look(policy: Policy, agent: Identity, user: str) -> Seen:
+    """What `open_state` would open and make, changing nothing.
+
+    Raises Refusal: 78 as it does, 69 when the state cannot be read.
+    """
+    with acting_as(agent), _top(policy, agent) as top:
+        try:
+            trees = [f"users/{user}", *(f"users/{user}/{path}" for path in _EXPECTED), f"sync/{user}"]
+            found = {path: _peek(top, path) for path in trees}
+        except OSError as error:
+            raise refusals.state_unreadable(policy.state_dir, error) from error
+        for path in trees[1:-1]:
+            if (directory := found[path]) is not None:
+                os.close(directory)
+        missing = tuple(path for path, directory in found.items() if directory is None)
+        return Seen(found[trees[0]], found[trees[-1]], missing)
+
+
+def _peek(top: int, path: str) -> int | None:
+    try:
+        return files.peek_path(top, path)
+    except OSError as error:
+        if error.errno in files.GONE:
+            return None
+        raise
+
+
 def link_project(state: State, agent: Identity, root: str) -> None:
     """Point `projects/<name>` in the agent's home at the mounted root, as a convenience inside.
 

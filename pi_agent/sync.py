@@ -7,10 +7,12 @@ the host (mirror.py). One launch of a user at a time (flock(2)); a running Pi is
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -25,6 +27,8 @@ from pi_agent.project import expanded
 from pi_agent.refusals import shown
 from pi_agent.state import PI_AGENT_DIRECTORY, State
 from pi_agent.tree import HostTree, Notice
+
+_Enter = Callable[[int, str], int]
 
 _MEMORY: Final = "memory.json"
 _VERSION: Final = 1
@@ -99,26 +103,24 @@ def synchronise(
     notice is called with a sentence for everything that was passed over. Raises Refusal: 65 for bad host data, in
     which case nothing isolated has changed; 69 when the isolated state cannot be written.
     """
-    present_there: dict[str, tree.Entry] = {}
-    contents: dict[str, Mapping[str, Any]] = {}
-    if host is not None:
-        with acting_as(caller):
-            contents = {kind.name: documents.read_host(host, kind.name) for kind in _DOCUMENTS}
-            present_there = tree.scan_host(host, _skipped, notice)
+    there = _there(caller, host, notice)
     try:
         with acting_as(agent):
             isolated = files.ensure_path(state.home, PI_AGENT_DIRECTORY)
         with _alone(agent, state):
-            before = _recall(agent, state, notice)
+            before = _recall(agent, state.memory, notice)
             synced = dict(before.files)
             if host is not None:
                 with acting_as(agent):
-                    present = _scan(isolated, {*map(_top, present_there), *map(_top, synced)}, notice)
-                work = mirror.plan(present_there, present, synced, mirrored)
-                copied = mirror.carry_out(work, host, caller, agent, isolated, notice)
-                synced = {name: entry for name, entry in (synced | copied).items() if name in present_there}
+                    plan = _plan(isolated, there, before)
+                    _clear(isolated, plan.overgrown, notice)
+                copied = mirror.carry_out(plan.work, host, caller, agent, isolated, notice)
+                synced = {name: entry for name, entry in (synced | copied).items() if name in there.present}
             with acting_as(agent):
-                known = {kind.name: _update(isolated, kind, before, contents, policy, notice) for kind in _DOCUMENTS}
+                known = {
+                    kind.name: documents.update(isolated, kind, *_sides(kind, before, there, policy), notice)
+                    for kind in _DOCUMENTS
+                }
             _remember(agent, state, before, _Memory(synced, known))
     except OSError as error:
         # A file that was opened by number has that for its name.
@@ -126,39 +128,120 @@ def synchronise(
         raise refusals.state_not_writable(where, error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is to happen to files. overgrown: top-level names that are moved aside, or removed, before work is done."""
+
+    overgrown: tuple[str, ...]
+    work: mirror.Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `synchronise` would do: to files, None where they are left alone, and to each document."""
+
+    files: Files | None
+    documents: tuple[documents.Plan, ...]
+
+
+def look(
+    policy: Policy,
+    caller: Identity,
+    agent: Identity,
+    host: HostTree | None,
+    home: int | None,
+    memory: int | None,
+    notice: Notice,
+) -> Plan:
+    """What `synchronise` would do now, changing nothing, not even a lock.
+
+    home, memory: those of the state, open; None where there are none yet. Of an isolated directory that is closed to
+    its own owner, what is in it counts as missing. Raises Refusal: 65 as
+    `synchronise` does, 69 when the isolated state cannot be read.
+    """
+    there = _there(caller, host, notice)
+    isolated = None
+    try:
+        before = _Memory({}, {}) if memory is None else _recall(agent, memory, notice)
+        with acting_as(agent):
+            if home is not None:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    isolated = _peek(home, PI_AGENT_DIRECTORY)
+            known = [documents.look(isolated, kind, *_sides(kind, before, there, policy)) for kind in _DOCUMENTS]
+            return Plan(None if host is None else _plan(isolated, there, before, _peek), tuple(known))
+    except OSError as error:
+        raise refusals.state_unreadable(PI_AGENT_DIRECTORY, error) from error
+    finally:
+        if isolated is not None:
+            os.close(isolated)
+
+
+def _peek(top: int, path: str) -> int:
+    try:
+        return files.peek_path(top, path)
+    except PermissionError as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The host's side: its documents, and its other files and directories."""
+
+    contents: Mapping[str, Mapping[str, Any]]
+    present: Mapping[str, tree.Entry]
+
+
+def _there(caller: Identity, host: HostTree | None, notice: Notice) -> _There:
+    if host is None:
+        return _There({}, {})
+    with acting_as(caller):
+        contents = {kind.name: documents.read_host(host, kind.name) for kind in _DOCUMENTS}
+        return _There(contents, tree.scan_host(host, _skipped, notice))
+
+
+def _plan(isolated: int | None, there: _There, before: _Memory, enter: _Enter | None = None) -> Files:
+    """What is to happen to files. isolated None: nothing is there yet. enter: see tree.scan_isolated. Must run as the
+    agent."""
+    known = {*map(_top, there.present), *map(_top, before.files)}
+    present, overgrown = ({}, ()) if isolated is None else _scan(isolated, known, enter)
+    return Files(overgrown, mirror.plan(there.present, present, before.files, mirrored))
+
+
 def _top(name: str) -> str:
     return name.split("/", 1)[0]
 
 
-def _scan(isolated: int, known: set[str], notice: Notice) -> dict[str, tree.Entry]:
-    """The isolated tree as far as it concerns us: what is the agent's own there may be any size."""
+def _scan(isolated: int, known: set[str], enter: _Enter | None) -> tuple[dict[str, tree.Entry], tuple[str, ...]]:
+    """The isolated tree as far as it concerns us: what is the agent's own there may be any size. And the names that
+    are out of bounds, which count as missing."""
+    overgrown: list[str] = []
 
     def wanted(name: str) -> bool:
-        return not _skipped(name) and (name in known or mirrored(name))
+        return not _skipped(name) and name not in overgrown and (name in known or mirrored(name))
 
     while True:
         try:
-            return tree.scan_isolated(isolated, wanted)
-        except tree.Overgrown as overgrown:
-            if overgrown.name.startswith(files.OURS):  # what a killed sync of ours left, or pretends to be that
-                files.remove(isolated, overgrown.name)
-                continue
-            kept = files.move_aside(isolated, overgrown.name)
-            notice(f"the isolated {shown(overgrown.name)} had grown out of bounds; it was kept as {shown(kept)}")
+            return tree.scan_isolated(isolated, wanted, enter), tuple(overgrown)
+        except tree.Overgrown as found:
+            overgrown.append(found.name)
 
 
-def _update(
-    isolated: int,
-    kind: Kind,
-    before: _Memory,
-    contents: Mapping[str, Mapping[str, Any]],
-    policy: Policy,
-    notice: Notice,
-) -> Memory:
+def _clear(isolated: int, overgrown: Iterable[str], notice: Notice) -> None:
+    """Take what is out of bounds out of the way. Must run as the agent."""
+    for name in overgrown:
+        if name.startswith(files.OURS):  # what a killed sync of ours left, or pretends to be that
+            files.remove(isolated, name)
+            continue
+        kept = files.move_aside(isolated, name)
+        notice(f"the isolated {shown(name)} had grown out of bounds; it was kept as {shown(kept)}")
+
+
+def _sides(
+    kind: Kind, before: _Memory, there: _There, policy: Policy
+) -> tuple[Memory, Mapping[str, Any], Mapping[str, Any]]:
+    """What a document is made of: our memory of it, what the host says and what Nix says."""
     memory = before.documents.get(kind.name, Memory())
-    host = contents.get(kind.name, memory.host)
-    nix = policy.settings if kind is SETTINGS else {}
-    return documents.update(isolated, kind, memory, host, nix, notice)
+    return memory, there.contents.get(kind.name, memory.host), policy.settings if kind is SETTINGS else {}
 
 
 @contextmanager
@@ -199,11 +282,11 @@ class _Memory:
         return _Memory(files, {name: documents.memory_from_json(entry) for name, entry in value["documents"].items()})
 
 
-def _recall(agent: Identity, state: State, notice: Notice) -> _Memory:
+def _recall(agent: Identity, memory: int, notice: Notice) -> _Memory:
     """What was remembered. A memory that cannot be read is forgotten, with a notice: then everything is copied anew."""
     with acting_as(agent):
         try:
-            descriptor = os.open(_MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=state.memory)
+            descriptor = os.open(_MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=memory)
         except FileNotFoundError:
             return _Memory({}, {})
         with open(descriptor, "rb") as file:

@@ -202,14 +202,17 @@ class Overgrown(Exception):
         self.name = name
 
 
-def scan_isolated(top: int, wanted: Callable[[str], bool]) -> dict[str, Entry]:
+def scan_isolated(
+    top: int, wanted: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
+) -> dict[str, Entry]:
     """Every entry below the open directory top by relative path, of the top-level names that wanted accepts.
 
     Links are not followed; what vanishes meanwhile (a session of the same user may be running) is not there. Must run
-    as the agent. Raises Overgrown past the limits, OSError when a directory cannot be read.
+    as the agent. enter: opens a directory below top by its relative path, in place of `files.enter_path`. Raises
+    Overgrown past the limits, OSError when a directory cannot be read.
     """
     found: dict[str, Entry] = {}
-    for relative, status in walked(top, lambda name: name in found):
+    for relative, status in walked(top, lambda name: name in found, enter):
         first, _, below = relative.partition("/")
         if not below and not wanted(first):
             continue
@@ -219,17 +222,20 @@ def scan_isolated(top: int, wanted: Callable[[str], bool]) -> dict[str, Entry]:
     return found
 
 
-def walked(top: int, descend: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
+def walked(
+    top: int, descend: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
     """Every entry below the open directory top by relative path, as it is found, with what lstat(2) says of it.
 
     Directories that descend accepts are gone into, after they were given. No link is followed; what vanishes meanwhile
-    is not there. Must run, and be used up, as the tree's owner. Raises OSError when a directory cannot be read.
+    is not there. enter: as for `scan_isolated`. Must run, and be used up, as the tree's owner. Raises OSError when a
+    directory cannot be read.
     """
     waiting = [""]
     while waiting:
         where = waiting.pop()
         try:
-            directory = files.enter_path(top, where)
+            directory = (enter or files.enter_path)(top, where)
         except OSError as error:
             if error.errno not in files.GONE:
                 raise

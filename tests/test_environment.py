@@ -35,9 +35,10 @@ def laid(
     secret: dict[str, str] | None = None,
     safe_directory: str | None = None,
 ) -> dict[str, str]:
-    return environment.variables(
+    layers = environment.layers(
         policy, people.agent("/var/lib/pi-agent"), around, terminal or {}, host or {}, secret or {}, safe_directory
     )
+    return environment.merged(layers)
 
 
 # -- layers
@@ -160,7 +161,8 @@ def test_a_name_cannot_bring_another_variable_along() -> None:
 
 
 def host_env(top: Path, *roots: Path) -> dict[str, str]:
-    return environment.host_env(HostTree(str(top), os.open(top, os.O_PATH), lambda: tuple(map(str, roots))))
+    tree = HostTree(str(top), os.open(top, os.O_PATH), lambda: tuple(map(str, roots)))
+    return {name: value for found in environment.host_files(tree).values() for name, value in found.items()}
 
 
 def test_both_env_files_are_read_and_the_inner_one_wins(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import mountapi, mounts, refusals
+from pi_agent import mountapi, mounts, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mounts import Extent, swap
 from pi_agent.refusals import EX_UNAVAILABLE, Refusal
@@ -93,11 +93,20 @@ _CALLER, _AGENT = Identity("alice", 1000, 100, (), "/"), Identity("pi-agent", 99
 _FLAGS = mountapi.NOSUID | mountapi.NODEV
 
 
+def mapped_at(descriptor: int, target: str) -> bool:
+    tree, mapped = mounts.prepared(_CALLER, _AGENT, descriptor)
+    try:
+        mounts.stage(tree, target, paths.real_path(descriptor))
+    finally:
+        os.close(tree)
+    return mapped
+
+
 def staged(source: Path, target: Path) -> bool:
     before = os.listdir("/proc/self/fd")
     descriptor = os.open(source, os.O_PATH)
     try:
-        return mounts.stage_mapped(_CALLER, _AGENT, descriptor, str(target))
+        return mapped_at(descriptor, str(target))
     finally:
         os.close(descriptor)
         assert os.listdir("/proc/self/fd") == before
@@ -188,7 +197,7 @@ def test_inside_the_two_own_each_others_files_and_on_disk_nothing_changed(tmp_pa
             os.chown(source / str(number), number, number)
         os.chown(source, 1000, 100)
         descriptor = os.open(source, os.O_PATH)
-        if not mounts.stage_mapped(_CALLER, _AGENT, descriptor, str(target)):
+        if not mapped_at(descriptor, str(target)):
             os._exit(77)  # before Linux 6.3, tmpfs could not
         assert owners(target) == {"1000": (996, 1000), "996": (1000, 996), "42": (42, 42)}
         assert owners(source) == {str(number): (number, number) for number in (1000, 996, 42)}
@@ -209,7 +218,7 @@ def owners(directory: Path) -> dict[str, tuple[int, int]]:
 def test_a_file_system_that_cannot_map_owners_is_shown_as_it_is(tmp_path: Path) -> None:
     def act() -> None:
         (tmp_path / "target").mkdir()
-        assert mounts.stage_mapped(_CALLER, _AGENT, os.open("/proc", os.O_PATH), str(tmp_path / "target")) is False
+        assert mapped_at(os.open("/proc", os.O_PATH), str(tmp_path / "target")) is False
         assert (tmp_path / "target/self/comm").exists()
         assert {"nosuid", "nodev"} <= mounted(tmp_path / "target")
 

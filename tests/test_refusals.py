@@ -47,6 +47,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "document_invalid": (65, lambda x: refusals.document_invalid(x, x)),
     "host_env_invalid": (65, lambda x: refusals.host_env_invalid(x, x)),
     "state_not_writable": (69, lambda x: refusals.state_not_writable(x, OSError(5, x))),
+    "state_unreadable": (69, lambda x: refusals.state_unreadable(x, OSError(5, x))),
     "staging_failed": (69, lambda x: refusals.staging_failed("A mount", x)),
     "session_not_started": (69, lambda x: refusals.session_not_started("pi-agent-alice-0.service")),
     "sudo_unavailable": (69, lambda x: refusals.sudo_unavailable(x, x)),

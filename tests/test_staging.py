@@ -247,7 +247,9 @@ def test_so_there_is_for_a_further_path(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def cover_something(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the project, which is not really mounted, hold something to be covered."""
+    """Let the project hold something to be covered, and where it is staged too: it is not really mounted."""
+    put(Path(stage.project.root, ".envrc"))
+    Path(stage.project.root, ".ssh").mkdir()
     prepare = staging._prepare
 
     def prepared(*arguments: Any) -> None:
