@@ -70,7 +70,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place sets. setter: its name for the user; an option's name stands for the module's option."""
+    """What one place sets. setter: its name for the user; `nix` is the module's `environment`."""
 
     setter: str
     variables: Mapping[str, str]
@@ -222,9 +222,9 @@ def layers(
         Layer("sandbox", base),
         Layer("git", git),
         Layer("host .env", host),
-        Layer("environment", policy.environment),
+        Layer("nix", policy.environment),
         Layer("environmentFiles", secret),
-        Layer("wrapper.extraEnvironment", policy.extra_environment),
+        Layer("nix (wrapper)", policy.extra_environment),
         Layer("sandbox", fixed),
     ]
 

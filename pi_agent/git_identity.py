@@ -20,7 +20,7 @@ _SOURCES: Final = (".config/git/config", ".gitconfig")
 _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
 _KEYS: Final = ("name", "email")
-_NAME: Final = "config"
+NAME: Final = "config"
 _COMMENT: Final = "#;"
 _ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
 _HEADER: Final = (
@@ -120,17 +120,18 @@ def write(agent: Identity, state: State, identity: GitIdentity) -> None:
         try:
             directory = files.ensure_path(state.home, ".config/git")
             try:
-                if _is_ours(directory):
-                    files.keep(directory, _NAME, rendered(identity))
+                if is_ours(directory):
+                    files.keep(directory, NAME, rendered(identity))
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(".config/git/config", error) from error
 
 
-def _is_ours(directory: int) -> bool:
+def is_ours(directory: int) -> bool:
+    """Whether the file in the open directory is ours, or there is none."""
     try:
-        current = files.read_named(directory, _NAME, _BYTES_AT_MOST)
+        current = files.read_named(directory, NAME, _BYTES_AT_MOST)
     except (OSError, ValueError):
         return False
     return current is None or current.startswith(_HEADER)

@@ -9,6 +9,7 @@ could point an allowed name at any directory and widen the policy.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -69,6 +70,36 @@ def locate(policy: Policy, caller: Identity) -> Project:
     return Project(root, descriptor, directory)
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One of a host user's roots. configured: as the policy has it; path: the real one and descriptor: the root, open;
+    both None where it cannot be opened. why: the reason that it cannot be used."""
+
+    configured: str
+    path: str | None
+    descriptor: int | None
+    why: str | None
+
+
+def survey(policy: Policy, caller: Identity) -> list[Root]:
+    """All roots of the caller's, each as `locate` sees it."""
+    found = []
+    for configured in policy.host_users[caller.name].project_roots:
+        path = descriptor = why = None
+        try:
+            with acting_as(caller):
+                path, descriptor = _open(expanded(configured, caller.home))
+            _check_mountable(path, policy)
+        except _Redirectable as error:
+            why = f"{refusals.shown(error.link)} is a symbolic link that others than root can redirect"
+        except OSError as error:
+            why = error.strerror or str(error)
+        except Refusal as refusal:
+            why = refusal.what
+        found.append(Root(configured, path, descriptor, why))
+    return found
+
+
 def expanded(root: str, home: str) -> str:
     """A root as written in the policy, with a leading `~` replaced by home."""
     return home + root[1:] if root == "~" or root.startswith("~/") else root
@@ -96,16 +127,20 @@ def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
     """Open each root that is a directory within the caller's reach; say in notes why a root was passed over."""
     for root in roots:
         try:
-            descriptor = paths.walk(root, on_link=_only_roots_links)
+            yield _open(root)
         except _Redirectable as error:
             notes.append(refusals.root_redirectable(root, error.link))
-            continue
         except OSError:
             continue
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            yield paths.real_path(descriptor), descriptor
-        else:
-            os.close(descriptor)
+
+
+def _open(root: str) -> tuple[str, int]:
+    """The root's real path, and the root, open. Raises OSError, _Redirectable."""
+    descriptor = paths.walk(root, on_link=_only_roots_links)
+    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
+    return paths.real_path(descriptor), descriptor
 
 
 class _Redirectable(Exception):

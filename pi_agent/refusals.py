@@ -42,9 +42,14 @@ def shown(name: str | bytes) -> str:
     What is not printable, undecodable bytes (surrogates, as os.fsdecode makes them) included, appears as a
     backslash escape, so two names never look the same by hiding something.
     """
-    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
-    clean = "".join(char if char.isprintable() and char != "\\" else _escaped(char) for char in text)
+    clean = whole(name)
     return clean if len(clean) <= _LONGEST_SHOWN else clean[:_LONGEST_SHOWN] + "…"
+
+
+def whole(name: str | bytes) -> str:
+    """As `shown`, but however long: for what a program reads."""
+    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    return "".join(char if char.isprintable() and char != "\\" else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:
