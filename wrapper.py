@@ -22,7 +22,7 @@ def main() -> int:
         if program.about_the_sandbox(arguments):
             from pi_agent.commands import dispatch  # no launch of Pi waits for it
 
-            answer = dispatch.on_host(frozen, arguments)
+            answer = dispatch.on_host(frozen, arguments, RUNNER)
             if isinstance(answer, int):
                 return answer
             arguments, needs_project = [*answer.arguments], answer.command.launches

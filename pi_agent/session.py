@@ -25,6 +25,7 @@ from pi_agent.refusals import Refusal
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
+UNITS: Final = f"{_UNIT_PREFIX}*.service"
 _ENDED: Final = b"ended"
 _FAILED: Final = b"fails"
 _DEAF_TO: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
@@ -119,8 +120,8 @@ def opened(tools: Tools, user: str, uid: int) -> Iterator[Session]:
     session = named(user, uid, os.urandom(8).hex())
     try:
         # The guard walks these by name, so it must not even begin where they are not root's.
-        _check_private(STAGING)
-        _check_private(os.path.dirname(session.directory))
+        check_private(STAGING)
+        check_private(os.path.dirname(session.directory))
         guard = _Guard(tools, session)
     except OSError as error:
         raise refusals.staging_failed(STAGING, error.strerror or str(error)) from error
@@ -232,15 +233,49 @@ def _remove_if_empty(place: str) -> None:
 def _make_private(directory: str) -> None:
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
-    _check_private(directory)
+    check_private(directory)
 
 
-def _check_private(directory: str) -> None:
+def check_private(directory: str) -> None:
     """Raise Refusal (69) if others than root can enter the directory, if it is there."""
     with suppress(FileNotFoundError):
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
             raise refusals.staging_failed(directory, "others than root can enter it")
+
+
+def staged() -> tuple[set[str], set[str]]:
+    """The units of the sessions that are staged now: those that somebody takes care of, and those that nobody does.
+
+    A session that is just being made, or cleaned up, may be among the latter for a moment. Changes nothing.
+    """
+    attended, unattended = set[str](), set[str]()
+    for place in _names(STAGING):
+        for name in _names(f"{STAGING}/{place}"):
+            own = Session(f"{name}.service", f"{STAGING}/{place}/{name}")
+            (attended if _attended(own) else unattended).add(own.unit)
+    return attended, unattended
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _attended(session: Session) -> bool:
+    try:
+        lock = os.open(session.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
 
 
 def _sweep(tools: Tools, session: Session) -> None:

@@ -31,10 +31,11 @@ class Handover:
     arguments: Sequence[str]
 
 
-def on_host(policy: Policy, arguments: Sequence[str]) -> Handover | int:
+def on_host(policy: Policy, arguments: Sequence[str], runner: str) -> Handover | int:
     """What the wrapper does with a command, as the host user: answer it and return the exit status, or say what the
-    runner is to be asked, with what only the user's side knows filled in.
+    runner is to be asked, with what only the user's side knows filled in. A room with `asking` asks it by itself.
 
+    runner: its path.
     Raises Refusal (64).
     """
     request = parsing.parse(arguments, policy.command_name)
@@ -42,7 +43,11 @@ def on_host(policy: Policy, arguments: Sequence[str]) -> Handover | int:
         return _helped(policy, request)
     if request.command.launches:
         return Handover(request.command, arguments)
-    prepare = getattr(import_module(request.command.room), "on_host", None)
+    room = import_module(request.command.room)
+    if hasattr(room, "asking"):
+        status: int = room.asking(policy, request, [policy.tools.sudo, "-n", "--", runner, *arguments])
+        return status
+    prepare = getattr(room, "on_host", None)
     answer: Sequence[str] | int = arguments if prepare is None else prepare(policy, request)
     return answer if isinstance(answer, int) else Handover(request.command, answer)
 
