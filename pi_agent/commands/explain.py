@@ -8,6 +8,7 @@ values. `_facts` makes one JSON object, whose strings may be printed anywhere; `
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -58,7 +59,11 @@ def on_host(policy: Policy, request: Request) -> Sequence[str] | int:
     try:
         caller.by_uid(policy, os.getuid())
     except Refusal as refusal:
-        facts = _opening(policy, str(os.getuid()))
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = str(os.getuid())
+        facts = _opening(policy, name)
         return _told(request, _closing(facts, refusal))
     return [request.command.name, *sorted(request.flags)]
 

@@ -1,0 +1,295 @@
+"""`pi --sandbox-doctor`: all is well on this machine; and each thing that breaks is named, with its remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from scenarios import limits
+from scenarios.guest import (
+    FACTS,
+    IDLE,
+    SECRETS,
+    STAGING,
+    Result,
+    as_user,
+    demo,
+    home,
+    leftovers,
+    on_machine,
+    policy,
+    session,
+    state,
+    units,
+)
+from scenarios.repositories import on_host
+
+SENTINEL: Final = "hunter2-must-not-be-told"
+_LINE: Final = re.compile(r"(ok|warn|FAIL) +(sudo|runner|caller|shown path|env file|\w+) +(.*)")
+STATE: Final = policy()["stateDir"]
+
+
+def asked(command: str = "pi", user: str = "alice", cwd: Path | str = "/") -> Result:
+    """The command's answer; nothing of it may be strange to a terminal or on standard error."""
+    told = as_user(user, command, "--sandbox-doctor", cwd=cwd)
+    assert told.stderr == b""
+    assert all(line.isprintable() for line in told.stdout.decode().splitlines())
+    return told
+
+
+def grades(told: Result) -> dict[str, set[str]]:
+    """The grades of all lines that name the same thing."""
+    found: dict[str, set[str]] = {}
+    for line in told.text.splitlines():
+        if not line.startswith(" "):
+            match = _LINE.fullmatch(line)
+            assert match is not None, line
+            found.setdefault(match[2], set()).add(match[1])
+    return found
+
+
+def well(told: Result) -> None:
+    """Nothing fails."""
+    assert "FAIL" not in told.text, told.text
+    told.ok()
+
+
+def failing(told: Result, *names: str, remedy: str, status: int = 78) -> None:
+    """Just these things fail, and what to do stands below."""
+    found = grades(told)
+    assert {name for name, its in found.items() if "FAIL" in its} == set(names), told.text
+    lines = told.text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("FAIL"):
+            assert lines[number + 1].startswith("     "), told.text
+    assert remedy in " ".join(told.text.split()), told.text
+    assert told.status == status
+
+
+@contextmanager
+def broken(breaks: str, mends: str) -> Iterator[None]:
+    """Run a script as root, and another one afterwards, whatever happens."""
+    on_machine("sh", "-euc", breaks).ok()
+    try:
+        yield
+    finally:
+        on_machine("sh", "-euc", mends).ok()
+
+
+# -- all is well
+
+
+@pytest.mark.parametrize("cwd", ["/", "/tmp", "/home/alice", "/home/alice/p/demo"])  # noqa: S108 (somewhere to stand)
+def test_all_is_well_from_any_directory(cwd: str) -> None:
+    told = asked(cwd=cwd)
+    well(told)
+    expected = {
+        "sudo", "caller", "user", "package", "tools", "systemd", "kernel", "journal", "denyAddresses", "state",
+        "staging", "leftovers", "root", "configuration", "env file",
+    }  # fmt: skip
+    assert grades(told).keys() == expected
+
+
+def test_all_is_well_before_the_first_launch_during_and_after_one() -> None:
+    on_machine("rm", "-rf", state("alice"), f"{STATE}/sync").ok()
+    try:
+        well(asked())
+        with session("alice", "pi-probe", *IDLE):
+            well(asked("pi-probe"))
+            well(asked("pi-probe", "bob"))
+        well(asked("pi-probe"))
+    finally:
+        on_machine("systemd-tmpfiles", "--create").ok()
+
+
+def test_it_leaves_nothing_behind() -> None:
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    before = {path: path.lstat().st_ctime_ns for path in Path(STATE).rglob("*")}
+    well(asked())
+    assert Path("/proc/self/mountinfo").read_text(encoding="utf-8") == mounts
+    assert {path: path.lstat().st_ctime_ns for path in Path(STATE).rglob("*")} == before
+    assert leftovers() == []
+
+
+def test_the_runner_asked_directly_tells_the_same() -> None:
+    runner = (FACTS["sudo"], "-n", FACTS["variants"]["pi"]["runner"])
+    assert as_user("alice", *runner, "--sandbox-doctor", cwd="/").ok().text == asked().text
+
+
+def test_it_says_whether_denied_addresses_are_enforced_as_a_unit_shows_it() -> None:
+    unit = ("systemd-run", "--quiet", "--wait", "--pipe", "--property=IPAddressDeny=any")
+    enforced = on_machine(*unit, "bash", "-c", limits.SEND).status != 0
+    assert grades(asked())["denyAddresses"] == ({"ok"} if enforced else {"warn"})
+    assert grades(asked("pi-offline"))["denyAddresses"] == {"ok"}
+
+
+# -- who asks
+
+
+def test_who_is_not_listed_is_told_so_and_how_to_change_it() -> None:
+    failing(asked(user="carol"), "caller", remedy='m3ta.pi-agent.hostUsers."carol".projectRoots')
+
+
+def test_root_is_told_to_ask_as_somebody_and_sees_the_installation_all_the_same() -> None:
+    told = asked(user="root")
+    failing(told, "caller", remedy="Run pi as one of the users")
+    assert {"state", "staging", "leftovers", "env file"} <= grades(told).keys()
+
+
+def test_sudo_that_does_not_let_the_caller_is_told_with_what_a_user_can_see() -> None:
+    with broken("mv /etc/sudoers.d/system /root/sudoers", "mv /root/sudoers /etc/sudoers.d/system"):
+        told = asked()
+        failing(told, "sudo", remedy="Its rule must let you run", status=69)
+        assert FACTS["variants"]["pi"]["runner"] in told.text and "a password is required" in told.text
+        assert {"caller", "user", "package", "tools", "systemd", "root"} <= grades(told).keys()
+    well(asked())
+
+
+def test_sudo_that_is_not_there_is_told() -> None:
+    sudo = shlex.quote(os.path.realpath(FACTS["sudo"]))
+    with broken(f"mv {sudo} {sudo}.away", f"mv {sudo}.away {sudo}"):
+        failing(asked(), "sudo", "tools", remedy="security.sudo.enable")
+    well(asked())
+
+
+# -- each thing that breaks
+
+
+def test_a_user_or_a_group_that_is_gone_is_told() -> None:
+    well(asked("pi-group"))
+    with broken("usermod --login gone pi-agent-group", "usermod --login pi-agent-group gone"):
+        failing(asked("pi-group"), "user", "runner", remedy="m3ta.pi-agent.createUser")
+    with broken("groupmod --new-name gone pi-agent-group", "groupmod --new-name pi-agent-group gone"):
+        failing(asked("pi-group"), "user", "runner", remedy="m3ta.pi-agent.createUser")
+    with broken("usermod --gid nogroup pi-agent-group", "usermod --gid pi-agent-group pi-agent-group"):
+        failing(asked("pi-group"), "user", remedy="with the primary group pi-agent-group")
+    well(asked("pi-group"))
+
+
+def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
+    with broken("groupmod --new-name gone team", "groupmod --new-name team gone"):
+        failing(asked("pi-group"), "projectGroup", "user", "runner", remedy="Create it, or")
+    with broken("gpasswd --delete alice team", "gpasswd --add alice team"):
+        told = asked("pi-group")
+        well(told)
+        assert grades(told)["projectGroup"] == {"warn"} and "extraGroups" in told.text
+    assert grades(asked("pi-group"))["projectGroup"] == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("breaks", "mends", "says"),
+    [
+        ("chmod 777 {0}", "chmod 750 {0}", "mode 0777"),
+        ("chmod 755 {0}/users/alice", "chmod 700 {0}/users/alice", "users/alice has mode 0755"),
+        ("chown alice: {0}/users/alice", "chown pi-agent:pi-agent {0}/users/alice", "users/alice"),
+        ("chmod 755 {0}/sync", "chmod 700 {0}/sync", "sync has mode"),
+        ("chown root {0}", "chown pi-agent {0}", "is not pi-agent's"),
+        ("mv {0}/users {0}/x; ln -s /etc {0}/users", "rm {0}/users; mv {0}/x {0}/users", "users"),
+    ],
+)
+def test_a_state_that_others_could_reach_or_is_not_the_agents_is_told(breaks: str, mends: str, says: str) -> None:
+    with broken(breaks.format(STATE), mends.format(STATE)):
+        told = asked()
+        failing(told, "state", remedy="systemd-tmpfiles --create")
+        assert says in told.text
+    well(asked())
+
+
+def test_a_staging_directory_that_others_can_enter_is_told() -> None:
+    with broken(f"chmod 755 {STAGING}", f"chmod 700 {STAGING}"):
+        failing(asked(), "staging", remedy="", status=69)
+    well(asked())
+
+
+def test_a_package_or_a_tool_that_cannot_be_executed_is_told() -> None:
+    for name, path in (("package", policy("pi-agentbin")["program"]), ("tools", policy()["launcher"])):
+        real = shlex.quote(os.path.realpath(path))
+        with broken(f"mount --bind {SECRETS} {real}" if Path(real).is_dir() else f"mount --bind /dev/null {real}",
+                    f"umount {real}"):  # fmt: skip
+            failing(asked("pi-agentbin"), name, remedy="", status=78)
+    well(asked("pi-agentbin"))
+
+
+def test_an_environment_file_that_cannot_be_used_is_told_without_a_word_of_it() -> None:
+    base = SECRETS / "base.env"
+    for breaks in (f"rm {base}", f"echo '{SENTINEL}' >{base}", f"rm {base}; mkdir {base}"):
+        with broken(f"cp {base} /root/base.env; {breaks}", f"rm -rf {base}; mv /root/base.env {base}"):
+            told = asked()
+            failing(told, "env file", remedy="Make it a file of KEY=value lines")
+            assert str(base) in told.text and SENTINEL not in told.text
+    with broken(f"chmod 777 {SECRETS}", f"chmod 755 {SECRETS}"):
+        failing(asked(), "env file", remedy="in a directory that only root can change")
+    well(asked())
+
+
+def test_a_root_that_is_gone_or_can_be_redirected_is_told() -> None:
+    on_host("mv ~/p/demo ~/p/away", home("alice"))
+    failing(asked(), "root", remedy="projectRoots")
+    on_host("ln -s away ~/p/demo", home("alice"))
+    told = asked()
+    failing(told, "root", remedy="projectRoots")
+    assert "symbolic link" in told.text
+    on_host("rm ~/p/demo; mv ~/p/away ~/p/demo", home("alice"))
+    well(asked())
+
+
+def test_a_root_where_owners_cannot_be_mapped_is_a_warning() -> None:
+    place = demo("alice")
+    with broken(f"mount -t ramfs ramfs {place}; chown alice: {place}", f"umount {place}"):
+        told = asked()
+        well(told)
+        assert grades(told)["root"] == {"ok", "warn"}
+        assert "~/p/demo: the file system or the kernel cannot map owners" in told.text
+    assert grades(asked())["root"] == {"ok"}
+
+
+def test_a_configuration_that_a_launch_would_refuse_is_told_without_a_word_of_it() -> None:
+    on_host(f"mkdir -p ~/.pi/agent; echo '{{{SENTINEL}' >~/.pi/agent/auth.json")
+    told = asked()
+    failing(told, "configuration", remedy="Correct the file")
+    assert SENTINEL not in told.text
+    on_host(f"rm ~/.pi/agent/auth.json; echo '{SENTINEL}' >~/.pi/agent/.env")
+    told = asked()
+    failing(told, "configuration", remedy="KEY=value")
+    assert SENTINEL not in told.text
+    on_host("rm ~/.pi/agent/.env")
+    well(asked())
+
+
+def test_a_further_path_that_is_not_there_is_told() -> None:
+    on_machine("mkdir", "-p", "/srv/scratch").ok()
+    well(asked("pi-paths"))
+    with broken("rmdir /srv/scratch", "mkdir -p /srv/scratch"):
+        failing(asked("pi-paths"), "shown path", remedy="readWritePaths")
+
+
+def test_what_dead_sessions_left_is_told_and_a_launch_takes_it_away() -> None:
+    name = "pi-agent-alice-00000000deadbeef"
+    uid = home("alice").stat().st_uid
+    place = STAGING / str(uid) / name
+    with broken(f"install -d -m 700 {place.parent} {place}", f"rm -rf {place.parent}"):
+        told = asked()
+        failing(told, "leftovers", remedy="The next launch of the same user", status=69)
+        assert f"{name}.service" in told.text
+        as_user("alice", "pi-probe", cwd=demo("alice")).ok()
+        assert not place.exists()
+        well(asked())
+    with broken(f"systemd-run --quiet --unit={name} sleep infinity", f"systemctl stop {name}"):
+        assert units("alice") == [f"{name}.service"]
+        told = asked()
+        failing(told, "leftovers", remedy="systemctl stop UNIT", status=69)
+    well(asked())
+
+
+def test_a_journal_that_cannot_be_reached_is_told() -> None:
+    socket = "/run/systemd/journal/socket"
+    with broken(f"mv {socket} {socket}.away", f"mv {socket}.away {socket}"):
+        failing(asked(), "journal", remedy="systemd-journald", status=69)
+    well(asked())
