@@ -98,6 +98,7 @@
         pkgs.psmisc
         pkgs.ripgrep
         pkgs.strace
+        pkgs.tmux
       ];
 
       virtualisation = {
