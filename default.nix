@@ -104,7 +104,13 @@ let
           path = ./pi_agent;
           filter =
             path: type:
-            if type == "directory" then baseNameOf path != "__pycache__" else lib.hasSuffix ".py" path;
+            if type == "directory" then
+              baseNameOf path != "__pycache__"
+            else
+              lib.any (suffix: lib.hasSuffix suffix path) [
+                ".py"
+                ".variables"
+              ];
         };
       }
       ''

@@ -613,6 +613,10 @@ let
 
   stateRule = mode: path: "d ${tmpfilesField path} ${mode} ${cfg.user} ${cfg.group} - -";
 
+  # One a line, and comments.
+  terminalVariables = filter (line: line != "" && !hasPrefix "#" line) (
+    splitString "\n" (builtins.readFile ./pi_agent/terminal.variables)
+  );
   runnerCommand = "${cfg.build.runner}/bin/${cfg.wrapper.runnerName}";
   sudoRules = [
     {
@@ -1408,8 +1412,11 @@ in
       security.sudo.extraRules = sudoRules;
       # sudo would write every prompt that is given as an argument into the journal, and so
       # would journald, beside PAM's word on the session. The runner logs each launch itself,
-      # without its arguments.
-      security.sudo.extraConfig = "Defaults!${runnerCommand} !log_allowed, !pam_session\n";
+      # without its arguments. And sudo would drop what tells terminals apart.
+      security.sudo.extraConfig = ''
+        Defaults!${runnerCommand} !log_allowed, !pam_session
+        Defaults!${runnerCommand} env_keep += "${builtins.concatStringsSep " " terminalVariables}"
+      '';
       security.sudo-rs.extraRules = mkIf config.security.sudo-rs.enable sudoRules;
     })
   ];

@@ -23,37 +23,17 @@ BYTES_AT_MOST: Final = 1024**2
 VARIABLES_AT_MOST: Final = 2000
 _ENV: Final = ".env"
 
-# What a terminal program wants to know of its terminal and its user's language; nothing here reaches a shell.
-_TERMINAL: Final = frozenset(
-    {
-        "COLORTERM",
-        "FORCE_COLOR",
-        "ITERM_SESSION_ID",
-        "KITTY_WINDOW_ID",
-        "LANG",
-        "LANGUAGE",
-        "LC_ADDRESS",
-        "LC_ALL",
-        "LC_COLLATE",
-        "LC_CTYPE",
-        "LC_IDENTIFICATION",
-        "LC_MEASUREMENT",
-        "LC_MESSAGES",
-        "LC_MONETARY",
-        "LC_NAME",
-        "LC_NUMERIC",
-        "LC_PAPER",
-        "LC_TELEPHONE",
-        "LC_TIME",
-        "NO_COLOR",
-        "TERM",
-        "TERM_PROGRAM",
-        "TERM_PROGRAM_VERSION",
-        "TZ",
-        "WEZTERM_PANE",
-        "WT_SESSION",
-    }
-)
+# What a program wants to know of its terminal and its user's language; nothing here reaches a shell. The file has one
+# name a line, and comments.
+_TERMINAL_FILE: Final = os.path.join(os.path.dirname(__file__), "terminal.variables")
+
+
+def _names(path: str) -> frozenset[str]:
+    with open(path, encoding="ascii") as file:
+        return frozenset(line for line in file.read().splitlines() if line and not line.startswith("#"))
+
+
+TERMINAL: Final = _names(_TERMINAL_FILE)
 _TERMINAL_VALUE_AT_MOST: Final = 256
 
 
@@ -103,7 +83,7 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if name in _TERMINAL and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
+        if name in TERMINAL and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
     }
 
 

@@ -133,6 +133,27 @@ def test_the_terminal_is_described_and_nothing_else_is_passed() -> None:
     assert environment.terminal({**passed, **refused}) == passed
 
 
+def test_the_names_come_from_a_file_that_nix_reads_too() -> None:
+    assert {"TERM", "LANG", "TZ", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX"} <= environment.TERMINAL
+    assert all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for name in environment.TERMINAL)
+    # What chooses code, or files that a root's program would open, is not for sudo to let through.
+    bad = (
+        "TERMINFO",
+        "TERMCAP",
+        "PATH",
+        "HOME",
+        "SHELL",
+        "ENV",
+        "LOCPATH",
+        "NLSPATH",
+        "LD_",
+        "PYTHON",
+        "NODE_",
+        "SUDO_",
+    )
+    assert not [name for name in environment.TERMINAL if name.startswith(bad)]
+
+
 @pytest.mark.parametrize("value", ["\x1b[31m", "a\nb", "\x7f", "ü", "\udcff", "x" * 257, "\t"])
 def test_a_value_that_is_odd_is_not_passed(value: str) -> None:
     assert environment.terminal({"TERM": value, "LC_ALL": value, "LANG": "C"}) == {"LANG": "C"}

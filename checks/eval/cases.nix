@@ -1702,8 +1702,27 @@ let
       let
         config = given several;
       in
-      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed, !pam_session\n"
-        config.security.sudo.extraConfig;
+      case "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} !log_allowed, !pam_session"
+        (lib.head (lib.splitString "\n" config.security.sudo.extraConfig));
+    "sudo hands on what describes a terminal, and for the runner alone" =
+      let
+        config = given several;
+        line = lib.head (lib.tail (lib.splitString "\n" config.security.sudo.extraConfig));
+        start = "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} env_keep += \"TERM COLORTERM ";
+      in
+      case
+        [
+          true
+          true
+          false
+          false
+        ]
+        [
+          (lib.hasPrefix start line)
+          (lib.hasInfix " KITTY_WINDOW_ID " line)
+          (lib.hasInfix "#" line)
+          (lib.hasInfix "TERMINFO" line)
+        ];
     "no rule for sudo-rs while it is off" = case [ ] (sudoOf "sudo-rs" (given several));
     "the same rule for sudo-rs where it is on" = case (sudoRule withSudoRs) (
       sudoOf "sudo-rs" withSudoRs
