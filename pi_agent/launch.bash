@@ -35,8 +35,6 @@ exec 5<&0 6>&1 7>&2 </dev/null &>/dev/null
 (
   # An asynchronous command would ignore INT and QUIT.
   trap - HUP INT QUIT TERM
-  # Nobody inside could wake a stopped Pi: the terminal's shell is not its parent.
-  trap '' TSTP
   printf 'started\n' >&4
   exec 4>&-
   exec -- "${request[@]:2}"

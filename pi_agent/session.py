@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import control, mounts, process, refusals
+from pi_agent import control, mounts, process, refusals, terminal
 from pi_agent.policy import Tools
 from pi_agent.refusals import Refusal
 
@@ -302,7 +302,8 @@ class _Guard:
     def __init__(self, tools: Tools, session: Session) -> None:
         self._tools = tools
         self._session = session
-        above, runner = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())
+        parent = os.getppid()
+        above, runner = os.pidfd_open(parent), os.pidfd_open(os.getpid())
         try:
             listen, self._tell = os.pipe()
             # Until the guard has made itself deaf, a signal to the group must not end it.
@@ -310,7 +311,7 @@ class _Guard:
             self._pid = os.fork()
             if self._pid == 0:
                 os.close(self._tell)
-                _stand_guard(tools, session, listen, above, runner)
+                _stand_guard(tools, session, listen, above, runner, parent)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(listen)
         finally:
@@ -326,13 +327,15 @@ class _Guard:
             _clean_up(self._tools, self._session, ended=False)
 
 
-def _stand_guard(tools: Tools, session: Session, listen: int, above: int, runner: int) -> None:
-    """The guard's whole life. It holds none of the caller's streams: a pipe must close when the session ends.
+def _stand_guard(tools: Tools, session: Session, listen: int, above: int, runner: int, parent: int) -> None:
+    """The guard's whole life. It holds none of the caller's streams but a terminal: a pipe must close when the session
+    ends.
 
-    listen: the runner's word, or its death. above: the death of the process that started the runner.
+    listen: the runner's word, or its death. above: the death of the process that started the runner. parent: its pid.
     """
     status = 1
     try:
+        screen = terminal.beyond_sudo(os.environ, parent)
         os.setsid()
         for number in _DEAF_TO:
             signal.signal(number, signal.SIG_IGN)
@@ -351,6 +354,10 @@ def _stand_guard(tools: Tools, session: Session, listen: int, above: int, runner
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(runner, signal.SIGTERM)
         word = os.read(listen, len(_ENDED)) if listen in ready else b""
+        if screen is not None:
+            if not word:
+                screen.put_right()  # at once: sudo is about to end, and a shell to show its prompt
+            screen.close()
         with _taken(session):
             _clean_up(tools, session, ended=word == _ENDED)
         if word != _ENDED:

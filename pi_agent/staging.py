@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, unit
+from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, terminal, unit
 from pi_agent.configuration import Configured
 from pi_agent.covers import Cover, Ground
 from pi_agent.environment import Layer
@@ -103,7 +103,7 @@ def planned(
             described=described,
             layers=layers,
             properties=sandbox.properties(policy, agent, system, launch, binds),
-            terminal=unit.on_terminal(),
+            terminal=terminal.present(),
         )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent import control, mounts, process, refusals
+from pi_agent import control, mounts, process, refusals, terminal
 from pi_agent.policy import Policy, Tools
 from pi_agent.relay import Relay
 from pi_agent.report import Report
 from pi_agent.session import Session
+from pi_agent.terminal import Terminal
 
 SLICE: Final = "pi-agent.slice"
 # siginfo's si_code as ExecMainCode= shows it (sigaction(2)): a signal ended the process, with a core dump or without.
@@ -29,17 +29,27 @@ class Start:
     terminal: bool
 
 
+# Nobody inside could continue a stopped Pi: the terminal's shell is not its parent. That is why the kernel takes no
+# notice of SIGTSTP's default action there (an orphaned process group, signal(7) and credentials(7)). But Pi, on Ctrl-Z,
+# leaves its interface, signals its group and waits to be continued. So somebody in its group continues it, at once.
+# $$ is the process that becomes Pi; a grandchild of it, since a program may wait for any child to end.
+_AWAKE: Final = """
+((
+  trap 'kill -s CONT $$' TSTP
+  exec 0<> <(:) &>/dev/null
+  while :; do read -r; done
+) &)
+exec -- "$@"
+"""
+
+
 def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
-    """The command in a session and process group of its own that own the terminal (setsid(1), --ctty).
+    """The command in a session and process group of its own that own the terminal (setsid(1), --ctty); Ctrl-Z does not
+    leave it waiting.
 
     systemd took the terminal before it made the namespace of process ids, so that from inside nobody seems to have it.
     """
-    return [tools.setsid, "--ctty", *command]
-
-
-def on_terminal() -> bool:
-    """Whether input and output are a terminal both; otherwise streams are passed on as they are."""
-    return os.isatty(0) and os.isatty(1)
+    return [tools.setsid, "--ctty", tools.bash, "-p", "-c", _AWAKE, "awake", *command]
 
 
 def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> list[str]:
@@ -70,28 +80,52 @@ def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[]
 
     Raises Refusal (69) when the unit did not come to run Pi.
     """
-    with Report(session.report) as report:
-        status = 0
-        with Relay(tools, session.unit, report) as relay:
-            # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
-            # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
-            if relay.cut_short is None:
-                child = process.start(start.argv, start.environ, own_group=not start.terminal)
-                relay.session_begins(child)
-                meanwhile()
-                if report.await_start(child):
-                    _release(session)
-                status = process.wait(child)
-        if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
-            return 0
-        fallback = _end(tools, session.unit)
-        if relay.cut_short is not None:
-            return 128 + relay.cut_short
-        if report.ended is not None:
-            return report.ended
-        if not report.started:
-            raise refusals.session_not_started(session.unit)
-        return fallback
+    before = terminal.seen(start.environ) if start.terminal else None
+    try:
+        with Report(session.report) as report:
+            return _conduct(tools, session, start, meanwhile, report, before)
+    finally:
+        if before is not None:
+            before.close()
+
+
+def _conduct(
+    tools: Tools,
+    session: Session,
+    start: Start,
+    meanwhile: Callable[[], None],
+    report: Report,
+    before: Terminal | None,
+) -> int:
+    status = 0
+    with Relay(tools, session.unit, report) as relay:
+        # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
+        # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
+        if relay.cut_short is None:
+            child = process.start(start.argv, start.environ, own_group=not start.terminal)
+            relay.session_begins(child)
+            meanwhile()
+            if report.await_start(child):
+                _release(session)
+            status = process.wait(child)
+    if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
+        return 0
+    fallback = _end(tools, session.unit)
+    # Nobody is left to write to the terminal. Who ended by itself has left it in order.
+    killed = report.started and (report.ended is None or _by_a_signal(report.ended))
+    if before is not None and (killed or _by_a_signal(status)):
+        before.put_right()
+    if relay.cut_short is not None:
+        return 128 + relay.cut_short
+    if report.ended is not None:
+        return report.ended
+    if not report.started:
+        raise refusals.session_not_started(session.unit)
+    return fallback
+
+
+def _by_a_signal(status: int) -> bool:
+    return 128 < status <= 128 + signal.SIGRTMAX
 
 
 def _release(session: Session) -> None:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import os
+import pty
 import signal
+import subprocess
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from pi_agent import control, mounts, process, relay, unit
+from pi_agent import terminal as terminals
 from pi_agent.refusals import EX_UNAVAILABLE, Refusal
 from pi_agent.relay import Relay
 from pi_agent.session import Session
@@ -53,7 +58,22 @@ def test_at_a_terminal_there_is_a_pty_without_a_tint_and_no_pipe() -> None:
 
 
 def test_at_a_terminal_pi_is_in_a_session_that_owns_it() -> None:
-    assert unit.owning_terminal(_TOOLS, ["pi", "-p"]) == ["/nix/store/util-linux/bin/setsid", "--ctty", "pi", "-p"]
+    first, *between, name, prompt = unit.owning_terminal(_TOOLS, ["pi", "-p"])
+    assert (first, between[0], name, prompt) == ("/nix/store/util-linux/bin/setsid", "--ctty", "pi", "-p")
+    assert between[1:3] == ["/nix/store/bash/bin/bash", "-p"]
+
+
+def test_who_suspends_itself_at_a_terminal_goes_on_at_once() -> None:
+    # As Pi does on Ctrl-Z, in an orphaned process group as inside.
+    suspends = "trap 'echo again; exit 3' CONT; while :; do kill -s TSTP 0; sleep 0.01; done"
+    tools = dataclasses.replace(_TOOLS, setsid="/usr/bin/setsid", bash="/bin/bash")
+    master, slave = pty.openpty()
+    words = unit.owning_terminal(tools, ["/bin/bash", "-c", suspends])
+    with subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        assert process.communicate(timeout=20)[0] == b"again\n"
+        assert process.returncode == 3
+    os.close(master)
 
 
 # -- running it, with stand-ins for systemd
@@ -163,6 +183,35 @@ def test_at_a_terminal_a_client_that_lets_go_of_the_unit_is_no_end(running: Runn
 def test_at_a_terminal_a_success_of_a_unit_that_has_ended_is_one(running: Running, state: str) -> None:
     assert running.conduct(running.ended(0), facts(1, 0, state), terminal=True) == 0
     assert "systemctl stop u.service" not in running.bin.calls()
+
+
+@pytest.mark.parametrize(
+    ("body", "reset"),
+    [
+        ("ended 0", False),
+        ("ended 3", False),
+        ("ended 255; exit 255", False),
+        ("ended 137", True),
+        ("ended 143", True),
+        ("ended 0; kill -9 $$", True),
+        ("exit 0", True),
+    ],
+)
+def test_a_terminal_is_put_right_where_a_signal_ended_who_was_on_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch, body: str, reset: bool
+) -> None:
+    master, slave = pty.openpty()
+    screen = terminals.Terminal(slave, termios.tcgetattr(slave), b"reset")
+    monkeypatch.setattr(terminals, "seen", lambda environ: screen)
+    for word in ("ended 0", "ended 3", "ended 255", "ended 137", "ended 143"):
+        body = body.replace(word, running.ended(int(word.split()[1])).rstrip())
+    running.conduct(body, facts(1, 0), terminal=True)
+    os.set_blocking(master, False)
+    try:
+        assert (os.read(master, 100) == b"reset") == reset
+    except OSError:  # nothing was written before our end was closed
+        assert not reset
+    os.close(master)
 
 
 def test_a_unit_that_has_ended_is_not_stopped(running: Running) -> None:

@@ -1,0 +1,110 @@
+"""The caller's terminal after a session, on pseudo-terminals of the tests'."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pi_agent import terminal
+from pi_agent.terminal import RESET, Terminal
+
+_ROOT = Path(__file__).parents[1]
+_XTERM = {"TERM": "xterm"}
+_LFLAG = 3
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[int, int]]:
+    master, slave = pty.openpty()
+    yield master, slave
+    os.close(master)
+    os.close(slave)
+
+
+def python(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> str:
+    """What a script says on standard error, with the terminal as its input and output unless others are given."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os, sys\nfrom pi_agent import terminal\n{script}"],
+        stdin=slave if stdin is None else stdin,
+        stdout=slave if stdout is None else stdout,
+        stderr=subprocess.PIPE,
+        cwd=_ROOT,
+        check=True,
+        text=True,
+    )
+    return done.stderr
+
+
+def test_modes_and_the_screen_are_put_right(pair: tuple[int, int]) -> None:
+    master, slave = pair
+    before = termios.tcgetattr(slave)
+    raw = termios.tcgetattr(slave)
+    raw[_LFLAG] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(slave, termios.TCSANOW, raw)
+    assert termios.tcgetattr(slave) != before
+    Terminal(slave, before, RESET).put_right()
+    assert termios.tcgetattr(slave) == before
+    assert os.read(master, 1024) == RESET
+
+
+def test_one_that_is_gone_is_fine(pair: tuple[int, int]) -> None:
+    master, slave = pty.openpty()
+    modes = termios.tcgetattr(slave)
+    os.close(master)
+    Terminal(slave, modes, RESET).put_right()
+    os.close(slave)
+
+
+def test_one_that_nobody_reads_does_not_make_wait(pair: tuple[int, int]) -> None:
+    script = """
+seen = terminal.seen({"TERM": "xterm"})
+try:
+    while os.write(seen.descriptor, b"x" * 4096):
+        pass
+except BlockingIOError:
+    seen.put_right()
+    print(os.get_blocking(1), file=sys.stderr)
+"""
+    assert python(script, pair[1]).split() == ["True"]
+
+
+@pytest.mark.parametrize("value", ["dumb", "unknown", ""])
+def test_nothing_is_written_to_a_terminal_that_would_print_it(pair: tuple[int, int], value: str) -> None:
+    script = f'seen = terminal.seen({{"TERM": {value!r}}}); print(seen.reset, file=sys.stderr)'
+    assert python(script, pair[1]).strip() == "b''"
+
+
+def test_it_is_seen_where_input_and_output_are_one(pair: tuple[int, int]) -> None:
+    script = 'print(terminal.seen({"TERM": "xterm"}) is not None, terminal.present(), file=sys.stderr)'
+    assert python(script, pair[1]).split() == ["True", "True"]
+    with open(os.devnull, "r+b") as null:
+        assert python(script, pair[1], stdin=null.fileno()).split() == ["False", "False"]
+        assert python(script, pair[1], stdout=null.fileno()).split() == ["False", "False"]
+
+
+def test_output_that_may_not_be_written_to_is_left_alone(pair: tuple[int, int]) -> None:
+    read_only = os.open(os.ttyname(pair[1]), os.O_RDONLY | os.O_NOCTTY)
+    script = 'print(terminal.seen({"TERM": "xterm"}), file=sys.stderr)'
+    assert python(script, pair[1], stdout=read_only).split() == ["None"]
+    os.close(read_only)
+
+
+def test_without_a_sudo_in_front_it_is_ones_own(pair: tuple[int, int]) -> None:
+    script = """
+seen = terminal.beyond_sudo({"TERM": "xterm"}, 1)
+print(seen is not None and seen.modes is not None, file=sys.stderr)
+"""
+    assert python(script, pair[1]).split() == ["True"]
+
+
+def test_in_a_pipe_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "isatty", lambda stream: False)
+    assert terminal.seen(_XTERM) is None
+    assert terminal.beyond_sudo(_XTERM, 1) is None
