@@ -1707,7 +1707,7 @@ let
     "sudo hands on what describes a terminal, and for the runner alone" =
       let
         config = given several;
-        line = lib.head (lib.tail (lib.splitString "\n" config.security.sudo.extraConfig));
+        line = builtins.elemAt (lib.splitString "\n" config.security.sudo.extraConfig) 1;
         start = "Defaults!${(lib.head (lib.head (sudoOf "sudo" config)).commands).command} env_keep += \"TERM COLORTERM ";
       in
       case
