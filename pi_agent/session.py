@@ -149,7 +149,7 @@ def all_of(uid: int) -> list[Session]:
     """
     place = f"{STAGING}/{uid}"
     for directory in (STAGING, place):
-        _check_private(directory)
+        check_private(directory)
     try:
         names = os.listdir(place)
     except FileNotFoundError:
