@@ -86,7 +86,7 @@ def broken(breaks: str, mends: str) -> Iterator[None]:
 # -- all is well
 
 
-@pytest.mark.parametrize("cwd", ["/", "/tmp", "/home/alice", "/home/alice/p/demo"])  # noqa: S108 (somewhere to stand)
+@pytest.mark.parametrize("cwd", ["/", "/tmp", "/home/alice", "/home/alice/p/demo"])
 def test_all_is_well_from_any_directory(cwd: str) -> None:
     told = asked(cwd=cwd)
     well(told)
