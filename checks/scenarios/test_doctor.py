@@ -169,7 +169,7 @@ def test_a_user_or_a_group_that_is_gone_is_told() -> None:
     with broken("groupmod --new-name gone pi-agent-group", "groupmod --new-name pi-agent-group gone"):
         failing(asked("pi-group"), "user", "runner", remedy="m3ta.pi-agent.createUser")
     with broken("usermod --gid nogroup pi-agent-group", "usermod --gid pi-agent-group pi-agent-group"):
-        failing(asked("pi-group"), "user", remedy="with the primary group pi-agent-group")
+        failing(asked("pi-group"), "user", "state", remedy="with the primary group pi-agent-group")
     well(asked("pi-group"))
 
 
@@ -195,6 +195,7 @@ def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
     ],
 )
 def test_a_state_that_others_could_reach_or_is_not_the_agents_is_told(breaks: str, mends: str, says: str) -> None:
+    as_user("alice", "pi", "--version").ok()
     with broken(breaks.format(STATE), mends.format(STATE)):
         told = asked()
         failing(told, "state", remedy="systemd-tmpfiles --create")

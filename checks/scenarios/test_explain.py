@@ -163,7 +163,7 @@ def test_a_choice_made_inside_and_news_of_the_host_are_told_before_they_merge() 
     inside("""echo '{"look": "b", "old": 1, "mine": {"x": 1}}' >~/.pi/agent/settings.json""").ok()
     on_host("""echo '{"look": "c"}' >~/.pi/agent/settings.json""")
     document = explained()["configuration"]["documents"]["settings.json"]
-    assert document == {"set": ["look"], "remove": ["old"], "unreadable": None}
+    assert document == {"set": ["look", "theme"], "remove": ["old"], "unreadable": None}
     launched = json.loads(inside("cat ~/.pi/agent/settings.json").ok().text)
     assert launched == {"look": "c", "mine": {"x": 1}, **policy("pi-probe")["settings"]}
 

@@ -1,8 +1,8 @@
 """`--sandbox-doctor`: what the installation lacks, a line for each thing, and what to do about it.
 
 In the wrapper it asks the runner, which sees the most; where that cannot be reached it says why, and what a user can
-see. As root it changes nothing: what it tries to mount is attached nowhere, and of files it tells that they can be
-used, never what is in them.
+see. As root it leaves nothing: what it tries to mount is attached nowhere, and the one unit that it tries has no name
+of ours and ends at once. Of files it tells that they can be used, never what is in them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from pi_agent import (
     process,
     program,
     project,
+    refusals,
     session,
     sync,
 )
-from pi_agent.commands import firewall
 from pi_agent.commands.dispatch import Call
 from pi_agent.commands.parsing import Request
 from pi_agent.identity import Identity, acting_as
-from pi_agent.policy import Policy
+from pi_agent.policy import Policy, Tools
 from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE, Refusal, shown
 
 SYSTEMD: Final = 257
@@ -44,6 +44,7 @@ _OK, _WARN, _FAIL = "ok", "warn", "FAIL"
 _REBUILD: Final = "Rebuild the system configuration (nixos-rebuild switch)."
 _SECOND_LOOK: Final = 0.5  # seconds
 _NAMES_AT_MOST: Final = 5
+_SEND: Final = "echo >/dev/udp/127.0.0.1/9 && echo sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _answer(argv: Sequence[str]) -> process.Finished | Finding:
     try:
         finished = process.run(argv, accept=range(256))
     except Refusal as refusal:
-        return _failed("sudo", refusal)
+        return _failed("sudo", refusals.sudo_unavailable(argv[0], refusal.what.rpartition(": ")[2]))
     if finished.output.startswith(f"{_OK:<4}  sudo"):
         return finished
     first = shown(finished.output.partition("\n")[0]) or f"exit status {finished.status}"
@@ -262,12 +263,23 @@ def _addresses(patient: Patient) -> Iterator[Finding]:
     if not patient.policy.sandbox.deny_addresses:
         yield Finding(_OK, "denyAddresses", "none are denied")
         return
-    missing = firewall.missing()
-    if missing is None:
-        yield Finding(_OK, "denyAddresses", "can be enforced")
+    found = _datagram(patient.policy.tools)
+    if found == "denied":
+        yield Finding(_OK, "denyAddresses", "are enforced")
         return
-    why = missing or "whether this machine can enforce them could not be found out"
-    yield Finding(_WARN, "denyAddresses", why, 'Until it can, deny all of the network: sandbox.network = "none".')
+    why = "are not enforced here" if found == "sent" else f"nobody knows whether they are enforced: {shown(found)}"
+    remedy = 'It takes cgroup v2 and BPF for cgroups. Without: m3ta.pi-agent.sandbox.network = "none".'
+    yield Finding(_WARN, "denyAddresses", why, remedy)
+
+
+def _datagram(tools: Tools) -> str:
+    """What becomes of a datagram to nobody from a unit that may reach nothing: `denied`, `sent`, or why that cannot be
+    told. systemd says nothing where it cannot deny, and what it can is not always what we can: so it is asked to."""
+    words = ("--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=IPAddressDeny=any")
+    finished = process.run([tools.systemd_run, *words, "--", tools.bash, "-c", _SEND], accept=range(256))
+    if finished.status == 0 and finished.output == "sent":
+        return "sent"
+    return "denied" if "Operation not permitted" in finished.output else finished.output or str(finished.status)
 
 
 # -- what is on disk
