@@ -42,7 +42,7 @@ COMMANDS: Final = (
         "what a launch here would do and with what, without doing it",
         (Argument("--json", "as one JSON object"),),
     ),
-    Command("--sandbox-doctor", "whether this installation is sound, and what to do where it is not"),
+    Command("--sandbox-doctor", "check this installation, and say what to do"),
     Command("--sandbox-shell", "an interactive shell in exactly the sandbox that Pi gets", launches=True),
     Command("--sandbox-status", "your sessions that run now, and what they take", (Argument("--json", "as JSON"),)),
     Command(
