@@ -69,11 +69,14 @@ def trace(options: Sequence[str], command: Sequence[Word], cwd: Path, timeout: f
 
 
 def calls(log: str) -> dict[str, list[Step]]:
-    """The calls in a log by the id of the process ("" where there is only one), in order."""
+    """The calls in a log by the id of the process ("" where there is only one), in order.
+
+    The first of all, by which strace's child becomes the command, is none that strace could strike, or counts.
+    """
     found: dict[str, list[Step]] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for line in log.splitlines():
-        if match := _CALL.match(line):
+    for place, line in enumerate(log.splitlines()):
+        if match := _CALL.match(line) if place else None:
             pid, name = match["pid"] or "", match["name"]
             counts[pid, name] += 1
             found.setdefault(pid, []).append(Step(name, counts[pid, name], f"{name}({match['rest']}"))
