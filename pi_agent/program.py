@@ -28,16 +28,6 @@ def say(command: str, text: str) -> None:
         pass
 
 
-def tell(text: str) -> None:
-    """Write text to standard output, as UTF-8 in any locale. A reader that went away is not an error."""
-    left = memoryview((text + "\n").encode("utf-8", "surrogateescape"))
-    try:
-        while left:
-            left = left[os.write(1, left) :]
-    except OSError:
-        pass
-
-
 def run(command: str, main: Callable[[], int]) -> int:
     """Run main and return the exit status of the whole program; refusals and bugs are told on standard error."""
     try:

@@ -161,7 +161,7 @@ def is_live(session: Session) -> bool:
     """Whether somebody takes care of the session: its runner, or its guard."""
     try:
         lock = os.open(session.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -253,7 +253,7 @@ def staged() -> tuple[set[str], set[str]]:
     for place in _names(STAGING):
         for name in _names(f"{STAGING}/{place}"):
             own = Session(f"{name}.service", f"{STAGING}/{place}/{name}")
-            (attended if _attended(own) else unattended).add(own.unit)
+            (attended if is_live(own) else unattended).add(own.unit)
     return attended, unattended
 
 
@@ -262,20 +262,6 @@ def _names(directory: str) -> list[str]:
         return os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _attended(session: Session) -> bool:
-    try:
-        lock = os.open(session.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
 
 
 def _sweep(tools: Tools, session: Session) -> None:

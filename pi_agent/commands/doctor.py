@@ -32,6 +32,7 @@ from pi_agent import (
     session,
     sync,
 )
+from pi_agent.commands import output
 from pi_agent.commands.dispatch import Call
 from pi_agent.commands.parsing import Request
 from pi_agent.identity import Identity, acting_as
@@ -87,7 +88,7 @@ def asking(policy: Policy, _request: Request, argv: Sequence[str]) -> int:
     else:
         answer = _answer(argv)
         if isinstance(answer, process.Finished):
-            program.tell(answer.output)
+            output.lines([answer.output])
             return answer.status
         findings += [answer, _caller(user)]
     return _told([*findings, *examined(Patient(policy, user, os.geteuid() == 0))])
@@ -101,7 +102,7 @@ def run(call: Call) -> int:
 
 
 def _told(findings: Sequence[Finding]) -> int:
-    program.tell("\n".join(map(str, findings)))
+    output.lines([str(finding) for finding in findings])
     failures = {finding.status for finding in findings if finding.grade == _FAIL}
     return 0 if not failures else EX_UNAVAILABLE if failures == {EX_UNAVAILABLE} else EX_CONFIG
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import orjson
-
 from pi_agent import (
     caller,
     configuration,
@@ -23,7 +21,6 @@ from pi_agent import (
     git_identity,
     merge,
     mirror,
-    program,
     project,
     session,
     staging,
@@ -31,6 +28,7 @@ from pi_agent import (
     sync,
     unit,
 )
+from pi_agent.commands import output
 from pi_agent.commands.dispatch import Call
 from pi_agent.commands.parsing import Request
 from pi_agent.configuration import Gathered
@@ -84,8 +82,10 @@ def run(call: Call) -> int:
 
 
 def _told(request: Request, facts: Facts) -> int:
-    as_json = "--json" in request.flags
-    program.tell(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode() if as_json else _page(facts))
+    if "--json" in request.flags:
+        output.json(facts)
+    else:
+        output.lines(_page(facts))
     return int(facts["status"])
 
 
@@ -247,7 +247,7 @@ def _leads(home: int | None, link: str, root: str) -> bool:
 # -- for reading
 
 
-def _page(facts: Facts) -> str:
+def _page(facts: Facts) -> list[str]:
     """The facts as a page of text."""
     page = _Page()
     _verdict(page, facts)
@@ -261,7 +261,7 @@ def _page(facts: Facts) -> str:
         page.section("Notices")
         for notice in facts["notices"]:
             page.line("", notice)
-    return "\n".join(page.lines)
+    return page.lines
 
 
 class _Page:
