@@ -9,7 +9,7 @@ PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/en
 SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/harness checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
-# Those that take long: make soak.
+# Those that `make soak` has run at full length.
 SOAK := $(addprefix $(PROJECT)/checks/scenarios/,test_load.py test_faults_steps.py test_faults_parts.py test_races.py)
 PYTEST_ARGS ?=
 IN_PROJECT := --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT)
@@ -29,7 +29,7 @@ help:
 	@echo 'make scenarios  the tests of the whole, in the machine'
 	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
 	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
-	@echo 'make soak       the scenarios of load, faults and races, at full length: an hour'
+	@echo 'make soak       the scenarios of load, faults and races at full length: an hour'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
@@ -82,8 +82,8 @@ docs: machine
 
 .PHONY: scenarios
 scenarios: machine
-	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) $(if $(PI_AGENT_RACES),--env PI_AGENT_RACES=$(PI_AGENT_RACES)) \
-	  $(IN_PROJECT) -- $(PYTEST) $(addprefix --ignore=,$(filter-out $(SCENARIOS),$(SOAK))) $(SCENARIOS) $(PYTEST_ARGS)
+	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) \
+	  $(IN_PROJECT) -- $(PYTEST) $(SCENARIOS) $(PYTEST_ARGS)
 
 # What a container cannot show: limits that the kernel enforces. Nothing may be skipped, and pytest fails when none is left.
 .PHONY: scenarios-vm
@@ -95,10 +95,10 @@ scenarios-vm: python
 escapes:
 	$(MAKE) scenarios SCENARIOS=$(PROJECT)/checks/escapes
 
-# Every step of a launch instead of a sample, and a thousand launches instead of a hundred.
+# Every step of a launch instead of a sample, a thousand launches instead of a hundred, races of 45 seconds each.
 .PHONY: soak
 soak: machine
-	$(MACHINE) exec --env PI_AGENT_ALL_STEPS=1 --env PI_AGENT_LAUNCHES=1000 $(IN_PROJECT) -- $(PYTEST) $(SOAK) $(PYTEST_ARGS)
+	$(MACHINE) exec --env PI_AGENT_ALL_STEPS=1 --env PI_AGENT_LAUNCHES=1000 --env PI_AGENT_RACES=45 $(IN_PROJECT) -- $(PYTEST) $(SOAK) $(PYTEST_ARGS)
 
 .PHONY: clean
 clean:

@@ -26,7 +26,7 @@ import pytest
 
 from scenarios.guest import FACTS, PATIENCE, demo, home, login, on_machine, policy, until
 
-SECONDS: Final = float(os.environ.get("PI_AGENT_RACES", "45"))
+SECONDS: Final = float(os.environ.get("PI_AGENT_RACES", "9"))
 RUNNER: Final = FACTS["variants"]["pi-probe"]["runner"]
 # Part of every path and of every content that must not be seen.
 FORBIDDEN: Final = "forbidden"
