@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,7 @@ def put(name: str, content: Json) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(content))
     draft.chmod(0o644)
+    shutil.chown(draft, "alice", "users")
     draft.rename(path)
 
 
