@@ -19,7 +19,7 @@ _PATIENCE: Final = 5.0  # seconds until who asks systemd for the unit is told to
 class Relay:
     """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
 
-    cut_short: the signal that ended the session before there was a Pi to hear it.
+    cut_short: the signal that ended the session before there was a Pi to hear it. ending: the first that was to end it.
     """
 
     def __init__(self, tools: Tools, unit: str, report: Report) -> None:
@@ -29,6 +29,7 @@ class Relay:
         self._client: int | None = None
         self._deadline: float | None = None
         self.cut_short: int | None = None
+        self.ending: int | None = None
 
     def __enter__(self) -> Relay:
         for number in _HEARD:
@@ -58,6 +59,7 @@ class Relay:
         elif number in (signal.SIGINT, signal.SIGQUIT):
             control.kill(self._tools, self._unit, "--kill-whom=main", f"--signal={number}")
         else:
+            self.ending = self.ending or number
             control.kill(self._tools, self._unit, "--kill-whom=main", "--signal=TERM")
             if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM grants no more time
                 signal.setitimer(signal.ITIMER_REAL, control.GRACE)

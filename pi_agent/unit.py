@@ -117,6 +117,9 @@ def _conduct(
         before.put_right()
     if relay.cut_short is not None:
         return 128 + relay.cut_short
+    if start.terminal and report.ended == 128 + signal.SIGHUP and relay.ending is not None:
+        # At a terminal sudo signals the whole group: systemd-run ends as well, and the terminal with it.
+        return 128 + relay.ending
     if report.ended is not None:
         return report.ended
     if not report.started:

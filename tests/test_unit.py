@@ -240,6 +240,17 @@ def test_the_client_gets_the_terminals_variables_and_nothing_of_the_callers(
 # -- signals, on their way to Pi
 
 
+@pytest.mark.parametrize(
+    ("terminal", "ended", "expected"), [(True, 129, 143), (True, 5, 5), (True, 0, 0), (False, 129, 129)]
+)
+def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
+    running: Running, terminal: bool, ended: int, expected: int
+) -> None:
+    """sudo signals the group, systemd-run with it; Pi may hear of the terminal first."""
+    body = f"kill -TERM $PPID\n{running.ended(ended)}"
+    assert running.conduct(body, facts(1, ended), terminal=terminal) == expected
+
+
 def waiting(condition: str) -> str:
     """Shell lines that wait for a condition, but not for ever."""
     return f"tries=0; until {condition}; do tries=$((tries + 1)); [ $tries -lt 2000 ] || exit 99; done\n"

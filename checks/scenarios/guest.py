@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 import time
@@ -86,6 +87,15 @@ def policy(variant: str = "pi") -> Json:
     """The frozen policy of a variant."""
     value: Json = json.loads(Path(FACTS["variants"][variant]["policy"]).read_text(encoding="utf-8"))
     return value
+
+
+@cache
+def pi_package() -> Path:
+    """A directory that has the real Pi and all its modules below it: what its program is in, or names."""
+    program = Path(policy()["program"]).resolve()
+    named = re.findall(rb"/nix/store/[0-9a-z]{32}-[^/\s\"']+", program.read_bytes())
+    places = [program.parents[1], *(Path(os.fsdecode(path)) for path in named)]
+    return next(place for place in places if any(place.glob("**/pi-coding-agent/dist/core/auth-storage.js")))
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_agent.terminal import RESET
 from scenarios.guest import FACTS, as_user, ended, home, inside, isolated, on_machine, policy, terminal
 
 # What a program does, and the status that a shell would show for it.
@@ -41,7 +42,15 @@ def test_in_a_pipe_the_status_is_what_a_shell_would_show(script: str, status: in
 def test_on_a_terminal_the_status_is_what_a_shell_would_show(script: str, status: int) -> None:
     screen = terminal("alice", "pi-probe", "exec", "bash", "-c", f"echo said; {script}")
     assert ended(screen) == status
-    assert screen.before == b"said\r\n"
+    # Who was killed may have left the terminal in any state.
+    reset = RESET if script.startswith(("kill", "exec")) else b""
+    assert screen.before == b"said\r\n" + reset
+
+
+def test_who_ended_by_itself_with_a_signals_status_is_taken_for_one_that_was_signalled() -> None:
+    screen = terminal("alice", "pi-probe", "exec", "bash", "-c", "exit 143")
+    assert ended(screen) == 143
+    assert screen.before == RESET
 
 
 def test_a_real_pi_that_fails_says_so_in_its_status() -> None:

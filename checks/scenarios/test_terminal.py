@@ -132,7 +132,7 @@ def test_an_interactive_shell_gets_its_terminal_back() -> None:
     screen = shell()
     for script, status in (("exit 3", 3), ("kill -9 $$", 137), ("stty raw -echo", 0)):
         screen.sendline(f"pi-probe exec bash -c '{script}'; echo status=$?".encode())
-        screen.expect_exact(f"\nstatus={status}\r\n".encode())
+        screen.expect_exact(f"status={status}\r\n".encode())
         screen.expect(PROMPT)
         assert_sane(screen)
     leave(screen)

@@ -1,0 +1,317 @@
+"""The interface of the real Pi in a real terminal, beside the same Pi that nothing is wrapped around."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pwd
+import re
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import pexpect
+import pytest
+
+from scenarios import screens
+from scenarios.guest import (
+    CLEAN_WITHIN,
+    Process,
+    agent,
+    as_user,
+    demo,
+    ended,
+    home,
+    isolated,
+    leftovers,
+    ours,
+    pi_package,
+    policy,
+    processes,
+    settle,
+    terminal,
+    units,
+    until,
+)
+from scenarios.screens import AT_PROMPT, SANE, Screen
+
+UP: Final = "scripted-1$"
+UNWRAPPED: Final = policy()["program"]
+
+
+@pytest.fixture(autouse=True)
+def same_settings() -> None:
+    """What Nix says in the wrapped Pi, the host says for the other one."""
+    path = home("alice") / ".pi/agent/settings.json"
+    settings = {**json.loads(path.read_text()), **policy()["settings"]}
+    as_user("alice", "sh", "-c", 'cat >"$1"', "sh", path, stdin=json.dumps(settings).encode()).ok()
+
+
+def started(screen: Screen, command: str = "pi") -> str:
+    screen.enter(f"clear; {command}; echo status=$?")
+    return screen.shows(UP)
+
+
+def plain(screen_text: str) -> list[str]:
+    """The lines, but for the command; Pi writes ~ for its own home, which is another one inside."""
+    text = screen_text.replace("~/p/demo", str(demo("alice")))
+    return [line.rstrip() for line in text.splitlines() if "status=" not in line]
+
+
+def test_the_first_screen_and_the_title_are_those_of_the_unwrapped_pi() -> None:
+    with screens.shell() as screen:
+        expected = plain(started(screen, UNWRAPPED))
+        title = screen.tells("pane_title")
+        screen.press("C-d")
+        screen.shows("status=0")
+        until(lambda: plain(started(screen)) == expected, "the same screen", 5)
+        assert screen.tells("pane_title") == title
+        screen.press("C-d")
+        screen.shows("status=0")
+
+
+# What a terminal would say of itself: Pi decides on colours, images and links by it.
+TERMINALS: Final[dict[str, dict[str, str]]] = {
+    "plain": {"TERM": "xterm"},
+    "kitty": {"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"},
+    "tmux": {"TERM": "tmux-256color", "TMUX": "/tmp/none,1,0", "TERM_PROGRAM": "tmux", "COLORTERM": "truecolor"},
+}
+# Modes, ways to report keys, questions, titles and colours; not what moves the cursor or holds back what is shown.
+SEQUENCES: Final = re.compile(rb"\x1b\[[?>=<][0-9;]*[a-zA-Z]|\x1b\][0-9]+;[^\x07\x1b]*|\x1b\[[0-9;]*m|\x1b\[c")
+HELD_BACK: Final = {b"\x1b[?2026h", b"\x1b[?2026l"}
+
+
+def at_start(command: str, environment: dict[str, str]) -> list[bytes]:
+    """Every such sequence until Pi's first screen stands, once each, in their order."""
+    words = [f"{name}={value}" for name, value in environment.items()]
+    screen: pexpect.spawn = terminal("alice", "env", *words, command)
+    screen.expect_exact(b"scripted-1")
+    # What comes last at a start: the keys' protocol is asked for before the first screen is drawn.
+    found = SEQUENCES.findall(screen.before)
+    screen.send(b"\x04")
+    assert ended(screen) == 0
+    return [each for each in dict.fromkeys(found) if each not in HELD_BACK]
+
+
+@pytest.mark.parametrize("kind", TERMINALS)
+def test_colours_and_protocols_are_those_of_the_unwrapped_pi(kind: str) -> None:
+    expected = at_start(UNWRAPPED, TERMINALS[kind])
+    assert {b"\x1b[?2004h", b"\x1b[?u"} <= set(expected)
+    assert any(b"38;2;" in each for each in expected) == (kind != "plain")
+    assert at_start("pi", TERMINALS[kind]) == expected
+
+
+# Read by Pi's interface, and not ours to hand on.
+NOT_HANDED_ON: Final = {
+    "COLUMNS": "the size is the terminal's",
+    "LINES": "the size is the terminal's",
+    "TERMUX_VERSION": "Android",
+    "SSH_CONNECTION": "SSH_TTY says as much, and not who is there",
+    "SSH_CLIENT": "SSH_TTY says as much, and not who is there",
+    "PI_TUI_DEBUG": "names a place to write to",
+    "PI_TUI_DEBUG_REDRAW": "names a place to write to",
+    "PI_TUI_WRITE_LOG": "names a place to write to",
+    "DISPLAY": "there is none inside, so that Pi copies by way of the terminal",
+    "HOME": "the agent has its own",
+}
+
+
+def test_all_that_pis_interface_reads_of_a_terminal_reaches_it() -> None:
+    top = pi_package()
+    read: set[str] = set()
+    for path in top.glob("**/pi-tui/dist/*.js"):
+        read |= set(re.findall(r"\benv\.([A-Z][A-Z0-9_]+)", path.read_text()))
+    names = read - NOT_HANDED_ON.keys()
+    assert {"TERM_PROGRAM", "KITTY_WINDOW_ID", "WT_SESSION"} <= names
+    # TERM is for setsid(1) and login shells to see; any value will do for the others.
+    words = [f"{name}=checks" for name in sorted(names)]
+    seen = as_user("alice", "env", *words, "pi-probe", "exec", "env").ok().text.splitlines()
+    assert {word.split("=")[0] for word in words} == {line.split("=")[0] for line in seen if line.endswith("=checks")}
+
+
+def test_it_is_drawn_anew_for_each_new_size() -> None:
+    with screens.shell(width=100) as screen:
+        started(screen)
+        for width in (60, 110):
+            screen.resize(width, 20)
+            screen.shows(f"^─{{{width}}}$")
+            text = screen.text()
+            assert max(len(line) for line in text.splitlines()) <= width
+        screen.press("C-d")
+        screen.shows("status=0")
+        screen.shows(AT_PROMPT)
+
+
+def running(word: str) -> bool:
+    return any(word in process.words and process.uid == agent().pw_uid for process in processes())
+
+
+def test_keys_do_what_they_do_in_pi() -> None:
+    with screens.shell() as screen:
+        started(screen)
+        screen.type("never sent")
+        screen.shows("^never sent")
+        screen.press("C-c")
+        until(lambda: "never sent" not in screen.text(), "what was typed is gone")
+        # Pi leaves its interface and waits to be continued.
+        for _ in range(2):
+            screen.press("C-z")
+            screen.type("still here")
+            screen.shows("^still here")
+            screen.press("C-u")
+            until(lambda: "still here" not in screen.text(), "what was typed is gone")
+        # Escape ends a turn, with what it runs, and not Pi.
+        screen.enter("run: sleep 4321")
+        until(lambda: running("4321"), "the tool runs")
+        screen.press("Escape")
+        screen.shows("(?i)abort")
+        until(lambda: not running("4321"), "the tool is gone")
+        # Several lines are one paste, and one message.
+        screen.paste("first line\nsecond line\nthird line")
+        screen.shows("^third line")
+        assert "echo: first" not in screen.text()
+        screen.press("Enter")
+        screen.shows(r"echo: first line\s+second line\s+third line")
+        screen.press("C-c", "C-c")
+        screen.shows("status=0")
+        screen.shows(AT_PROMPT)
+        assert screen.modes() == SANE
+
+
+def test_brackets_around_what_is_pasted_arrive() -> None:
+    with screens.shell() as screen:
+        script = "stty raw -echo; printf '\\033[?2004hgo\\r\\n'; head -c 15 | od -An -c; printf '\\033[?2004l'"
+        screen.enter(f'pi-probe exec bash -c "{script}"')
+        screen.shows("^ *go$")
+        screen.paste("a\nb")
+        screen.shows(r"033\s+\[\s+2\s+0\s+0\s+~\s+a\s+\\n\s+b\s+033\s+\[\s+2\s+0\s+1\s+~")
+
+
+IMAGE: Final = base64.b64encode(bytes(range(256)) * 12)
+PROTOCOLS: Final = {
+    "kitty": b"\x1b_Ga=T,f=100,q=2,m=1;" + IMAGE + b"\x1b\\\x1b_Gm=0;" + IMAGE + b"\x1b\\",
+    "iTerm2": b"\x1b]1337;File=inline=1;size=3072:" + IMAGE + b"\x07",
+    "sixel": b"\x1bPq#0;2;0;0;0#0~~@@vv@@~~@@~~$\x1b\\",
+    "link": b"\x1b]8;;https://machine.invalid/\x1b\\link\x1b]8;;\x1b\\",
+}
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_images_and_links_reach_the_terminal_to_the_byte(kind: str) -> None:
+    path = demo("alice") / "image"
+    as_user("alice", "sh", "-c", 'cat >"$1"', "sh", path, stdin=PROTOCOLS[kind]).ok()
+    screen = terminal("alice", "pi-probe", "exec", "bash", "-c", 'stty -echo; cat "$1"; read -r', "bash", path)
+    screen.expect_exact(PROTOCOLS[kind])
+    assert screen.before == b""
+    screen.send(b"\n")
+    assert ended(screen) == 0
+    assert screen.before == b""
+
+
+# -- every kind of end
+
+ALL_MODES: Final = (
+    r"printf '\033[?1049h\033[?25l\033[?1000h\033[?1003h\033[?1006h\033[?1h\033=\033[?7l';"
+    r"printf '\033[?2004h\033[?1004h\033[>7u\033[>4;2m'; stty raw -echo; echo up; exec sleep 4321"
+)
+
+
+def inside_by(word: str) -> list[int]:
+    return [process.pid for process in processes() if word in process.words and process.uid == agent().pw_uid]
+
+
+ENDS: Final[dict[str, tuple[Callable[[], list[int]], signal.Signals, str]]] = {
+    "Pi is terminated": (lambda: inside_by("4321"), signal.SIGTERM, "143"),
+    "Pi is killed": (lambda: inside_by("4321"), signal.SIGKILL, "137"),
+    "systemd-run is killed": (lambda: [ours()["systemd-run"][0].pid], signal.SIGKILL, "129"),
+    "the wrapper is terminated": (lambda: [front().pid], signal.SIGTERM, "143"),
+    "the wrapper is hung up": (lambda: [front().pid], signal.SIGHUP, r"\d+"),
+    "the runner is killed": (lambda: [ours()["runner"][0].pid], signal.SIGKILL, "137"),
+}
+
+
+def front() -> Process:
+    """The sudo that the wrapper became: what the caller's shell started."""
+    sudos = ours()["sudo"]
+    return min(sudos, key=lambda process: process.pid)
+
+
+def assert_sane(screen: Screen, status: str) -> None:
+    def sane() -> bool:
+        screen.enter("stty -a | grep -ow -e '-\\?echo' -e '-\\?icanon' -e '-\\?isig' -e '-\\?opost' | sort | xargs")
+        return re.search("^echo icanon isig opost$", screen.text(), re.MULTILINE) is not None
+
+    until(sane, "the shell has its terminal back")
+    assert screen.modes() == SANE
+    screen.enter("clear; echo status=$ended")
+    screen.shows(f"^status={status}$")
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_the_terminal_is_sane_after_every_kind_of_end(kind: str) -> None:
+    victims, number, status = ENDS[kind]
+    with screens.shell() as screen:
+        as_user("alice", "sh", "-c", "cat >../modes", stdin=ALL_MODES.encode()).ok()
+        screen.enter('pi-probe exec bash -c "$(cat ../modes)"; ended=$?')
+        screen.shows("^ *up")
+        assert screen.modes() != SANE
+        pids = until(victims, "somebody to signal")
+        settle(units("alice")[0])
+        for pid in pids:
+            os.kill(pid, number)
+        assert_sane(screen, status)
+
+
+def test_the_terminal_is_sane_after_the_end_of_the_real_pi() -> None:
+    for number, status in ((signal.SIGTERM, "0"), (signal.SIGKILL, "137")):
+        for command, user in ((UNWRAPPED, "alice"), ("pi", agent().pw_name))[number == signal.SIGKILL :]:
+            with screens.shell() as screen:
+                screen.enter(f"clear; {command}; ended=$?")
+                screen.shows(UP)
+                assert screen.modes()["cursor_flag"] == "0"
+                uid = pwd.getpwnam(user).pw_uid
+                [pi] = [process for process in processes() if process.uid == uid and process.words[0] == "pi"]
+                pi.kill(number)
+                assert_sane(screen, status)
+
+
+# -- a terminal or a wrapper that goes away
+
+
+LEAVES: Final[dict[str, Callable[[Screen], None]]] = {
+    "the terminal is closed": lambda screen: screen.close(),
+    "the wrapper is terminated": lambda _: os.kill(front().pid, signal.SIGTERM),
+    "the wrapper is hung up": lambda _: os.kill(front().pid, signal.SIGHUP),
+}
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_pi_may_save_and_is_gone_in_time(kind: str) -> None:
+    with screens.shell() as screen:
+        started(screen)
+        screen.enter("a word to keep")
+        screen.shows("echo: a word to keep")
+        LEAVES[kind](screen)
+        until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    [transcript] = isolated("alice", "sessions").rglob("*.jsonl")
+    lines = [json.loads(line) for line in transcript.read_text().splitlines()]
+    said = json.dumps(lines)
+    assert '"a word to keep"' in said and '"echo: a word to keep"' in said
+    assert not list(isolated("alice", "").glob("*.lock"))
+
+
+def test_control_z_stops_nothing_for_ever_where_streams_are_a_pipe() -> None:
+    with screens.shell() as screen:
+        screen.enter("pi-probe exec bash -c 'echo up; until test -e later; do sleep 0.05; done; echo over' | cat")
+        screen.shows("^up$")
+        screen.press("C-z")
+        as_user("alice", "touch", "later").ok()
+
+        def over() -> bool:
+            if re.search(AT_PROMPT, screen.text(), re.MULTILINE):
+                screen.enter("fg")  # it was suspended, as any other
+            return re.search("^over$", screen.text(), re.MULTILINE) is not None
+
+        until(over, "the session ended")
+        screen.shows(AT_PROMPT)
