@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import statistics
 import subprocess
-from typing import Final
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import IO, Final
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scenarios.guest import FACTS, as_user, demo, ended, inside, login, pi, probe, terminal
+from scenarios.guest import FACTS, Result, as_user, demo, ended, inside, login, on_machine, pi, probe, terminal
 
 ANY_BYTES: Final = random.Random(1).randbytes(1024**2)  # noqa: S311 (the same bytes in every run)
 
@@ -85,6 +89,71 @@ def test_what_is_written_arrives_while_the_session_goes_on() -> None:
 def test_a_prompt_on_standard_input_reaches_the_real_pi() -> None:
     assert as_user("alice", "pi", "-p", stdin=b"from a pipe").ok().text == "echo: from a pipe"
     assert pi("from an argument").ok().stdout == b"echo: from an argument\n"
+
+
+def test_the_real_pi_in_json_and_before_a_reader_that_stops() -> None:
+    result = as_user("alice", "pi", "--mode", "json", "-p", "hello").ok()
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[-1]["type"] in ("agent_end", "agent_settled")
+    assert result.stderr == b""
+    answer = as_user("alice", "bash", "-c", "pi --mode json -p hello | head -n 1; echo ${PIPESTATUS[@]}").ok()
+    first, statuses = answer.text.splitlines()
+    assert json.loads(first)["type"] == "session"
+    assert statuses.endswith(" 0")
+    assert not answer.stderr or b"EPIPE" in answer.stderr
+
+
+def iter_until(lines: IO[bytes], last: bytes) -> Iterator[bytes]:
+    """Lines, to the first with these bytes in it."""
+    for line in lines:
+        yield line
+        if last in line:
+            return
+
+
+def test_the_real_pi_answers_as_many_requests_as_come() -> None:
+    with subprocess.Popen(
+        login("alice", ["pi", "--mode", "rpc"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+    ) as client:
+        assert client.stdin is not None and client.stdout is not None and client.stderr is not None
+        for number in range(60):
+            request = {"id": str(number), "type": "prompt", "message": f"number {number}"}
+            client.stdin.write(json.dumps(request).encode() + b"\n")
+            client.stdin.flush()
+            # Every line is an event, and nothing else is among them.
+            events = [json.loads(line) for line in iter_until(client.stdout, b'"type":"agent_settled"')]
+            assert [event["id"] for event in events if event["type"] == "response"] == [str(number)]
+            assert f"echo: number {number}" in json.dumps(events)
+        client.stdin.close()
+        assert client.wait(20) == 0
+        assert client.stderr.read() == b""
+
+
+GIGABYTE: Final = 1 << 30
+# On a quiet machine it is 1.0; the bound leaves room for one that is not.
+NOT_SLOWER_THAN: Final = 2.0
+
+
+def test_a_gigabyte_passes_about_as_fast_as_through_sudo_alone() -> None:
+    script = f'head -c {GIGABYTE} /dev/zero | "$@" | tail -c 1 | wc -c'
+
+    def seconds(run: Callable[..., Result], *command: str) -> float:
+        begun = time.monotonic()
+        assert run("sh", "-c", script, "sh", *command, timeout=120).ok().text == "1"
+        return time.monotonic() - begun
+
+    # In turn, so that what else the machine does hits both. The launch counts as well.
+    pairs = [
+        (seconds(partial(as_user, "alice"), "pi-probe", "exec", "cat"), seconds(on_machine, FACTS["sudo"], "-n", "cat"))
+        for _ in range(3)
+    ]
+    ratio = statistics.median(wrapped for wrapped, _ in pairs) / statistics.median(plain for _, plain in pairs)
+    print(f"\na gigabyte: {ratio:.2f} times what sudo cat takes; {pairs}")
+    assert ratio < NOT_SLOWER_THAN
 
 
 def given_arguments(*arguments: bytes) -> list[bytes]:
