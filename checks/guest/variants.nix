@@ -55,6 +55,20 @@ in
     terminal.showImages = false;
   };
 
+  # The real Pi, with a model of its own choice.
+  pi-pinned = {
+    package = pkgs.pi-coding-agent;
+    settings.defaultModel = "scripted-3";
+  };
+
+  # The real Pi, with a package of its own from the registry of npm_registry.py.
+  pi-packages = {
+    package = pkgs.pi-coding-agent;
+    settings.packages = [ "npm:pi-agent-checks-package" ];
+    environment.NPM_CONFIG_REGISTRY = "http://127.0.0.1:8318/";
+    extraPackages = [ pkgs.nodejs ];
+  };
+
   # The preferred name is there, and so is another one that must not be taken.
   pi-named = {
     binaryName = "checks-named";
