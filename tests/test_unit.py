@@ -247,8 +247,10 @@ def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
     running: Running, terminal: bool, ended: int, expected: int
 ) -> None:
     """sudo signals the group, systemd-run with it; Pi may hear of the terminal first."""
-    body = f"kill -TERM $PPID\n{running.ended(ended)}"
-    assert running.conduct(body, facts(1, ended), terminal=terminal) == expected
+    begun = running.bin.top / "begun"
+    # Once the runner waits, for the signal to be for Pi, and not too early.
+    body = waiting(f'[ -e "{begun}" ]') + _LISTENING + f"kill -TERM $PPID\n{running.ended(ended)}"
+    assert running.conduct(body, facts(1, ended), terminal=terminal, meanwhile=begun.touch) == expected
 
 
 def waiting(condition: str) -> str:

@@ -52,8 +52,8 @@ def registry(port: int, name: str, version: str, files: Mapping[str, str]) -> It
             self.end_headers()
             self.wfile.write(content or b"")
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """What was asked for is in the list."""
+        def log_message(self, format: str, *arguments: object) -> None:
+            """What was asked for is in the list; the rest, such as an audit, is not to be had."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Registry) as server:
         thread = threading.Thread(target=server.serve_forever)
