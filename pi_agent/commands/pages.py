@@ -120,7 +120,8 @@ def zsh(program: str) -> str:
 def _zsh_case(command: Command) -> list[str]:
     words = [_quoted(f"{flag.name}[{_escaped(flag.help)}]") for flag in _flags(command)]
     for place in _places(command):
-        action = "_path_files -/" if place.name in _DIRECTORIES else " "
+        # A plain " " would keep the flags from being offered as well (zshcompsys(1), _arguments).
+        action = "_path_files -/" if place.name in _DIRECTORIES else f'_guard "^-*" {place.name}'
         words.append(_quoted(f"::{_escaped(f'{place.name}, {place.help}')}:{action}"))
     return [f"  {command.name}) _arguments -S {' '.join(words)} ;;"]
 
