@@ -27,8 +27,8 @@ _MANY: Final = Command(
 _BEGIN: Final[Mapping[str, str]] = {
     # The same file, in Debian's place and in that of NixOS.
     "bash": "for f in /usr/share/bash-completion/bash_completion {share}/bash-completion/bash_completion; do "
-    "[ -e $f ] && . $f; done; PS1='ready> '; bind 'set enable-bracketed-paste off'; ",
-    "zsh": "fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -u -D; PS1='ready> '; ",
+    "[ -e $f ] && . $f; done; PS1='rea''dy> '; bind 'set enable-bracketed-paste off'; ",
+    "zsh": "fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -u -D; PS1='rea''dy> '; ",
 }
 _ARGV: Final[Mapping[str, list[str]]] = {"bash": ["bash", "--norc", "--noprofile"], "zsh": ["zsh", "-f"]}
 

@@ -122,7 +122,8 @@ def _zsh_case(command: Command) -> list[str]:
     for place in _places(command):
         # A plain " " would keep the flags from being offered as well (zshcompsys(1), _arguments).
         action = "_path_files -/" if place.name in _DIRECTORIES else f'_guard "^-*" {place.name}'
-        words.append(_quoted(f"::{_escaped(f'{place.name}, {place.help}')}:{action}"))
+        # Two colons, for one that may be left out, would offer the next place here as well.
+        words.append(_quoted(f":{_escaped(f'{place.name}, {place.help}')}:{action}"))
     return [f"  {command.name}) _arguments -S {' '.join(words)} ;;"]
 
 
