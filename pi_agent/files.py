@@ -146,16 +146,17 @@ def enter(parent: int, name: str) -> int:
 
 def enter_path(top: int, path: str) -> int:
     """`enter` each component of a relative path in turn, from the open directory top; "" is top itself."""
-    return _descend(top, path, enter)
+    return descend(top, path, enter)
 
 
 def peek_path(top: int, path: str) -> int:
     """As `enter_path`, but nothing is opened up: what keeps us out raises PermissionError."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return _descend(top, path, lambda parent, name: os.open(name, flags, dir_fd=parent))
+    return descend(top, path, lambda parent, name: os.open(name, flags, dir_fd=parent))
 
 
-def _descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
+def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
+    """Go down a relative path from the open directory top. step: opens a name in an open directory."""
     here = os.dup(top)
     for name in filter(None, path.split("/")):
         try:
@@ -182,7 +183,7 @@ def ensure(parent: int, name: str) -> int:
 
 def ensure_path(top: int, path: str) -> int:
     """`ensure` each component of a relative path in turn, from the open directory top; "" is top itself."""
-    return _descend(top, path, ensure)
+    return descend(top, path, ensure)
 
 
 def make_path(top: int, path: str) -> None:
@@ -212,6 +213,17 @@ def remove(directory: int, name: str) -> None:
                 if error.errno != errno.ENOTEMPTY or not patience:
                     raise
                 waiting.append(going)
+
+
+def remove_path(top: int, path: str) -> None:
+    """`remove` what is at a relative path below the open directory top, if it is still there."""
+    folder, _, name = path.rpartition("/")
+    with suppress_gone():
+        parent = enter_path(top, folder)
+        try:
+            remove(parent, name)
+        finally:
+            os.close(parent)
 
 
 def _emptied(directory: int, name: str) -> list[str]:

@@ -120,18 +120,18 @@ def write(agent: Identity, state: State, identity: GitIdentity) -> None:
         try:
             directory = files.ensure_path(state.home, ".config/git")
             try:
-                if is_ours(directory):
-                    files.keep(directory, NAME, rendered(identity))
+                if not stays(directory, identity):
+                    files.replace(directory, NAME, rendered(identity))
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(".config/git/config", error) from error
 
 
-def is_ours(directory: int) -> bool:
-    """Whether the file in the open directory is ours, or there is none."""
+def stays(directory: int, identity: GitIdentity) -> bool:
+    """Whether the file in the open directory is left as it is: it is not ours, or says the identity already."""
     try:
         current = files.read_named(directory, NAME, _BYTES_AT_MOST)
     except (OSError, ValueError):
-        return False
-    return current is None or current.startswith(_HEADER)
+        return True
+    return current is not None and (not current.startswith(_HEADER) or current == rendered(identity))

@@ -6,6 +6,7 @@ Staging directories are root's, and a user's lie apart by uid: who is given the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from typing import Final
@@ -37,8 +38,43 @@ def described(since: float, root: str | None, directory: str) -> bytes:
 
 def of(uid: int) -> list[Live]:
     """The live sessions of the host user with this uid, oldest first. Raises Refusal (69)."""
-    found = [_read(each) for each in session.all_of(uid) if session.is_live(each)]
+    found = [_read(each) for each in session.all_of(uid) if is_live(each)]
     return sorted(found, key=lambda each: (each.since or 0, each.id))
+
+
+def is_live(own: Session) -> bool:
+    """Whether somebody takes care of the session: its runner, or its guard."""
+    try:
+        lock = os.open(own.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def staged() -> tuple[set[str], set[str]]:
+    """The units of the sessions that are staged now: those that somebody takes care of, and those that nobody does.
+
+    A session that is just being made, or cleaned up, may be among the latter for a moment. Changes nothing.
+    """
+    attended, unattended = set[str](), set[str]()
+    for place in _names(session.STAGING):
+        for name in _names(f"{session.STAGING}/{place}"):
+            own = session.called(f"{session.STAGING}/{place}", name)
+            (attended if is_live(own) else unattended).add(own.unit)
+    return attended, unattended
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _read(own: Session) -> Live:

@@ -95,7 +95,7 @@ def carry_out(
     """
     with acting_as(agent):
         for name in work.remove:
-            _remove(isolated, name)
+            files.remove_path(isolated, name)
         for name in work.make:
             files.make_path(isolated, name)
     copied: dict[str, Synced] = {}
@@ -221,13 +221,3 @@ def _copy(source: int, directory: int, name: str, target: Target, at_most: int, 
             step(0, count)
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
     return Synced(entry.signature, new.signature)
-
-
-def _remove(top: int, name: str) -> None:
-    folder, _, last = name.rpartition("/")
-    with files.suppress_gone():
-        parent = files.enter_path(top, folder)
-        try:
-            files.remove(parent, last)
-        finally:
-            os.close(parent)

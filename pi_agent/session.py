@@ -107,8 +107,12 @@ class Session:
 
 def named(user: str, uid: int, number: str) -> Session:
     """The session of the host user that has this number, whether it is there or not."""
-    name = f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{number}"
-    return Session(f"{name}.service", f"{STAGING}/{uid}/{name}")
+    return called(f"{STAGING}/{uid}", f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{number}")
+
+
+def called(place: str, name: str) -> Session:
+    """The session whose staging directory has that name in place, the directory of its user."""
+    return Session(f"{name}.service", f"{place}/{name}")
 
 
 @contextmanager
@@ -154,22 +158,7 @@ def all_of(uid: int) -> list[Session]:
         names = os.listdir(place)
     except FileNotFoundError:
         return []
-    return [Session(f"{name}.service", f"{place}/{name}") for name in names]
-
-
-def is_live(session: Session) -> bool:
-    """Whether somebody takes care of the session: its runner, or its guard."""
-    try:
-        lock = os.open(session.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return [called(place, name) for name in names]
 
 
 def sweep(tools: Tools, uid: int) -> None:
@@ -190,7 +179,7 @@ def _create(tools: Tools, session: Session) -> int:
     try:
         for name in os.listdir(top):
             try:
-                _sweep(tools, Session(f"{name}.service", f"{place}/{name}"))
+                _sweep(tools, called(place, name))
             except (OSError, Refusal):  # what cannot be removed now is no reason to refuse a launch
                 continue
         os.mkdir(session.directory, 0o700)
@@ -242,26 +231,6 @@ def check_private(directory: str) -> None:
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
             raise refusals.staging_failed(directory, "others than root can enter it")
-
-
-def staged() -> tuple[set[str], set[str]]:
-    """The units of the sessions that are staged now: those that somebody takes care of, and those that nobody does.
-
-    A session that is just being made, or cleaned up, may be among the latter for a moment. Changes nothing.
-    """
-    attended, unattended = set[str](), set[str]()
-    for place in _names(STAGING):
-        for name in _names(f"{STAGING}/{place}"):
-            own = Session(f"{name}.service", f"{STAGING}/{place}/{name}")
-            (attended if is_live(own) else unattended).add(own.unit)
-    return attended, unattended
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _sweep(tools: Tools, session: Session) -> None:

@@ -156,8 +156,8 @@ def look(
     """What `synchronise` would do now, changing nothing, not even a lock.
 
     home, memory: those of the state, open; None where there are none yet. Of an isolated directory that is closed to
-    its own owner, what is in it counts as missing. Raises Refusal: 65 as
-    `synchronise` does, 69 when the isolated state cannot be read.
+    its own owner, what is in it counts as missing. Raises Refusal: 65 as `synchronise` does, 69 when the isolated state
+    cannot be read.
     """
     there = _there(caller, host, notice)
     isolated = None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pi_agent import audit, caller, identity, project, session
+from pi_agent import audit, caller, identity, live, project, session
 from pi_agent.commands import doctor, parsing
 from pi_agent.commands.doctor import Finding, Patient
 from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE
@@ -175,7 +175,7 @@ def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.Mo
     patient = ward.patient(systemctl=f"printf '{listed}'")
     with open(staged / "pi-agent-alice-1/lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert session.staged() == ({"pi-agent-alice-1.service"}, {"pi-agent-alice-2.service"})
+        assert live.staged() == ({"pi-agent-alice-1.service"}, {"pi-agent-alice-2.service"})
         finding = only(doctor._leftovers(patient))
     assert finding.grade == "FAIL"
     assert finding.what.endswith("pi-agent-alice-2.service, pi-agent-bob-3.service")

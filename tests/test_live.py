@@ -90,13 +90,13 @@ def test_one_that_is_just_being_made_is_there_with_nothing_known(make: Make, abo
 @needs_root
 def test_looking_takes_nothing_from_whoever_makes_or_sweeps(make: Make) -> None:
     own = make(1000, ID, ABOUT, alive=False)
-    assert not session.is_live(own)
+    assert not live.is_live(own)
     lock = os.open(own.lock, os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert session.is_live(own)
+    assert live.is_live(own)
     os.close(lock)
     os.unlink(own.lock)
-    assert not session.is_live(own)
+    assert not live.is_live(own)
 
 
 @needs_root

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import control, live, session
+from pi_agent import control, live
 from pi_agent.commands import output, status, stop
 from pi_agent.commands.status import Use
 from pi_agent.live import Live
@@ -42,7 +42,7 @@ class Sessions:
         self.stopped: list[str] = []
         self.rounds = rounds
         monkeypatch.setattr(live, "of", lambda uid: list(each))
-        monkeypatch.setattr(session, "is_live", lambda own: self.stopped.count(own.unit) < self.rounds)
+        monkeypatch.setattr(live, "is_live", lambda own: self.stopped.count(own.unit) < self.rounds)
         monkeypatch.setattr(control, "stop", lambda tools, unit: self.stopped.append(unit))
         monkeypatch.setattr(stop, "_ROUND", 0.01)
         monkeypatch.setattr(stop, "_POLL", 0.001)

@@ -165,7 +165,7 @@ def test_a_package_of_nixs_is_installed_and_found_at_the_next_start() -> None:
     assert loaded("pi-packages") == 2
 
 
-def test_code_that_was_named_or_installed_inside_is_not_loaded_by_the_real_pi() -> None:
+def test_code_that_was_named_or_planted_inside_is_not_loaded_by_the_real_pi() -> None:
     as_user("alice", "pi", "-p", "hello").ok()
     plant = (
         "run: mkdir -p ~/evil ~/.pi/agent/extensions;"

@@ -24,6 +24,7 @@ from pi_agent import (
     environment,
     files,
     identity,
+    live,
     mounts,
     process,
     program,
@@ -404,11 +405,11 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
 
 def _abandoned(policy: Policy) -> set[str]:
     """The units of sessions that nobody takes care of, whether they are staged or run."""
-    attended, unattended = session.staged()
+    attended, unattended = live.staged()
     words = ("list-units", "--all", "--plain", "--no-legend", "--full", session.UNITS)
     listed = process.run([policy.tools.systemctl, *words]).output
     units = {line.split()[0] for line in listed.splitlines() if line.strip()}
-    attended |= session.staged()[0]  # those that began meanwhile
+    attended |= live.staged()[0]  # those that began meanwhile
     return unattended | (units - attended)
 
 

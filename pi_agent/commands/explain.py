@@ -192,10 +192,12 @@ def _state(policy: Policy, agent: Identity, user: Identity, chosen: Project, see
     home = f"users/{user.name}"
     writes = []
     with acting_as(agent):
-        if not _says(seen.home, PI_DIRECTORY, ".env", environment.dotenv(policy, gathered.configured.host_env)):
+        dotenv = environment.dotenv(policy, gathered.configured.host_env)
+        if not _within(seen.home, PI_DIRECTORY, lambda at: files.says(at, ".env", dotenv)):
             writes.append(f"{home}/{PI_DIRECTORY}/.env")
-        if gathered.committer and not _git_stays(seen.home, gathered):
-            writes.append(f"{home}/.config/git/{git_identity.NAME}")
+        git = ".config/git"
+        if gathered.committer and not _within(seen.home, git, lambda at: git_identity.stays(at, gathered.committer)):
+            writes.append(f"{home}/{git}/{git_identity.NAME}")
         link = f"projects/{os.path.basename(chosen.root)}"
         if not _leads(seen.home, link, chosen.root):
             writes.append(f"{home}/{link}")
@@ -217,16 +219,6 @@ def _within(home: int | None, folder: str, ask: Callable[[int], bool]) -> bool:
             finally:
                 os.close(directory)
     return False
-
-
-def _says(home: int | None, folder: str, name: str, content: bytes) -> bool:
-    return _within(home, folder, lambda directory: files.says(directory, name, content))
-
-
-def _git_stays(home: int | None, gathered: Gathered) -> bool:
-    folder, content = ".config/git", git_identity.rendered(gathered.committer)
-    foreign = _within(home, folder, lambda directory: not git_identity.is_ours(directory))
-    return foreign or _says(home, folder, git_identity.NAME, content)
 
 
 def _leads(home: int | None, link: str, root: str) -> bool:

@@ -14,7 +14,8 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -239,26 +240,21 @@ def open_directory(path: str, caller: Identity, agents: Sequence[str]) -> int:
         here = paths.reopen(found, _DIRECTORY & ~os.O_NOFOLLOW)
     finally:
         os.close(found)
-    return _made_below(here, reversed(missing))
+    try:
+        return _folder(here, "/".join(reversed(missing)))
+    finally:
+        os.close(here)
 
 
 def _folder(directory: int, relative: str) -> int:
-    """Open a directory below DIR, made where missing. As the caller. Raises OSError for a link or a file."""
-    return _made_below(os.dup(directory), filter(None, relative.split("/")))
+    """Open a directory below an open one, made where missing. As the caller. Raises OSError for a link or a file."""
+    return files.descend(directory, relative, _made)
 
 
-def _made_below(here: int, names: Iterable[str]) -> int:
-    for name in names:
-        try:
-            try:
-                os.mkdir(name, 0o700, dir_fd=here)
-            except FileExistsError:
-                pass
-            below = os.open(name, _DIRECTORY, dir_fd=here)
-        finally:
-            os.close(here)
-        here = below
-    return here
+def _made(parent: int, name: str) -> int:
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+    return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def _standing(directory: int, name: str) -> os.stat_result | None:

@@ -153,10 +153,4 @@ def _agreed(command: str) -> bool:
 def _remove(agent: Identity, going: list[Going]) -> None:
     with acting_as(agent):
         for each in going:
-            folder, _, name = each.path.rpartition("/")
-            with files.suppress_gone():
-                parent = files.enter_path(each.top, folder)
-                try:
-                    files.remove(parent, name)
-                finally:
-                    os.close(parent)
+            files.remove_path(each.top, each.path)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from pi_agent import control, live, refusals, session
+from pi_agent import control, live, refusals
 from pi_agent.commands import output, status
 from pi_agent.commands.dispatch import Call
 from pi_agent.live import Live
@@ -53,10 +53,10 @@ def _end(tools: Tools, chosen: Live) -> None:
     More than once: the runner of a session that has just begun may ask for the unit only after it was stopped.
     """
     deadline = time.monotonic() + _PATIENCE
-    while session.is_live(chosen.session):
+    while live.is_live(chosen.session):
         if time.monotonic() > deadline:
             raise refusals.session_not_ended(chosen.session.unit)
         control.stop(tools, chosen.session.unit)
         again = time.monotonic() + _ROUND
-        while session.is_live(chosen.session) and time.monotonic() < again:
+        while live.is_live(chosen.session) and time.monotonic() < again:
             time.sleep(_POLL)
