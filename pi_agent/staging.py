@@ -204,16 +204,21 @@ def _extras(
     wanted = [(path, False) for path in policy.sandbox.read_only_paths]
     wanted += [(path, True) for path in policy.sandbox.read_write_paths]
     for number, (path, writable) in enumerate(wanted):
-        try:
-            looked = paths.walk(path, on_link=_only_roots_links)
-        except OSError as error:
-            raise refusals.extra_path_unusable(path, error.strerror or str(error)) from error
+        looked = open_extra(path)
         try:
             bind = Bind(f"{launch.extras}/{number}", path, writable)
             found.append(_mount(opened, caller, agent, looked, path, bind, notice))
         finally:
             os.close(looked)
     return found
+
+
+def open_extra(path: str) -> int:
+    """Open (O_PATH) one of the policy's further paths. Raises Refusal (78)."""
+    try:
+        return paths.walk(path, on_link=_only_roots_links)
+    except OSError as error:
+        raise refusals.extra_path_unusable(path, error.strerror or str(error)) from error
 
 
 def _stage_extra(extra: Mount) -> None:

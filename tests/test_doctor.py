@@ -164,6 +164,21 @@ def test_roots_are_tried_without_attaching_anything(tmp_path: Path, monkeypatch:
     assert [finding.grade for finding in doctor._roots(replace(patient, as_root=False))] == ["ok", "FAIL"]
 
 
+@people.needs_root
+def test_a_further_path_that_a_launch_would_refuse_is_a_failure(tmp_path: Path) -> None:
+    """It is there; but others than root could lead root elsewhere."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open/link").symlink_to(tmp_path / "there")
+    paths = [str(tmp_path / name) for name in ("there", "open/link", "gone")]
+    patient = Ward(tmp_path, sandbox=policies.sandbox(readOnlyPaths=paths)).patient()
+    good, *bad = doctor._further_paths(patient)
+    assert good.grade == "ok"
+    assert ["open/link" in bad[0].what, "gone" in bad[1].what] == [True, True]
+    assert all(each.grade == "FAIL" and "readWritePaths" in each.remedy for each in bad)
+
+
 def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "STAGING", str(ward.tmp / "staging"))
     monkeypatch.setattr(doctor, "_SECOND_LOOK", 0.0)

@@ -31,6 +31,7 @@ from pi_agent import (
     project,
     refusals,
     session,
+    staging,
     sync,
 )
 from pi_agent.commands import output
@@ -315,11 +316,13 @@ def _mapped(patient: Patient, user: Identity, descriptor: int) -> bool:
 def _further_paths(patient: Patient) -> Iterator[Finding]:
     options = patient.policy.sandbox
     for path in (*options.read_only_paths, *options.read_write_paths):
-        if os.path.exists(path):
-            yield Finding(_OK, "shown path", shown(path))
+        try:
+            os.close(staging.open_extra(path))
+        except Refusal as refusal:
+            remedy = f"{refusal.remedy}\nThe options are m3ta.pi-agent.sandbox.readOnlyPaths and readWritePaths."
+            yield Finding(_FAIL, "shown path", refusal.what, remedy)
         else:
-            remedy = "Create it, or remove it from m3ta.pi-agent.sandbox.readOnlyPaths or readWritePaths."
-            yield Finding(_FAIL, "shown path", f"{shown(path)} is not there", remedy)
+            yield Finding(_OK, "shown path", shown(path))
 
 
 def _state(patient: Patient) -> Iterator[Finding]:
