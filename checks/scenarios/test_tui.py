@@ -226,7 +226,7 @@ ENDS: Final[dict[str, tuple[Callable[[], list[int]], signal.Signals, str]]] = {
     "Pi is killed": (lambda: inside_by("4321"), signal.SIGKILL, "137"),
     "systemd-run is killed": (lambda: [ours()["systemd-run"][0].pid], signal.SIGKILL, "129"),
     "the wrapper is terminated": (lambda: [front().pid], signal.SIGTERM, "143"),
-    "the wrapper is hung up": (lambda: [front().pid], signal.SIGHUP, r"\d+"),
+    "the wrapper is hung up": (lambda: [front().pid], signal.SIGHUP, "129"),
     "the runner is killed": (lambda: [ours()["runner"][0].pid], signal.SIGKILL, "137"),
 }
 
