@@ -44,6 +44,9 @@ def as_refusal(error: Exception) -> Refusal:
         return error
     if isinstance(error, OSError) and error.errno in refusals.MACHINES_FAULTS:
         return refusals.machine_failed(error)
+    # Both programs are built with all that they import: where Python does not find it, it could not be read.
+    if isinstance(error, ImportError):
+        return refusals.machine_failed(error)
     return refusals.bug(error)
 
 

@@ -429,11 +429,12 @@ MACHINES_FAULTS: Final = frozenset(
 )
 
 
-def machine_failed(error: OSError) -> Refusal:
-    where = f" ({shown(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+def machine_failed(error: OSError | ImportError) -> Refusal:
+    known, place = (error.strerror, error.filename) if isinstance(error, OSError) else (None, None)
+    where = f" ({shown(place)})" if isinstance(place, str | bytes) else ""
     return Refusal(
         EX_UNAVAILABLE,
-        f"the system failed: {shown(error.strerror or str(error))}{where}",
+        f"the system failed: {shown(known or str(error))}{where}",
         "See to disks, memory and open files; the journal may say more: journalctl -b -p warning -n 20",
     )
 

@@ -54,6 +54,13 @@ def test_an_interrupt_is_130_and_silent(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_part_of_python_that_cannot_be_read_is_the_machines_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    """As on a disk that fails: the import finds no such module."""
+    assert program.run("pi", raising(ModuleNotFoundError("No module named 'socket'", name="socket"))) == 69
+    told = capfd.readouterr().err
+    assert told.startswith("pi: the system failed: No module named 'socket'\n") and "disks" in told
+
+
 def test_a_closed_standard_error_changes_no_status() -> None:
     kept = os.dup(2)
     os.close(2)
