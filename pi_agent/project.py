@@ -107,20 +107,20 @@ def expanded(root: str, home: str) -> str:
 
 def _current_directory() -> str:
     """The kernel's path of the current directory; refused when that path does not lead to it any more."""
-    try:
-        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise refusals.directory_gone(".") from error
     path = "."
     try:
-        path = paths.real_path(here)
-        if not os.path.samestat(os.fstat(here), os.stat(path)):
-            raise refusals.directory_gone(path)
-        return path
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            path = paths.real_path(here)
+            if not os.path.samestat(os.fstat(here), os.stat(path)):
+                raise refusals.directory_gone(path)
+            return path
+        finally:
+            os.close(here)
     except OSError as error:
+        if error.errno in refusals.MACHINES_FAULTS:
+            raise
         raise refusals.directory_gone(path) from error
-    finally:
-        os.close(here)
 
 
 def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:

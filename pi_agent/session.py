@@ -198,9 +198,13 @@ def _locked(place: str) -> int:
             top = os.open(place, _DIRECTORY)
         except FileNotFoundError:  # the end of another session has just removed it
             continue
-        fcntl.flock(top, fcntl.LOCK_EX)
-        if os.fstat(top).st_nlink:
-            return top
+        try:
+            fcntl.flock(top, fcntl.LOCK_EX)
+            if os.fstat(top).st_nlink:
+                return top
+        except OSError:
+            os.close(top)  # or the guard could not lock it, and would leave it
+            raise
         os.close(top)
 
 

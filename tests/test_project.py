@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from itertools import product
@@ -198,6 +199,23 @@ def test_a_directory_deeper_than_a_path_can_be_is_refused(home: Path, monkeypatc
     with pytest.raises(Refusal) as caught:
         project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
     assert caught.value.status == EX_NOPERM
+
+
+@pytest.mark.parametrize("call", ["open", "stat", "fstat"])
+def test_a_fault_of_the_machine_is_not_taken_for_a_removed_directory(
+    home: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.chdir(home / "projects")
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        with pytest.raises(OSError) as caught:
+            project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
+    assert caught.value.errno == errno.EIO
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_the_root_is_held_when_its_name_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ systemd and the kernel's mounts; nothing is mounted."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -162,6 +164,7 @@ def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep
 _MOUNTED = """
 import os, sys
 from pathlib import Path
+from types import ModuleType
 from pi_agent import mountapi, session
 from pi_agent.session import Session
 from tests.fakes import Bin
@@ -216,6 +219,7 @@ def test_what_is_still_mounted_survives_the_clean_up(bin_: Bin, tmp_path: Path, 
 _FILE_MOUNTED = """
 import os, sys
 from pathlib import Path
+from types import ModuleType
 from pi_agent import mountapi, session
 from pi_agent.session import Session
 from tests.fakes import Bin
@@ -308,6 +312,25 @@ def fill_more(own: Session) -> None:
 
 
 @needs_root
+@pytest.mark.parametrize(("module", "call"), [(fcntl, "flock"), (os, "fstat")])
+def test_a_session_that_cannot_lock_its_place_leaves_nothing(
+    staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
+) -> None:
+    """A descriptor kept open would keep the guard, which locks the same, from removing the place."""
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, call, failing)
+        with pytest.raises(Refusal) as caught, session.opened(bin_.tools(), "alice", 1000):
+            pass
+    assert caught.value.status == EX_UNAVAILABLE
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+@needs_root
 def test_a_session_that_fails_is_stopped_and_gone(staging: Path, bin_: Bin) -> None:
     with pytest.raises(RuntimeError), session.opened(bin_.tools(), "alice", 1000) as own:
         fill_more(own)
@@ -395,6 +418,7 @@ import os, sys, time
 from pi_agent import session
 from tests.fakes import Bin
 from pathlib import Path
+from types import ModuleType
 session.STAGING = sys.argv[1]
 session._SECOND_LOOKS = (0.05, 0.05)
 with session.opened(Bin(Path(sys.argv[2])).tools(), "alice", 1000) as own:
