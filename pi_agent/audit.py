@@ -14,7 +14,10 @@ import os
 import struct
 import sys
 from collections.abc import Mapping
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 SOCKET: Final = "/run/systemd/journal/socket"
 IDENTIFIER: Final = "pi-agent"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pi_agent import environment, git_identity, sync
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
+from pi_agent.records import record
 from pi_agent.state import State
 from pi_agent.tree import HostTree, Notice
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Configured:
     """What env files set: the host user's, and the module's `environmentFiles`."""
 
@@ -20,7 +20,7 @@ class Configured:
     secrets: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gathered:
     """What was read for a launch before anything is written.
 

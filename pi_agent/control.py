@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from pi_agent import process
 from pi_agent.policy import Tools
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends all
 _POLL: Final = 0.1

@@ -20,13 +20,16 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
 
 from pi_agent import mountapi, paths, refusals
 from pi_agent.identity import Identity, acting_as
+from pi_agent.records import record
 from pi_agent.tree import Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # How far nested repositories are looked for: a launch must not wait for a walk through everything.
 _DEPTH: Final = 3
@@ -49,7 +52,7 @@ class Kind(IntEnum):
     HIDE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cover:
     """path: the real one, relative to the project root, of something that exists."""
 
@@ -57,7 +60,7 @@ class Cover:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ground:
     """A staged project. descriptor: its root, open; root: its path on the host; viewer: who looks around in it."""
 
@@ -66,7 +69,7 @@ class Ground:
     viewer: Identity
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """What a path leads to. name: as it was asked for; path: the real one below the root; mode: see inode(7); links:
     those on the way to it."""

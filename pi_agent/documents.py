@@ -10,14 +10,15 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-import orjson
 
 from pi_agent import files, merge, refusals
 from pi_agent.merge import REMOVED, Changes, Json
+from pi_agent.records import record
 from pi_agent.tree import HostTree, Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 BYTES_AT_MOST: Final = 4 * 1024**2
 # Pi locks with proper-lockfile: a directory beside the file, its mtime renewed, stale after ten seconds.
@@ -26,7 +27,7 @@ _LOCK_PATIENCE: Final = 2.0
 _LOCK_POLL: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """name: the file's. depth: levels of objects that merge. never_inside: keys that a choice inside cannot set."""
 
@@ -53,13 +54,36 @@ SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
 AUTH: Final = Kind("auth.json", 1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Memory:
-    """What we know of a document from the last time: the host's version, what we wrote, and choices made inside."""
+    """What we know of a document from the last time: the host's version, what we wrote, and choices made inside.
 
-    host: Json = field(default_factory=dict)
-    written: Json = field(default_factory=dict)
-    choices: Changes = field(default_factory=dict)
+    host_text, written_text: the same as the two files had it, where known. A file that still says that byte for byte
+    need not be parsed.
+    """
+
+    host: Json
+    written: Json
+    choices: Changes
+    host_text: bytes | None = None
+    written_text: bytes | None = None
+
+    def with_texts(self, host: bytes | None, written: bytes | None) -> Memory:
+        """This memory, with what the two files say now."""
+        return Memory(self.host, self.written, self.choices, host, written)
+
+
+def nothing_known() -> Memory:
+    """The memory of a document that was never merged."""
+    return Memory({}, {}, {})
+
+
+@record
+class Document:
+    """What a file says, and its text; no text where there is no file that can be understood."""
+
+    value: Json
+    text: bytes | None
 
 
 def merged(
@@ -76,7 +100,13 @@ def merged(
 def memory_to_json(memory: Memory) -> Json:
     """memory as JSON; a choice is a path and, unless it removes, a value."""
     choices = [[list(path)] if value is REMOVED else [list(path), value] for path, value in memory.choices.items()]
-    return {"host": memory.host, "written": memory.written, "choices": choices}
+    # Both are UTF-8, or they could not have been parsed.
+    texts = {
+        name: text.decode()
+        for name, text in (("hostText", memory.host_text), ("writtenText", memory.written_text))
+        if text is not None
+    }
+    return {"host": memory.host, "written": memory.written, "choices": choices, **texts}
 
 
 def memory_from_json(value: Mapping[str, Any]) -> Memory:
@@ -86,20 +116,22 @@ def memory_from_json(value: Mapping[str, Any]) -> Memory:
         if not path or not all(isinstance(key, str) for key in path):
             raise ValueError(f"{path!r} is no path")
         choices[tuple(path)] = rest[0] if rest else REMOVED
-    return Memory(dict(value["host"]), dict(value["written"]), choices)
+    texts = (value[name].encode() if name in value else None for name in ("hostText", "writtenText"))
+    return Memory(dict(value["host"]), dict(value["written"]), choices, *texts)
 
 
-def read_host(tree: HostTree, name: str) -> Json:
+def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Document:
     """The host's document, {} when there is none. Must run as the host user. Raises Refusal (65) naming the place."""
     where = f"{tree.path}/{name}"
     try:
         descriptor = tree.open(name)
     except FileNotFoundError:
-        return {}
+        return Document({}, None)
     except OSError as error:
         raise refusals.document_invalid(where, error.strerror or str(error)) from error
     try:
-        return _parse(files.read(descriptor, BYTES_AT_MOST))
+        text = files.read(descriptor, BYTES_AT_MOST)
+        return Document(memory.host if memory and text == memory.host_text else _parse(text), text)
     except ValueError as error:
         raise refusals.document_invalid(where, str(error)) from error
     finally:
@@ -107,7 +139,7 @@ def read_host(tree: HostTree, name: str) -> Json:
 
 
 def update(
-    directory: int, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any], notice: Notice
+    directory: int, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any], notice: Notice
 ) -> Memory:
     """Merge into the isolated file in the open directory, under Pi's own lock; return the next memory.
 
@@ -120,13 +152,14 @@ def update(
             kept = files.move_aside(directory, kind.name)
             why = plan.unreadable
             notice(f"the isolated {kind.name} could not be read ({why}); it was kept as {kept} and written anew")
+        text = None if plan.inside is None else plan.inside.text
         if plan.writes:
-            content = orjson.dumps(plan.after.written, option=orjson.OPT_INDENT_2) + b"\n"
-            files.replace(directory, kind.name, content)
-        return plan.after
+            text = _text(plan.after.written)
+            files.replace(directory, kind.name, text)
+        return plan.after.with_texts(host.text, text)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What is to become of an isolated document.
 
@@ -135,33 +168,37 @@ class Plan:
     """
 
     kind: Kind
-    inside: Json | None
+    inside: Document | None
     unreadable: str | None
     after: Memory
 
     @property
     def writes(self) -> bool:
         """Whether the file is written."""
-        return bool(self.after.written) if self.inside is None else not merge.same(self.inside, self.after.written)
+        if self.inside is None:
+            return bool(self.after.written)
+        return not merge.same(self.inside.value, self.after.written)
 
     @property
     def changes(self) -> Changes:
         """What the file will say that it does not say now."""
-        return merge.changes(self.inside or {}, self.after.written, self.kind.depth)
+        return merge.changes({} if self.inside is None else self.inside.value, self.after.written, self.kind.depth)
 
 
-def look(directory: int | None, kind: Kind, memory: Memory, host: Mapping[str, Any], nix: Mapping[str, Any]) -> Plan:
+def look(directory: int | None, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
     """What `update` is to do, changing nothing. Must run as the agent. directory None: there is none yet."""
-    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name)
-    known = memory.written if inside is None else inside
-    return Plan(kind, inside, unreadable, merged(kind, memory, known, host, nix))
+    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, memory)
+    known = memory.written if inside is None else inside.value
+    return Plan(kind, inside, unreadable, merged(kind, memory, known, host.value, nix))
 
 
-def _read_isolated(directory: int, name: str) -> tuple[Json | None, str | None]:
+def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document | None, str | None]:
     """The isolated document, None when there is none that can be understood; and why one that is there cannot be."""
     try:
-        content = files.read_named(directory, name, BYTES_AT_MOST)
-        return (None if content is None else _parse(content)), None
+        text = files.read_named(directory, name, BYTES_AT_MOST)
+        if text is None:
+            return None, None
+        return Document(memory.written if text == memory.written_text else _parse(text), text), None
     except OSError as error:
         return None, error.strerror or str(error)
     except ValueError as error:
@@ -169,12 +206,20 @@ def _read_isolated(directory: int, name: str) -> tuple[Json | None, str | None]:
 
 
 def _parse(content: bytes) -> Json:
+    import orjson  # with all that it imports it takes as long as Python's start: only where a file is new to us
+
     value = orjson.loads(content)
     if not isinstance(value, dict):
         raise ValueError("its top level is not an object")
     if _depth(value) > _NESTED_AT_MOST:
         raise ValueError(f"it is nested more than {_NESTED_AT_MOST} levels deep")
     return value
+
+
+def _text(value: Json) -> bytes:
+    import orjson  # see above
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 _NESTED_AT_MOST: Final = 100

@@ -8,7 +8,10 @@ may be a secret; and a file that does not say what its author meant is refused r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _NEWLINE: Final = "\n\r"
 _BLANK: Final = " \t" + _NEWLINE

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import envfile, files, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
+from pi_agent.records import record
 from pi_agent.state import PI_AGENT_DIRECTORY, PI_DIRECTORY, State
 from pi_agent.tree import HostTree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 BYTES_AT_MOST: Final = 1024**2
 # systemd's first process compares every variable of an env file with every other, and does nothing else meanwhile.
@@ -37,7 +40,7 @@ TERMINAL: Final = _names(_TERMINAL_FILE)
 _TERMINAL_VALUE_AT_MOST: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What exists on this machine that the environment names. directories: those of PATH candidates that exist."""
 
@@ -48,7 +51,7 @@ class Surroundings:
     time_zones: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layer:
     """What one place sets. setter: its name for the user; `nix` is the module's `environment`."""
 

@@ -12,10 +12,13 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from pi_agent import paths
 from pi_agent.signature import Signature, signature_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
 _TEMPORARY: Final = f"{OURS}new"

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # The later wins, as in git.
 _SOURCES: Final = (".config/git/config", ".gitconfig")

@@ -12,13 +12,13 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pi_agent import refusals
 from pi_agent.policy import Policy
+from pi_agent.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identity:
     """A user: name, uid, primary gid, all group ids (primary included) and home directory."""
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # A file of any size can be written, any memory used, and a clean-up is never killed for its share of the processor.
 _UNLIMITED: Final = (

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import session
+from pi_agent.records import record
 from pi_agent.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _ID_LENGTH: Final = 8  # of 16 hexadecimal digits
 _AT_MOST: Final = 1 << 14  # bytes; two paths and a number
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Live:
     """A session that goes on. id: what its user calls it. since: seconds since the epoch. root: the project root, None
     for one without a project; directory: where it was started. What is not known yet, as it is just being made, is

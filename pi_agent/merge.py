@@ -8,11 +8,14 @@ value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
 
-Json = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
+Json: TypeAlias = "dict[str, Any]"
 Path = tuple[str, ...]
-Changes = dict[Path, Any]
+Changes: TypeAlias = "dict[Path, Any]"
 
 
 class _Removed:

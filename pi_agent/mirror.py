@@ -11,15 +11,18 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Final
 
 from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
+from pi_agent.records import record
 from pi_agent.refusals import shown
 from pi_agent.signature import Signature
 from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Tree, entry_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _BATCH: Final = 64  # descriptors held open at once
 _CHUNK: Final = 1 << 24  # bytes
@@ -29,7 +32,7 @@ Step = Callable[[int, int], None]
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Synced:
     """How a file stood on both sides when it was last copied."""
 
@@ -40,7 +43,7 @@ class Synced:
 Manifest = Mapping[str, Synced]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What to do, in this order: remove whole entries, make directories, copy files. Relative paths."""
 
@@ -127,7 +130,7 @@ def _progress(work: Plan) -> Iterator[Step]:
         yield step
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """Where files come from. open: a file by name, for reading, called as identity; raises OSError."""
 
@@ -135,7 +138,7 @@ class Source:
     open: Callable[[str], int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """Where files go. folder: opens the directory of that relative path, made where missing, called as identity.
 

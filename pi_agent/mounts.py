@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import mountapi, paths, refusals
 from pi_agent.identity import Identity
+from pi_agent.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is no id
 _ATTRIBUTES: Final = mountapi.NOSUID | mountapi.NODEV
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bind:
     """A staged mount: source, a directory of ours on the host; target, where the sandbox shows it."""
 
@@ -30,7 +33,7 @@ class Bind:
     writable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extent:
     """count ids from inside on, inside the mount, are those from outside on, on disk."""
 

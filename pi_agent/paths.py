@@ -12,7 +12,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # What a judge sees: the open directory that holds a link, and the link's name in it. It returns or raises.
 LinkJudge = Callable[[int, str], None]

@@ -6,19 +6,21 @@ does not understand it refuses: an unknown version or key is a policy made for a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-
-import orjson
 
 from pi_agent import refusals
+from pi_agent.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 VERSION: Final = 1
 NETWORKS: Final = ("full", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostUser:
     """What one host user may use. A leading `~` in a root, and a relative configPath, mean the user's home."""
 
@@ -26,7 +28,7 @@ class HostUser:
     config_path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sandbox:
     """The options of the sandbox. properties: systemd's, as NAME=VALUE, laid over ours in this order."""
 
@@ -41,7 +43,7 @@ class Sandbox:
     nix_daemon: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tools:
     """Absolute paths of the programs that the runner and the wrapper start."""
 
@@ -53,7 +55,7 @@ class Tools:
     sudo: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Policy:
     """The module's options as the Python needs them; docs/options.md says what each means."""
 
@@ -87,13 +89,13 @@ def load(path: str) -> Policy:
         raise refusals.policy_unreadable(path, error.strerror or str(error)) from error
     try:
         return parse(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise refusals.policy_unreadable(path, str(error)) from error
 
 
 def parse(content: bytes) -> Policy:
     """Parse the policy's JSON. Raises ValueError naming the place that is wrong."""
-    top = _Table(orjson.loads(content), "policy")
+    top = _Table(json.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
         raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import refusals
+from pi_agent.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # systemd-run and systemctl colour what they print and dress the terminal up unless told not to.
 PLAIN_SYSTEMD: Final = {"SYSTEMD_COLORS": "0", "SYSTEMD_ADJUST_TERMINAL_TITLE": "0", "SYSTEMD_PAGER": "", "LC_ALL": "C"}
@@ -25,7 +28,7 @@ _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 _Action = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """A process that ended: its exit status (128 + n when signal n ended it) and what it wrote."""
 

@@ -13,13 +13,16 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
+from pi_agent.records import record
 from pi_agent.refusals import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # The sandbox brings its own of these; a root there would hide it or be hidden.
 RESERVED: Final = (
@@ -42,7 +45,7 @@ RESERVED: Final = (
 _UNMOUNTABLE: Final = frozenset("\"'\\")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Project:
     """root: the allowed root's real path; descriptor: the root, open (O_PATH); directory: where Pi starts."""
 
@@ -70,7 +73,7 @@ def locate(policy: Policy, caller: Identity) -> Project:
     return Project(root, descriptor, directory)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Root:
     """One of a host user's roots. configured: as the policy has it; path: the real one and descriptor: the root, open;
     both None where it cannot be opened. why: the reason that it cannot be used."""

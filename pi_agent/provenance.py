@@ -7,12 +7,10 @@ next would run them. The look is short: the same places that are protected, a fe
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
-
-import orjson
 
 from pi_agent import covers, files, paths
 from pi_agent.covers import Ground
@@ -20,6 +18,10 @@ from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.project import Project
 from pi_agent.signature import signature_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # Beside the protected paths: files that every project edits, of which only a part runs by itself, and a file that
 # leads git to another configuration.
@@ -103,9 +105,9 @@ def _scripts(looked: int, status: os.stat_result) -> object:
     try:
         descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            value = orjson.loads(files.read(descriptor, _PACKAGE_AT_MOST))
+            value = json.loads(files.read(descriptor, _PACKAGE_AT_MOST))
         finally:
             os.close(descriptor)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return signature_of(status)
     return value.get("scripts") if isinstance(value, dict) else None

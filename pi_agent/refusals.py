@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 EX_USAGE: Final = 64
 EX_DATAERR: Final = 65

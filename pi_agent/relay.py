@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Final
 
 from pi_agent import control
 from pi_agent.policy import Tools
 from pi_agent.report import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _HEARD: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN: Final = 0.2  # seconds between two attempts to kill what may not have a process yet

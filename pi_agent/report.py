@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import select
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
 _ENDED: Final = re.compile(rb"^ended ([0-9]{1,3})$", re.MULTILINE)

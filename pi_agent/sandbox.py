@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
+from pi_agent.records import record
 from pi_agent.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
 _RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
@@ -89,7 +92,7 @@ _HARDENING: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class System:
     """What of the host's system exists: paths to bind read-only, and links (path → target) to recreate."""
 

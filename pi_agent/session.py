@@ -16,12 +16,15 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import control, mounts, process, refusals, terminal
 from pi_agent.policy import Tools
+from pi_agent.records import record
 from pi_agent.refusals import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
@@ -33,7 +36,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND_LOOKS: Final = (0.2, 1.0)  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session:
     """unit: the service's name. directory: its staging directory, which only root can enter."""
 

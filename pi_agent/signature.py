@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # tmpfs and btrfs keep times whose nanoseconds need more than the 64 bits that JSON numbers have in orjson.
 _LIMIT: Final = 2**63 - 1

@@ -8,7 +8,6 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, terminal, unit
 from pi_agent.configuration import Configured
@@ -18,6 +17,7 @@ from pi_agent.identity import Identity
 from pi_agent.mounts import Bind
 from pi_agent.policy import Policy
 from pi_agent.project import Project
+from pi_agent.records import record
 from pi_agent.refusals import Refusal
 from pi_agent.sandbox import System
 from pi_agent.session import Session
@@ -26,7 +26,7 @@ from pi_agent.tree import Notice
 from pi_agent.unit import Start
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mount:
     """What of the host's is to be mounted: tree, prepared and not attached anywhere; bind: where it goes; mapped:
     whether its owners are."""
@@ -36,7 +36,7 @@ class Mount:
     mapped: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A session before anything of it is made. The same plan is carried out by a launch and told by an explanation.
 

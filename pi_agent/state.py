@@ -12,12 +12,15 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import files, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
+from pi_agent.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 PI_DIRECTORY: Final = ".pi"
 PI_AGENT_DIRECTORY: Final = ".pi/agent"
@@ -31,7 +34,7 @@ _EXPECTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class State:
     """home: the tree the agent sees, open; memory: sync's own directory, open. Both belong to the agent identity."""
 
@@ -111,7 +114,7 @@ def _top(policy: Policy, agent: Identity) -> Iterator[int]:
         os.close(top)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """The trees as they are before a launch. home, memory: as of State, None where they are not there yet.
 

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
-
-import orjson
 
 from pi_agent import documents, files, mirror, paths, refusals, tree
-from pi_agent.documents import AUTH, SETTINGS, Kind, Memory
+from pi_agent.documents import AUTH, SETTINGS, Document, Kind, Memory
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Synced
 from pi_agent.policy import Policy
 from pi_agent.project import expanded
+from pi_agent.records import record
 from pi_agent.refusals import shown
 from pi_agent.state import PI_AGENT_DIRECTORY, State
 from pi_agent.tree import HostTree, Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 _Enter = Callable[[int, str], int]
 
@@ -103,12 +105,12 @@ def synchronise(
     notice is called with a sentence for everything that was passed over. Raises Refusal: 65 for bad host data, in
     which case nothing isolated has changed; 69 when the isolated state cannot be written.
     """
-    there = _there(caller, host, notice)
     try:
-        with acting_as(agent):
-            isolated = files.ensure_path(state.home, PI_AGENT_DIRECTORY)
         with _alone(agent, state):
             before = _recall(agent, state.memory, notice)
+            there = _there(caller, host, before, notice)
+            with acting_as(agent):
+                isolated = files.ensure_path(state.home, PI_AGENT_DIRECTORY)
             synced = dict(before.files)
             if host is not None:
                 with acting_as(agent):
@@ -128,7 +130,7 @@ def synchronise(
         raise refusals.state_not_writable(where, error) from error
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Files:
     """What is to happen to files. overgrown: top-level names that are moved aside, or removed, before work is done."""
 
@@ -136,7 +138,7 @@ class Files:
     work: mirror.Plan
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What `synchronise` would do: to files, None where they are left alone, and to each document."""
 
@@ -159,10 +161,10 @@ def look(
     its own owner, what is in it counts as missing. Raises Refusal: 65 as `synchronise` does, 69 when the isolated state
     cannot be read.
     """
-    there = _there(caller, host, notice)
     isolated = None
     try:
         before = _Memory({}, {}) if memory is None else _recall(agent, memory, notice)
+        there = _there(caller, host, before, notice)
         with acting_as(agent):
             if home is not None:
                 with suppress(FileNotFoundError, NotADirectoryError):
@@ -183,19 +185,19 @@ def _peek(top: int, path: str) -> int:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _There:
     """The host's side: its documents, and its other files and directories."""
 
-    contents: Mapping[str, Mapping[str, Any]]
+    contents: Mapping[str, Document]
     present: Mapping[str, tree.Entry]
 
 
-def _there(caller: Identity, host: HostTree | None, notice: Notice) -> _There:
+def _there(caller: Identity, host: HostTree | None, before: _Memory, notice: Notice) -> _There:
     if host is None:
         return _There({}, {})
     with acting_as(caller):
-        contents = {kind.name: documents.read_host(host, kind.name) for kind in _DOCUMENTS}
+        contents = {kind.name: documents.read_host(host, kind.name, before.document(kind)) for kind in _DOCUMENTS}
         return _There(contents, tree.scan_host(host, _skipped, notice))
 
 
@@ -236,12 +238,11 @@ def _clear(isolated: int, overgrown: Iterable[str], notice: Notice) -> None:
         notice(f"the isolated {shown(name)} had grown out of bounds; it was kept as {shown(kept)}")
 
 
-def _sides(
-    kind: Kind, before: _Memory, there: _There, policy: Policy
-) -> tuple[Memory, Mapping[str, Any], Mapping[str, Any]]:
+def _sides(kind: Kind, before: _Memory, there: _There, policy: Policy) -> tuple[Memory, Document, Mapping[str, Any]]:
     """What a document is made of: our memory of it, what the host says and what Nix says."""
-    memory = before.documents.get(kind.name, Memory())
-    return memory, there.contents.get(kind.name, memory.host), policy.settings if kind is SETTINGS else {}
+    memory = before.document(kind)
+    host = there.contents.get(kind.name, Document(memory.host, memory.host_text))
+    return memory, host, policy.settings if kind is SETTINGS else {}
 
 
 @contextmanager
@@ -262,7 +263,19 @@ class _Memory:
         self.files = files
         self.documents = known
 
+    def document(self, kind: Kind) -> Memory:
+        """What is known of a document."""
+        return self.documents.get(kind.name, documents.nothing_known())
+
+    def __eq__(self, other: object) -> bool:
+        # Values that JSON tells apart and Python does not (1 and true) come from texts that differ.
+        return isinstance(other, _Memory) and (self.files, self.documents) == (other.files, other.documents)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def to_json(self) -> bytes:
+        import orjson  # only where something is to be remembered
+
         # File names may hold any bytes, JSON may not: each byte becomes the character of the same number.
         files = {
             os.fsencode(name).decode("latin-1"): [*entry.host, *entry.isolated] for name, entry in self.files.items()
@@ -272,7 +285,7 @@ class _Memory:
 
     @staticmethod
     def from_json(content: bytes) -> _Memory:
-        value = orjson.loads(content)
+        value = json.loads(content)
         if value["version"] != _VERSION:
             raise ValueError(f"version {value['version']!r}")
         files = {}
@@ -293,13 +306,12 @@ def _recall(agent: Identity, memory: int, notice: Notice) -> _Memory:
             content = file.read()
     try:
         return _Memory.from_json(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         notice(f"what sync remembered could not be read ({error}); the configuration is copied anew")
         return _Memory({}, {})
 
 
 def _remember(agent: Identity, state: State, before: _Memory, after: _Memory) -> None:
-    content = after.to_json()
-    if content != before.to_json():
+    if after != before:
         with acting_as(agent):
-            files.replace(state.memory, _MEMORY, content)
+            files.replace(state.memory, _MEMORY, after.to_json())

@@ -11,8 +11,12 @@ import os
 import termios
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+
+from pi_agent.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 # From xterm's Control Sequences, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html, unless it says otherwise.
 RESET: Final = (
@@ -34,7 +38,7 @@ RESET: Final = (
 _CANNOT: Final = ("", "dumb", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terminal:
     """descriptor: an open file of our own, which nobody's flow control makes wait. modes: those to go back to
     (termios), if they are ours to restore. reset: what to write."""

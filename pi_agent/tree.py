@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 from pi_agent import files, paths, refusals
+from pi_agent.records import record
 from pi_agent.refusals import shown
 from pi_agent.signature import Signature, signature_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
@@ -38,7 +41,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """kind; size in bytes; mode: permission bits; signature: see signature.py."""
 
@@ -62,7 +65,7 @@ class StrayLink(OSError):
     """A link leads where configuration has no business to be."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostTree:
     """The host user's configuration directory. All methods must run as that user.
 

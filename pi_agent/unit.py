@@ -5,22 +5,25 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
 
 from pi_agent import control, mounts, process, refusals, terminal
 from pi_agent.policy import Policy, Tools
+from pi_agent.records import record
 from pi_agent.relay import Relay
 from pi_agent.report import Report
 from pi_agent.session import Session
 from pi_agent.terminal import Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 SLICE: Final = "pi-agent.slice"
 # siginfo's si_code as ExecMainCode= shows it (sigaction(2)): a signal ended the process, with a core dump or without.
 _BY_A_SIGNAL: Final = ("2", "3")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Start:
     """How to start a session: systemd-run's argv and environment (TERM and the like); whether on a terminal."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pi_agent.commands import parsing
 from pi_agent.commands.dispatch import Call
 from pi_agent.policy import Tools
 from tests.bench import Bench
+from tests.policies import replaced
 
 
 def call_of(here: Bench, *words: str, tools: Tools | None = None) -> Call:
     """The call that words make, by alice."""
-    policy = here.policy if tools is None else replace(here.policy, tools=tools)
+    policy = here.policy if tools is None else replaced(here.policy, tools=tools)
     return Call(policy, here.caller, here.agent, parsing.parse(words, policy.command_name))

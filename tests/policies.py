@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from pi_agent import policy
 from pi_agent.policy import Policy
+from pi_agent.records import values
 
 USER = "alice"
 
@@ -76,3 +77,12 @@ def host_user(*roots: str, config_path: str = ".pi/agent") -> dict[str, Any]:
 def frozen(**overrides: Any) -> Policy:
     """The parsed policy that `document` describes."""
     return policy.parse(orjson.dumps(document(**overrides)))
+
+
+_T = TypeVar("_T")
+
+
+def replaced(value: _T, **news: object) -> _T:
+    """The record with other values, as dataclasses.replace does it."""
+    names = type(value).__slots__  # type: ignore[attr-defined]
+    return type(value)(**{**dict(zip(names, values(value), strict=True)), **news})

@@ -22,7 +22,7 @@ from tests import people, policies
 from tests.bench import Bench, bench
 from tests.calls import call_of
 from tests.fakes import Bin, Kernel
-from tests.policies import USER, host_user
+from tests.policies import USER, host_user, replaced
 
 
 class Ward:
@@ -34,7 +34,7 @@ class Ward:
         self.here: Bench = bench(tmp, **overrides)
 
     def patient(self, **bodies: str) -> Patient:
-        policy = replace(self.here.policy, tools=self.bin.tools(**bodies))
+        policy = replaced(self.here.policy, tools=self.bin.tools(**bodies))
         return Patient(policy, self.here.caller, as_root=True)
 
 

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pi_agent import documents, merge
-from pi_agent.documents import AUTH, CODE_KEYS, SETTINGS, Kind, Memory, merged
+from pi_agent.documents import AUTH, CODE_KEYS, SETTINGS, Document, Kind, Memory, merged, nothing_known
 from pi_agent.merge import REMOVED, changes, overridden
 from pi_agent.refusals import EX_DATAERR, Refusal
 from pi_agent.tree import HostTree
@@ -33,7 +33,7 @@ def at(document: Any, path: tuple[str, ...]) -> object:
 
 def launches(kind: Kind, *steps: tuple[Any, Any, Any]) -> list[Any]:
     """What the isolated file says after each launch. A step is (edit, host, nix); edit None: nobody wrote inside."""
-    memory, seen = Memory(), []
+    memory, seen = nothing_known(), []
     for edit, host, nix in steps:
         memory = merged(kind, memory, memory.written if edit is None else edit, host, nix)
         seen.append(memory.written)
@@ -193,7 +193,7 @@ def test_the_code_keys_are_those_pi_runs() -> None:
 
 @given(_KINDS, json_objects, json_objects, json_objects)
 def test_memory_survives_json(kind: Kind, host: Any, inside: Any, nix: Any) -> None:
-    memory = merged(kind, merged(kind, Memory(), {}, host, {}), inside, host, nix)
+    memory = merged(kind, merged(kind, nothing_known(), {}, host, {}), inside, host, nix)
     again = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(memory))))
     assert canonical([again.host, again.written]) == canonical([memory.host, memory.written])
     assert again.choices.keys() == memory.choices.keys()
@@ -211,19 +211,19 @@ def host_tree(top: Path) -> HostTree:
 @pytest.mark.parametrize("content", ["{}", ' {"a": {"b": [1, null]}}\n', '{"ü": "\\u00fc"}'])
 def test_the_hosts_document_is_read(tmp_path: Path, content: str) -> None:
     write(tmp_path / "settings.json", content)
-    assert documents.read_host(host_tree(tmp_path), "settings.json") == orjson.loads(content)
+    assert documents.read_host(host_tree(tmp_path), "settings.json").value == orjson.loads(content)
 
 
 def test_a_document_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert documents.read_host(host_tree(tmp_path), "settings.json") == {}
+    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {}
     (tmp_path / "real.json").write_text('{"a": 1}')
     (tmp_path / "settings.json").symlink_to("real.json")
-    assert documents.read_host(host_tree(tmp_path), "settings.json") == {"a": 1}
+    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 1}
 
 
 def test_duplicate_keys_are_the_last_as_for_pi(tmp_path: Path) -> None:
     write(tmp_path / "settings.json", '{"a": 1, "a": 2}')
-    assert documents.read_host(host_tree(tmp_path), "settings.json") == {"a": 2}
+    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 2}
 
 
 INVALID = [
@@ -272,7 +272,7 @@ def test_any_bytes_are_an_object_or_refused(content: bytes) -> None:
 
 def test_nesting_that_can_be_written_again_is_accepted() -> None:
     deep = b'{"a":' * 99 + b"{}" + b"}" * 99
-    memory = merged(SETTINGS, Memory(), {}, documents._parse(deep), {})
+    memory = merged(SETTINGS, nothing_known(), {}, documents._parse(deep), {})
     assert orjson.loads(orjson.dumps({"documents": {"x": documents.memory_to_json(memory)}}))
 
 
@@ -301,7 +301,9 @@ def updated(top: Path, host: Any, nix: Any | None = None, memory: Memory | None 
     notices: list[str] = []
     directory = os.open(top, os.O_RDONLY)
     try:
-        memory = documents.update(directory, SETTINGS, memory or Memory(), host, nix or {}, notices.append)
+        memory = documents.update(
+            directory, SETTINGS, memory or nothing_known(), Document(host, None), nix or {}, notices.append
+        )
     finally:
         os.close(directory)
     return memory, notices

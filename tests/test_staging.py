@@ -11,6 +11,7 @@ from pi_agent import envfile, mountapi, paths, refusals, session, staging
 from pi_agent.configuration import Configured
 from pi_agent.policy import Policy
 from pi_agent.project import Project
+from pi_agent.records import values
 from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE, Refusal
 from pi_agent.session import Session
 from pi_agent.unit import Start
@@ -56,7 +57,7 @@ class Stage:
 
 def vars_of(bin_: Bin) -> dict[str, str]:
     tools = bin_.tools()
-    return {name: getattr(tools, name) for name in tools.__slots__}
+    return dict(zip(tools.__slots__, values(tools), strict=True))  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import pty
 import signal
@@ -18,7 +17,7 @@ from pi_agent.relay import Relay
 from pi_agent.session import Session
 from pi_agent.unit import Start
 from tests.fakes import Bin
-from tests.policies import frozen
+from tests.policies import frozen, replaced
 
 _POLICY = frozen(launcher="/store/launch.bash", systemCallFilter="/store/filter")
 _TOOLS = _POLICY.tools
@@ -66,7 +65,7 @@ def test_at_a_terminal_pi_is_in_a_session_that_owns_it() -> None:
 def test_who_suspends_itself_at_a_terminal_goes_on_at_once() -> None:
     # As Pi does on Ctrl-Z, in an orphaned process group as inside.
     suspends = "trap 'echo again; exit 3' CONT; while :; do kill -s TSTP 0; sleep 0.01; done"
-    tools = dataclasses.replace(_TOOLS, setsid="/usr/bin/setsid", bash="/bin/bash")
+    tools = replaced(_TOOLS, setsid="/usr/bin/setsid", bash="/bin/bash")
     master, slave = pty.openpty()
     words = unit.owning_terminal(tools, ["/bin/bash", "-c", suspends])
     with subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:

@@ -29,6 +29,7 @@ from pi_agent import (
     process,
     program,
     project,
+    records,
     refusals,
     session,
     staging,
@@ -191,9 +192,7 @@ def _package(patient: Patient) -> Iterator[Finding]:
 
 def _tools(patient: Patient) -> Iterator[Finding]:
     policy = patient.policy
-    tools = policy.tools
-    named = [getattr(tools, name) for name in tools.__slots__]
-    yield from _executable("tools", [*named, policy.shell], _REBUILD)
+    yield from _executable("tools", [*records.values(policy.tools), policy.shell], _REBUILD)
     for path in (policy.launcher, policy.system_call_filter):
         if not os.path.isfile(path):
             yield Finding(_FAIL, "tools", f"{shown(path)} is not there", _REBUILD)
