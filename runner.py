@@ -3,8 +3,8 @@
 Runs as root, through the sudo rule of the module, on behalf of a listed host user who may give any arguments, any
 environment and any working directory, and who owns files that are read here. It believes the frozen policy, what
 sudo says of the caller's uid, and what the kernel says of open descriptors; nothing else. No argument widens what the
-policy allows: all are Pi's, but for the commands of pi_agent/commands. When it returns, no unit, mount or file of the
-session is left.
+policy allows: all are Pi's, but for the commands of pi_agent/commands, and a first one that asks where the time goes.
+When it returns, no unit, mount or file of the session is left.
 """
 
 import os
@@ -31,27 +31,29 @@ POLICY = "@policy@"
 COMMAND = "pi"
 
 
-def main() -> int:
+def main(lap: program.Lap) -> int:
     """Launch Pi as the policy has it and return its exit status."""
     facts: dict[str, str] = {"POLICY": POLICY}
     try:
-        return launch(facts)
+        return launch(facts, lap)
     except Exception as error:
         refusal = program.as_refusal(error)
         audit.refused(facts, refusal.status, refusal.what)
         raise refusal from error
 
 
-def launch(facts: dict[str, str]) -> int:
-    """One launch, step by step. facts: filled with what the journal is to know of it."""
+def launch(facts: dict[str, str], lap: program.Lap) -> int:
+    """One launch, step by step. facts: filled with what the journal is to know of it. lap: told of each step's end."""
     inherited.renounce()
     frozen = policy.load(POLICY)
+    lap("policy")
     facts["HOST_USER"] = os.environ.get("SUDO_UID", "")
     user = caller.through_sudo(frozen, os.environ)
     facts["HOST_USER"] = user.name
     agent = identity.agent(frozen)
+    lap("caller")
     arguments = program.arguments()
-    command = [frozen.program, *frozen.extra_run_args, *arguments]
+    command = [frozen.program, *frozen.extra_run_args, *program.of_pi(arguments)]
     if program.about_the_sandbox(arguments):
         from pi_agent.commands import dispatch, parsing  # no launch of Pi waits for them
 
@@ -65,19 +67,26 @@ def launch(facts: dict[str, str]) -> int:
     chosen = None if program.informational(arguments) else project.locate(frozen, user)
     if chosen is not None:
         facts["PROJECT_ROOT"] = chosen.root
+    lap("project")
     own = state.open_state(frozen, agent, user.name)
-    configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=chosen is not None)
+    lap("state")
+    from_host = chosen is not None
+    configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=from_host, lap=lap)
 
     with session.opened(frozen.tools, user.name, user.uid) as opened:
         facts["UNIT"] = opened.unit
-        start = staging.stage(frozen, opened, user, agent, own, chosen, configured, command, notices.append)
+        lap("guard")
+        start = staging.stage(frozen, opened, user, agent, own, chosen, configured, command, notices.append, lap)
         for notice in notices:
             program.say(frozen.command_name, notice)
         watched = provenance.watch(frozen, user, chosen) if start.terminal and chosen is not None else None
-        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(facts))
+        lap("provenance")
+        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(facts), lap)
         audit.ended(facts, str(status))
+    lap("session end")
     if watched is not None and (changed := watched()):
         program.say(frozen.command_name, refusals.notice_runs_by_itself(changed))
+    lap("provenance")
     return status
 
 

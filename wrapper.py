@@ -13,10 +13,11 @@ RUNNER = "@runner@"
 COMMAND = "pi"
 
 
-def main() -> int:
+def main(lap: program.Lap) -> int:
     """Check, then become `sudo runner`; returns only what the runner is not needed for."""
     try:
         frozen = policy.load(POLICY)
+        lap("policy")
         arguments = program.arguments()
         needs_project = not program.informational(arguments)
         if program.about_the_sandbox(arguments):
@@ -27,6 +28,7 @@ def main() -> int:
                 return answer
             arguments, needs_project = [*answer.arguments], answer.command.launches
         user = caller.by_uid(frozen, os.getuid())
+        lap("caller")
         if needs_project:
             project.locate(frozen, user)
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pi_agent import environment, git_identity, sync
+from pi_agent import environment, git_identity, program, sync
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.records import record
@@ -52,7 +52,14 @@ def gather(policy: Policy, caller: Identity, *, from_host: bool) -> Gathered:
 
 
 def bring_up(
-    policy: Policy, caller: Identity, agent: Identity, state: State, notice: Notice, *, from_host: bool
+    policy: Policy,
+    caller: Identity,
+    agent: Identity,
+    state: State,
+    notice: Notice,
+    *,
+    from_host: bool,
+    lap: program.Lap = program.untimed,
 ) -> Configured:
     """Synchronise the isolated configuration and read what the environment is made of.
 
@@ -62,6 +69,8 @@ def bring_up(
     gathered = gather(policy, caller, from_host=from_host)
     if from_host:
         sync.synchronise(policy, caller, agent, gathered.host, state, notice)
+        lap("sync")
         environment.write_dotenv(policy, agent, state, gathered.configured.host_env)
         git_identity.write(agent, state, gathered.committer)
+    lap("environment")
     return gathered.configured

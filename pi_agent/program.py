@@ -14,6 +14,12 @@ from pi_agent.refusals import Refusal
 
 # How the commands begin that Pi does not have.
 SANDBOX_PREFIX = "--sandbox-"
+# What stands before Pi's arguments where it is asked where the time of a launch goes, for people and for programs.
+TIMING = "--sandbox-timing"
+TIMING_JSON = f"{TIMING}=json"
+
+# Called with the name of a step of a launch when that has ended.
+Lap = Callable[[str], None]
 
 _INTERRUPTED = 128 + 2
 
@@ -28,10 +34,27 @@ def say(command: str, text: str) -> None:
         pass
 
 
-def run(command: str, main: Callable[[], int]) -> int:
-    """Run main and return the exit status of the whole program; refusals and bugs are told on standard error."""
+def untimed(_step: str) -> None:
+    """The Lap of a launch of which nobody asked where its time goes."""
+
+
+def run(command: str, main: Callable[[Lap], int]) -> int:
+    """Run main and return the exit status of the whole program; refusals and bugs are told on standard error, and at
+    the end, where that was asked for, where the time went.
+    """
+    if not _timed(arguments()):
+        return _run(command, main, untimed)
+    from pi_agent import timing  # no other launch waits for it
+
+    watch = timing.Stopwatch()
+    status = _run(command, main, watch.lap)
+    timing.tell(command, watch.stopped(), as_json=arguments()[0] == TIMING_JSON)
+    return status
+
+
+def _run(command: str, main: Callable[[Lap], int], lap: Lap) -> int:
     try:
-        return main()
+        return main(lap)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # the last line of defence: a bug must not show a traceback, nor look like success
@@ -61,10 +84,20 @@ def arguments() -> list[str]:
 
 
 def about_the_sandbox(arguments: list[str]) -> bool:
-    """Whether these arguments are a command that Pi does not have (pi_agent/commands)."""
-    return bool(arguments) and arguments[0].startswith(SANDBOX_PREFIX)
+    """Whether these arguments are a command that is done instead of a launch of Pi (pi_agent/commands)."""
+    return bool(arguments) and arguments[0].startswith(SANDBOX_PREFIX) and not _timed(arguments)
+
+
+def of_pi(arguments: list[str]) -> list[str]:
+    """Those of a launch's arguments that are Pi's."""
+    return arguments[1:] if _timed(arguments) else arguments
+
+
+def _timed(arguments: list[str]) -> bool:
+    return bool(arguments) and arguments[0] in (TIMING, TIMING_JSON)
 
 
 def informational(arguments: list[str]) -> bool:
     """Whether these arguments only ask what Pi is or can do: then no project and no configuration is needed."""
-    return len(arguments) == 1 and arguments[0] in ("--version", "-v", "--help", "-h")
+    words = of_pi(arguments)
+    return len(words) == 1 and words[0] in ("--version", "-v", "--help", "-h")

@@ -9,7 +9,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pi_agent import covers, envfile, environment, identity, live, mounts, paths, refusals, sandbox, terminal, unit
+from pi_agent import (
+    covers,
+    envfile,
+    environment,
+    identity,
+    live,
+    mounts,
+    paths,
+    program,
+    refusals,
+    sandbox,
+    terminal,
+    unit,
+)
 from pi_agent.configuration import Configured
 from pi_agent.covers import Cover, Ground
 from pi_agent.environment import Layer
@@ -66,6 +79,7 @@ def planned(
     project: Project | None,
     configured: Configured,
     notice: Notice,
+    lap: program.Lap = program.untimed,
 ) -> Iterator[Plan]:
     """Plan the launch, changing nothing: what is mounted already nobody else sees, and it is gone on the way out,
     unless it was attached. launch: only its names are used.
@@ -83,6 +97,7 @@ def planned(
             covered = _covers(policy, caller, agent if root.mapped else caller, project, root.tree, notice)
             extras = _extras(opened, policy, launch, caller, agent, notice)
             binds += [bind, *(extra.bind for extra in extras)]
+        lap("mounts")
         described = environment.terminal(os.environ)
         layers = environment.layers(
             policy,
@@ -93,7 +108,8 @@ def planned(
             configured.secrets,
             root.bind.target if root is not None and not root.mapped else None,
         )
-        yield Plan(
+        lap("environment")
+        plan = Plan(
             project=root,
             covers=covered,
             directory=agent.home if project is None else project.directory,
@@ -105,6 +121,8 @@ def planned(
             properties=sandbox.properties(policy, agent, system, launch, binds),
             terminal=terminal.present(),
         )
+        lap("sandbox")
+        yield plan
 
 
 def stage(
@@ -117,12 +135,13 @@ def stage(
     configured: Configured,
     command: Sequence[str],
     notice: Notice,
+    lap: program.Lap = program.untimed,
 ) -> Start:
     """Fill the launch's staging directory as planned and return how to start it.
 
     command: what runs inside. project: see `planned`. Raises Refusal: 69, 78.
     """
-    with planned(policy, launch, caller, agent, project, configured, notice) as plan:
+    with planned(policy, launch, caller, agent, project, configured, notice, lap) as plan:
         owned = unit.owning_terminal(policy.tools, command) if plan.terminal else command
         about = live.described(time.time(), None if project is None else project.root, plan.directory)
         _prepare(launch, [policy.command_name, plan.directory, *owned], about, plan.system.links)
@@ -134,7 +153,9 @@ def stage(
             _cover(launch, plan.project, caller, agent, plan.covers, notice)
         for extra in plan.extras:
             _stage_extra(extra)
+        lap("mounts")
         _prepare_environment(launch, environment.merged(plan.layers))
+        lap("environment")
         argv = unit.command(policy, launch, plan.properties, terminal=plan.terminal)
         known = {name: plan.described[name] for name in ("TERM",) if name in plan.described}
         return Start(argv, known, plan.terminal)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from pi_agent import control, mounts, process, refusals, terminal
+from pi_agent import control, mounts, process, program, refusals, terminal
 from pi_agent.policy import Policy, Tools
 from pi_agent.records import record
 from pi_agent.relay import Relay
@@ -76,7 +76,13 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
     return [*argv, "--", *filtered, tools.bash, "-p", policy.launcher]
 
 
-def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+def conduct(
+    tools: Tools,
+    session: Session,
+    start: Start,
+    meanwhile: Callable[[], None],
+    lap: program.Lap = program.untimed,
+) -> int:
     """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
 
     meanwhile: called while systemd starts the unit.
@@ -86,7 +92,7 @@ def conduct(tools: Tools, session: Session, start: Start, meanwhile: Callable[[]
     before = terminal.seen(start.environ) if start.terminal else None
     try:
         with Report(session.report) as report:
-            return _conduct(tools, session, start, meanwhile, report, before)
+            return _conduct(tools, session, start, meanwhile, report, before, lap)
     finally:
         if before is not None:
             before.close()
@@ -99,6 +105,7 @@ def _conduct(
     meanwhile: Callable[[], None],
     report: Report,
     before: Terminal | None,
+    lap: program.Lap,
 ) -> int:
     status = 0
     with Relay(tools, session.unit, report) as relay:
@@ -108,9 +115,12 @@ def _conduct(
             child = process.start(start.argv, start.environ, own_group=not start.terminal)
             relay.session_begins(child)
             meanwhile()
-            if report.await_start(child):
+            begun = report.await_start(child)
+            lap("session start")
+            if begun:
                 _release(session)
             status = process.wait(child)
+            lap("session run")
     if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
         return 0
     fallback = _end(tools, session.unit)

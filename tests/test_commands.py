@@ -27,9 +27,9 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_done_somewhere_and_told_in_one_line(command: Command) -> None:
-    assert program.about_the_sandbox([command.name])
+    assert program.about_the_sandbox([command.name]) is not command.before_pi
     assert re.fullmatch(r"--sandbox-[a-z]+", command.name)
-    assert command.launches or {"run", "on_host"} & vars(import_module(command.room)).keys()
+    assert command.launches or command.before_pi or {"run", "on_host"} & vars(import_module(command.room)).keys()
     for line in (command.summary, *(argument.help for argument in command.arguments)):
         assert line and line[0].islower() and not line.endswith(".")
     assert table.named(command.name) is command
@@ -91,6 +91,29 @@ def test_what_is_no_command_is_told_with_those_that_are(name: str) -> None:
 @pytest.mark.parametrize("arguments", [[], ["-p"], ["-p", "--sandbox-help"], ["--sandbox"], ["sandbox-help"], [""]])
 def test_everything_else_is_pis(arguments: list[str]) -> None:
     assert not program.about_the_sandbox(arguments)
+    assert program.of_pi(arguments) == arguments
+
+
+@pytest.mark.parametrize("arguments", [[], ["-p"], ["--help"], ["--sandbox-help"], ["--sandbox-timing"], ["--"]])
+@pytest.mark.parametrize("word", ["--sandbox-timing", "--sandbox-timing=json"])
+def test_all_that_follows_the_question_for_the_time_is_pis(word: str, arguments: list[str]) -> None:
+    assert not program.about_the_sandbox([word, *arguments])
+    assert program.of_pi([word, *arguments]) == arguments
+    assert program.informational([word, *arguments]) == program.informational(arguments)
+
+
+@pytest.mark.parametrize("word", ["--sandbox-timing=", "--sandbox-timing=xml", "--sandbox-timing-json"])
+def test_it_is_asked_in_two_ways_and_no_other(word: str) -> None:
+    assert program.about_the_sandbox([word])
+    with pytest.raises(Refusal) as caught:
+        parsing.parse([word], "agent")
+    assert caught.value.status == EX_USAGE
+
+
+def test_its_usage_shows_both_ways_and_that_the_rest_is_pis() -> None:
+    command = table.named(program.TIMING)
+    assert command is not None
+    assert table.usage(command, "agent") == "agent --sandbox-timing[=json] [...]"
 
 
 def test_a_launch_waits_for_no_command_and_for_no_progress() -> None:

@@ -43,7 +43,7 @@ def test_every_command_and_every_argument_is_in_every_page() -> None:
         for text in (pages.bash("pi"), pages.zsh("pi"), pages.fish("pi").replace("-l ", "--")):
             assert command.name in text
             for argument in command.arguments:
-                assert argument.positional or argument.name in text
+                assert argument.positional or argument.attached or argument.name in text
         manual = pages.manual("pi").replace("\\-", "-").replace("\\fR", "").replace("\\fB", "").replace("\\fI", "")
         usage = table.usage(command, "pi")
         assert f"\n{usage}\n" in manual
@@ -109,6 +109,8 @@ _NO_FILES: Final = "+o default +o bashdefault"
         (["--sandbox-many", "--", "--"], [_NO_FILES]),
         (["--sandbox-shell", ""], [_NO_FILES]),
         (["--sandbox-nothing", ""], []),
+        (["--sandbox-timing", ""], []),
+        (["--sandbox-timing", "--"], []),
     ],
 )
 def test_bash_offers_commands_first_then_their_arguments_and_leaves_the_rest_to_files(

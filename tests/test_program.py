@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pi_agent import program, refusals
 
 
-def raising(error: BaseException) -> Callable[[], int]:
-    def main() -> int:
+def raising(error: BaseException) -> Callable[[program.Lap], int]:
+    def main(_lap: program.Lap) -> int:
         raise error
 
     return main
@@ -21,7 +21,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 @pytest.mark.parametrize("status", [0, 1, 64, 130, 143, 255])
 def test_the_status_of_main_passes_through(status: int, capfd: pytest.CaptureFixture[str]) -> None:
-    assert program.run("pi", lambda: status) == status
+    assert program.run("pi", lambda _: status) == status
     assert capfd.readouterr() == ("", "")
 
 
@@ -94,4 +94,4 @@ def test_only_a_lone_question_for_help_or_version_is_informational(argument: str
 @given(st.lists(st.text(max_size=10)))
 def test_everything_else_needs_a_project(arguments: list[str]) -> None:
     if program.informational(arguments):
-        assert arguments in (["--version"], ["-v"], ["--help"], ["-h"])
+        assert program.of_pi(arguments) in (["--version"], ["-v"], ["--help"], ["-h"])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 import runner
@@ -76,12 +77,15 @@ class Launch:
         self.note("gone")
 
     def stage(self, *arguments: Any) -> Start:
-        self.commands.append(arguments[-2])
+        self.commands.append(arguments[-3])
         return Start([], {}, self.terminal)
 
-    def conduct(self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+    def conduct(
+        self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: program.Lap
+    ) -> int:
         self.note("conducted")
         meanwhile()
+        lap("session run")
         return 7
 
     def refuse(self, room: Any, name: str, refusal: refusals.Refusal) -> None:
@@ -153,7 +157,7 @@ def test_a_refusal_is_told_with_what_was_known_by_then(
 
 
 def test_a_session_that_began_and_did_not_come_to_run_pi_is_refused_in_the_journal(launch: Launch) -> None:
-    def conduct(tools: object, own: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+    def conduct(tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: program.Lap) -> int:
         meanwhile()
         raise refusals.session_not_started(own.unit)
 
@@ -176,6 +180,45 @@ def test_for_a_shell_it_is_the_policys_shell_and_all_else_is_as_for_pi(launch: L
     assert launch.run("--sandbox-shell") == 7
     assert launch.told == for_pi
     assert launch.commands[1] == ["/nix/store/bash/bin/bash"]
+
+
+_STEPS = ("start", "policy", "caller", "project", "state", "guard", "provenance", "session run", "session end", "rest")
+
+
+def test_who_asks_where_the_time_goes_is_told_after_the_same_launch(
+    launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launch.run("-p", "x")
+    told, said = [*launch.told], capfd.readouterr().err
+    launch.told.clear()
+    assert launch.run("--sandbox-timing", "-p", "x") == 7
+    assert (launch.told, launch.commands[1]) == (told, launch.commands[0])
+    table = capfd.readouterr().err.removeprefix(said).splitlines()
+    assert table[0] == "pi: where the time of this launch went, in milliseconds:"
+    assert [line.rpartition(" ")[0].strip() for line in table[1:]] == [*_STEPS, "total"]
+
+
+def test_programs_are_told_in_one_line_of_json(launch: Launch, capfd: pytest.CaptureFixture[str]) -> None:
+    launch.changed = []
+    assert launch.run("--sandbox-timing=json", "--sandbox-shell") == 7
+    assert launch.commands == [["/nix/store/pi/bin/pi", "--sandbox-shell"]]
+    [line] = capfd.readouterr().err.splitlines()
+    told = orjson.loads(line)
+    assert [step["name"] for step in told["steps"]] == [*_STEPS]
+    assert sum(step["seconds"] for step in told["steps"]) == pytest.approx(told["seconds"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "done"), [(policy, "load", 1), (caller, "through_sudo", 2), (staging, "stage", 6)]
+)
+def test_of_a_refused_launch_the_steps_until_then_are_told_after_the_refusal(
+    launch: Launch, capfd: pytest.CaptureFixture[str], room: Any, name: str, done: int
+) -> None:
+    launch.refuse(room, name, refusals.directory_gone("/x"))
+    assert launch.run("--sandbox-timing=json") == EX_NOPERM
+    *refusal, line = capfd.readouterr().err.splitlines()
+    assert refusal[0] == f"pi: {refusals.directory_gone('/x').what}"
+    assert [step["name"] for step in orjson.loads(line)["steps"]] == [*_STEPS[:done], "rest"]
 
 
 def test_help_is_the_wrappers_but_who_asks_the_runner_is_answered(

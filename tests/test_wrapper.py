@@ -174,6 +174,21 @@ def test_what_is_no_command_is_refused_before_sudo(
     assert pi.called == []
 
 
+def test_who_asks_where_the_time_goes_is_told_by_whoever_ends_the_launch(
+    pi: Wrapper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pi.call("--sandbox-timing=json", "-p", "x")
+    assert [call[-3:] for call in pi.called] == [["--sandbox-timing=json", "-p", "x"]]
+    capfd.readouterr()
+    pi.monkeypatch.chdir("/")
+    assert pi.call("--sandbox-timing=json", "-p", "x") == EX_NOPERM
+    *refusal, line = capfd.readouterr().err.splitlines()
+    assert "not inside an allowed project root" in refusal[0]
+    assert [step["name"] for step in orjson.loads(line)["steps"]] == ["start", "policy", "caller", "rest"]
+    pi.call("--sandbox-timing", "--version")
+    assert len(pi.called) == 2
+
+
 def test_only_a_first_argument_is_a_command_of_ours(pi: Wrapper) -> None:
     pi.call("-p", "--sandbox-help")
     assert [call[-2:] for call in pi.called] == [["-p", "--sandbox-help"]]

@@ -90,6 +90,9 @@ def test_every_command_can_be_completed_and_so_can_its_flags(shell: str, place: 
             if not any(name.startswith(command.name[:end]) for name in others)
         )
         assert _completed(shell, f"pi {shortest}", place) == f"<{command.name}>"
+        if command.before_pi:  # what follows is Pi's
+            assert _completed(shell, f"pi {command.name} some-f", place) == f"<{command.name}><some-file>"
+            continue
         for flag in [argument.name for argument in command.arguments if not argument.positional] + ["--help"]:
             typed = f"pi {command.name} {flag[:-1]}"
             assert _completed(shell, typed, place) == f"<{command.name}><{flag}>"

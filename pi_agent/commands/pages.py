@@ -32,11 +32,16 @@ def pages(program: str) -> Mapping[str, str]:
 
 
 def _flags(command: Command) -> list[Argument]:
-    return [*(argument for argument in command.arguments if not argument.positional), _HELP]
+    return [*(each for each in command.arguments if not (each.positional or each.attached)), _HELP]
 
 
 def _places(command: Command) -> list[Argument]:
     return [argument for argument in command.arguments if argument.positional]
+
+
+def _own() -> list[Command]:
+    """The commands that have arguments of their own to be completed."""
+    return [command for command in table.COMMANDS if not command.before_pi]
 
 
 def _identifier(program: str) -> str:
@@ -50,7 +55,7 @@ def _identifier(program: str) -> str:
 def bash(program: str) -> str:
     """Everything of Pi's own is left to readline, which completes files."""
     function = _identifier(program)
-    cases = [line for command in table.COMMANDS for line in _bash_case(command)]
+    cases = [line for command in _own() for line in _bash_case(command)]
     return _lines(
         f"# Completion of {program}'s commands of the sandbox, for bash.",
         f"{function}() {{",
@@ -112,7 +117,8 @@ def zsh(program: str) -> str:
         "shift words",
         "(( CURRENT-- ))",
         "case $chosen in",
-        *(line for command in table.COMMANDS for line in _zsh_case(command)),
+        *(line for command in _own() for line in _zsh_case(command)),
+        "  *) _default ;;",
         "esac",
     )
 
@@ -137,7 +143,7 @@ def fish(program: str) -> str:
     rows: list[str] = []
     for command in table.COMMANDS:
         rows.append(f"{complete} '{function}' {_fish_option(Argument(command.name, command.summary))}")
-    for command in table.COMMANDS:
+    for command in _own():
         here = f"'{function} {command.name}'"
         rows += [f"{complete} {here} -f", *(f"{complete} {here} {_fish_option(flag)}" for flag in _flags(command))]
         for at, place in enumerate(_places(command)):
@@ -241,7 +247,10 @@ def manual(program: str) -> str:
 
 def _manual_entry(command: Command, program: str) -> list[str]:
     arguments = [_manual_argument(argument) for argument in command.arguments]
-    lines = [".TP", " ".join([f"\\fB{_roff(f'{program} {command.name}')}\\fR", *(f"[{word}]" for word in arguments)])]
+    usage = f"\\fB{_roff(f'{program} {command.name}')}\\fR"
+    for argument, word in zip(command.arguments, arguments, strict=True):
+        usage += f"[{word}]" if argument.attached else f" [{word}]"
+    lines = [".TP", f"{usage} {_roff(table.OF_PI)}" if command.before_pi else usage]
     lines.append(_roff(f"{command.summary[0].upper()}{command.summary[1:]}."))
     if command.arguments:
         lines.append(".RS")

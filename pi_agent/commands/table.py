@@ -5,29 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent.program import SANDBOX_PREFIX
+from pi_agent.program import SANDBOX_PREFIX, TIMING
+
+# How usage shows that the rest is Pi's.
+OF_PI: Final = "[...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """name: `--json`, or `SESSION` for a positional one, which may be left out. help: one line."""
+    """name: `--json`; or `SESSION` for a positional one, which may be left out; or `=json`, at the command's own name.
+    help: one line.
+    """
 
     name: str
     help: str
 
     @property
     def positional(self) -> bool:
-        return not self.name.startswith("-")
+        return not self.name.startswith(("-", "="))
+
+    @property
+    def attached(self) -> bool:
+        return self.name.startswith("=")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """name: what is typed after `pi`. summary: one line. launches: it is a launch, of something else than Pi."""
+    """name: what is typed after `pi`. summary: one line. launches: it is a launch, of something else than Pi.
+
+    before_pi: it is a launch of Pi, whose arguments follow, whatever they are; `program` knows it, and no room does it.
+    """
 
     name: str
     summary: str
     arguments: tuple[Argument, ...] = ()
     launches: bool = False
+    before_pi: bool = False
 
     @property
     def room(self) -> str:
@@ -64,6 +77,12 @@ COMMANDS: Final = (
             Argument("--yes", "do not ask"),
         ),
     ),
+    Command(
+        TIMING,
+        "a launch of Pi, and where its time went",
+        (Argument("=json", "tell it as one line of JSON"),),
+        before_pi=True,
+    ),
 )
 
 
@@ -74,8 +93,9 @@ def named(name: str) -> Command | None:
 
 def usage(command: Command, program: str) -> str:
     """The command's usage line."""
-    words = [f"[{argument.name}]" for argument in command.arguments]
-    return " ".join([program, command.name, *words])
+    name = command.name + "".join(f"[{argument.name}]" for argument in command.arguments if argument.attached)
+    words = [f"[{argument.name}]" for argument in command.arguments if not argument.attached]
+    return " ".join([program, name, *words, *([OF_PI] if command.before_pi else [])])
 
 
 def overview(program: str) -> str:
