@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-
-import orjson
 
 from pi_agent import program
 
@@ -51,7 +50,7 @@ def tell(command: str, steps: Mapping[str, float], *, as_json: bool) -> None:
 def rendered(steps: Mapping[str, float]) -> bytes:
     """The line of JSON. Seconds have six decimals."""
     listed = [{"name": step, "seconds": round(seconds, 6)} for step, seconds in steps.items()]
-    return orjson.dumps({"steps": listed, "seconds": round(sum(steps.values()), 6)}, option=orjson.OPT_APPEND_NEWLINE)
+    return json.dumps({"steps": listed, "seconds": round(sum(steps.values()), 6)}).encode() + b"\n"
 
 
 def table(steps: Mapping[str, float]) -> list[str]:
