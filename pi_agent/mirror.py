@@ -18,7 +18,7 @@ from pi_agent.identity import Identity, acting_as
 from pi_agent.records import record
 from pi_agent.refusals import shown
 from pi_agent.signature import Signature
-from pi_agent.tree import BYTES_AT_MOST, HostTree, Kind, Notice, Tree, entry_of
+from pi_agent.tree import BYTES_AT_MOST, Entry, HostTree, Kind, Notice, Tree, entry_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class Synced:
     isolated: Signature
 
 
-Manifest = Mapping[str, Synced]
+# What is remembered of each file that was copied: the numbers of its Synced in a row, as JSON gives them back.
+Manifest = Mapping[str, Sequence[int]]
 
 
 @record
@@ -58,7 +59,11 @@ def plan(host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str
     What the host lacks is removed where the top-level name is mirrored; elsewhere only what we once copied and
     nobody changed since. A file is copied unless both sides stand as they stood after the last copy.
     """
-    remove = [name for name in isolated if _superfluous(name, host, isolated, manifest, mirrored)]
+    remove = [
+        name
+        for name, entry in isolated.items()
+        if (host[name].kind is not entry.kind if name in host else _unwanted(name, entry, manifest, mirrored))
+    ]
     gone = _topmost(remove)
     make = [name for name, entry in host.items() if entry.kind is Kind.DIRECTORY and name not in isolated]
     make += [name for name in gone if name in host and host[name].kind is Kind.DIRECTORY]
@@ -66,17 +71,16 @@ def plan(host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str
         name
         for name, entry in host.items()
         if entry.kind is Kind.FILE
-        and (name not in isolated or manifest.get(name) != Synced(entry.signature, isolated[name].signature))
+        and (name not in isolated or manifest.get(name) != [*entry.signature, *isolated[name].signature])
     ]
     return Plan(tuple(gone), tuple(sorted(make)), tuple(copy))
 
 
-def _superfluous(name: str, host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str], bool]) -> bool:
-    if name in host:
-        return host[name].kind is not isolated[name].kind
+def _unwanted(name: str, entry: Entry, manifest: Manifest, mirrored: Callable[[str], bool]) -> bool:
+    """Whether what the host does not have is to go."""
     if mirrored(name.split("/", 1)[0]):
         return True
-    return name in manifest and manifest[name].isolated == isolated[name].signature
+    return name in manifest and manifest[name][-len(entry.signature) :] == [*entry.signature]
 
 
 def _topmost(names: list[str]) -> list[str]:

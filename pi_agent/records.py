@@ -1,11 +1,13 @@
 """Frozen records: what `dataclass(frozen=True, slots=True)` gives, as far as the rooms of a launch need it.
 
-The standard library's dataclasses import inspect and compile the methods of each class from text, which would take
-longer than the rest of our Python together, and that twice a launch (docs/performance.md). Type checkers read a record
-as they read a dataclass (typing.dataclass_transform, PEP 681).
+The standard library's dataclasses import inspect and compile the methods of each class from text, and its named tuples
+compile, too; that would take longer than the rest of our Python together, and that twice a launch
+(docs/performance.md). Type checkers read a record as they read a dataclass (typing.dataclass_transform, PEP 681).
 """
 
 from __future__ import annotations
+
+from operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     def record(cls: type[_T]) -> type[_T]:
         """Make a class of annotated names a record: immutable, compared and hashed by its values.
 
-        Values are given in order or by name; what the class sets a name to is its default. Changing or adding one
-        raises AttributeError, a wrong number or name TypeError.
+        Values are given in order or by name; what the class sets a name to is its default. A record is a tuple, which
+        is what makes it cheap where there are many. Changing one raises AttributeError, a wrong number or name of
+        values TypeError.
         """
 
 else:
@@ -27,49 +30,30 @@ else:
         names = tuple(cls.__annotations__)
         own = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
         defaults = {name: own.pop(name) for name in names if name in own}
-        return type(cls)(cls.__name__, cls.__bases__, {**_METHODS, **own, "__slots__": names, "_defaults": defaults})
+        places = {name: property(itemgetter(place)) for place, name in enumerate(names)}
+        members = {**own, **places, "__slots__": (), "_fields": names, "_defaults": defaults}
+        return type(cls)(cls.__name__, (tuple,), {"__new__": _new, "__repr__": _shown, **members})
 
 
-def _init(self: Any, *given: object, **named: object) -> None:
-    names = self.__slots__
-    if len(given) != len(names) or named:
-        rest = {**self._defaults, **named}
-        wrong = (rest.keys() - {*names}) | (named.keys() & {*names[: len(given)]})
-        missing = [name for name in names[len(given) :] if name not in rest]
-        if wrong or missing or len(given) > len(names):
-            which = ", ".join(missing or sorted(wrong))
-            raise TypeError(f"{type(self).__name__} takes {len(names)} values, each once; look at: {which}")
-        given = (*given, *(rest[name] for name in names[len(given) :]))
-    for name, value in zip(names, given, strict=True):
-        object.__setattr__(self, name, value)
-
-
-def values(self: Any) -> tuple[Any, ...]:
+def values(record: Any) -> tuple[Any, ...]:
     """What a record is made of, in order."""
-    return tuple([getattr(self, name) for name in self.__slots__])
+    return tuple(record)
 
 
-def _same(self: Any, other: object) -> Any:
-    return values(self) == values(other) if type(self) is type(other) else NotImplemented
+def _new(cls: Any, *given: object, **named: object) -> Any:
+    if named or len(given) != len(cls._fields):
+        given = _completed(cls, given, named)
+    return tuple.__new__(cls, given)
 
 
-def _hash(self: Any) -> int:
-    return hash(values(self))
+def _completed(cls: Any, given: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
+    first, rest = cls._fields[: len(given)], cls._fields[len(given) :]
+    known = {**cls._defaults, **named}
+    wrong = [*(name for name in named if name not in rest), *(name for name in rest if name not in known)]
+    if wrong or len(given) > len(first):
+        raise TypeError(f"{cls.__name__} takes {len(cls._fields)} values, each once; look at: {', '.join(wrong)}")
+    return (*given, *(known[name] for name in rest))
 
 
 def _shown(self: Any) -> str:
-    return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
-
-
-def _frozen(self: Any, name: str, *_: object) -> None:
-    raise AttributeError(f"{type(self).__name__}.{name} cannot be changed")
-
-
-_METHODS = {
-    "__init__": _init,
-    "__eq__": _same,
-    "__hash__": _hash,
-    "__repr__": _shown,
-    "__setattr__": _frozen,
-    "__delattr__": _frozen,
-}
+    return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._fields)})"

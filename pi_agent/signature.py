@@ -17,5 +17,7 @@ Signature = tuple[int, int, int, int]
 
 def signature_of(status: os.stat_result) -> Signature:
     """The signature that a stat result gives."""
-    mtime = min(max(status.st_mtime_ns, -_LIMIT), _LIMIT)
+    mtime = status.st_mtime_ns
+    if not -_LIMIT <= mtime <= _LIMIT:
+        mtime = min(max(mtime, -_LIMIT), _LIMIT)
     return (status.st_ino, status.st_size, mtime, status.st_ctime_ns)

@@ -18,7 +18,7 @@ from functools import cache
 from pi_agent import documents, files, mirror, paths, refusals, tree
 from pi_agent.documents import AUTH, SETTINGS, Document, Kind, Memory
 from pi_agent.identity import Identity, acting_as
-from pi_agent.mirror import Synced
+from pi_agent.mirror import Manifest
 from pi_agent.policy import Policy
 from pi_agent.project import expanded
 from pi_agent.records import record
@@ -34,6 +34,7 @@ _Enter = Callable[[int, str], int]
 
 _MEMORY: Final = "memory.json"
 _VERSION: Final = 1
+_NUMBERS: Final = 8  # of a file: its signatures on both sides
 _DOCUMENTS: Final = (SETTINGS, AUTH)
 _MERGED: Final = frozenset(kind.name for kind in _DOCUMENTS)
 _PIS_OWN: Final = frozenset(
@@ -117,7 +118,8 @@ def synchronise(
                     plan = _plan(isolated, there, before)
                     _clear(isolated, plan.overgrown, notice)
                 copied = mirror.carry_out(plan.work, host, caller, agent, isolated, notice)
-                synced = {name: entry for name, entry in (synced | copied).items() if name in there.present}
+                synced |= {name: [*done.host, *done.isolated] for name, done in copied.items()}
+                synced = {name: numbers for name, numbers in synced.items() if name in there.present}
             with acting_as(agent):
                 known = {
                     kind.name: documents.update(isolated, kind, *_sides(kind, before, there, policy), notice)
@@ -204,13 +206,9 @@ def _there(caller: Identity, host: HostTree | None, before: _Memory, notice: Not
 def _plan(isolated: int | None, there: _There, before: _Memory, enter: _Enter | None = None) -> Files:
     """What is to happen to files. isolated None: nothing is there yet. enter: see tree.scan_isolated. Must run as the
     agent."""
-    known = {*map(_top, there.present), *map(_top, before.files)}
+    known = {name for name in there.present if "/" not in name} | {name.partition("/")[0] for name in before.files}
     present, overgrown = ({}, ()) if isolated is None else _scan(isolated, known, enter)
     return Files(overgrown, mirror.plan(there.present, present, before.files, mirrored))
-
-
-def _top(name: str) -> str:
-    return name.split("/", 1)[0]
 
 
 def _scan(isolated: int, known: set[str], enter: _Enter | None) -> tuple[dict[str, tree.Entry], tuple[str, ...]]:
@@ -259,7 +257,7 @@ def _alone(agent: Identity, state: State) -> Iterator[None]:
 class _Memory:
     """What sync remembers between launches."""
 
-    def __init__(self, files: Mapping[str, Synced], known: Mapping[str, Memory]) -> None:
+    def __init__(self, files: Manifest, known: Mapping[str, Memory]) -> None:
         self.files = files
         self.documents = known
 
@@ -274,12 +272,9 @@ class _Memory:
     __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> bytes:
-        import orjson  # only where something is to be remembered
+        import orjson  # only where there is something new to remember
 
-        # File names may hold any bytes, JSON may not: each byte becomes the character of the same number.
-        files = {
-            os.fsencode(name).decode("latin-1"): [*entry.host, *entry.isolated] for name, entry in self.files.items()
-        }
+        files = {_to_text(name): numbers for name, numbers in self.files.items()}
         known = {name: documents.memory_to_json(memory) for name, memory in self.documents.items()}
         return orjson.dumps({"version": _VERSION, "files": files, "documents": known})
 
@@ -288,11 +283,20 @@ class _Memory:
         value = json.loads(content)
         if value["version"] != _VERSION:
             raise ValueError(f"version {value['version']!r}")
-        files = {}
-        for name, numbers in value["files"].items():
-            a, b, c, d, e, f, g, h = numbers
-            files[os.fsdecode(name.encode("latin-1"))] = Synced((a, b, c, d), (e, f, g, h))
+        files = {_from_text(name): numbers for name, numbers in value["files"].items()}
+        if not all(isinstance(numbers, list) and len(numbers) == _NUMBERS for numbers in files.values()):
+            raise ValueError(f"a file has other than {_NUMBERS} numbers")
         return _Memory(files, {name: documents.memory_from_json(entry) for name, entry in value["documents"].items()})
+
+
+def _to_text(name: str) -> str:
+    """A file name as JSON can hold it: names may have any bytes, so each becomes the character of the same number."""
+    return name if name.isascii() else os.fsencode(name).decode("latin-1")
+
+
+def _from_text(text: str) -> str:
+    """The inverse of _to_text."""
+    return text if text.isascii() else os.fsdecode(text.encode("latin-1"))
 
 
 def _recall(agent: Identity, memory: int, notice: Notice) -> _Memory:

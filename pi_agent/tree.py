@@ -41,14 +41,21 @@ class Kind(Enum):
     OTHER = "other"
 
 
+_KINDS: Final = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY}
+
+
 @record
 class Entry:
-    """kind; size in bytes; mode: permission bits; signature: see signature.py."""
+    """kind; mode: permission bits; signature: see signature.py."""
 
     kind: Kind
-    size: int
     mode: int
     signature: Signature
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.signature[1]
 
 
 Tree = Mapping[str, Entry]
@@ -57,8 +64,7 @@ Tree = Mapping[str, Entry]
 def entry_of(status: os.stat_result) -> Entry:
     """The entry that a stat result describes."""
     mode = status.st_mode
-    kind = Kind.FILE if stat.S_ISREG(mode) else Kind.DIRECTORY if stat.S_ISDIR(mode) else Kind.OTHER
-    return Entry(kind, status.st_size, stat.S_IMODE(mode), signature_of(status))
+    return Entry(_KINDS.get(stat.S_IFMT(mode), Kind.OTHER), stat.S_IMODE(mode), signature_of(status))
 
 
 class StrayLink(OSError):

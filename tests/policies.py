@@ -84,5 +84,5 @@ _T = TypeVar("_T")
 
 def replaced(value: _T, **news: object) -> _T:
     """The record with other values, as dataclasses.replace does it."""
-    names = type(value).__slots__  # type: ignore[attr-defined]
+    names = type(value)._fields  # type: ignore[attr-defined]
     return type(value)(**{**dict(zip(names, values(value), strict=True)), **news})

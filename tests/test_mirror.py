@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi_agent import mirror, progress, tree
-from pi_agent.mirror import Plan, Synced
+from pi_agent.mirror import Plan
 from pi_agent.refusals import EX_DATAERR, Refusal
 from pi_agent.tree import HostTree
 from tests import people
@@ -35,7 +35,7 @@ class Sides:
         self.host = top / "host"
         self.isolated = top / "isolated"
         self.outside = top / "outside"
-        self.manifest: dict[str, Synced] = {}
+        self.manifest: dict[str, list[int]] = {}
         self.notices: list[str] = []
         for directory in (self.host, self.isolated, self.outside):
             directory.mkdir()
@@ -50,7 +50,8 @@ class Sides:
             plan = mirror.plan(files, present, self.manifest, mirrored)
             who = people.alice("/"), people.agent("/")
             copied = mirror.carry_out(plan, host, *who, isolated, self.notices.append)
-            self.manifest = {name: entry for name, entry in (self.manifest | copied).items() if name in files}
+            self.manifest |= {name: [*done.host, *done.isolated] for name, done in copied.items()}
+            self.manifest = {name: numbers for name, numbers in self.manifest.items() if name in files}
         finally:
             os.close(isolated)
             os.close(host.descriptor)
@@ -369,7 +370,8 @@ def test_what_was_to_be_removed_and_vanishes_meanwhile_is_no_error(sides: Sides,
     plan = mirror.plan(found, tree.scan_isolated(top, lambda name: True), {}, mirrored)
     assert plan.remove == (vanishing,)
     shutil.rmtree(sides.isolated / "skills")
-    sides.manifest = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
+    copied = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
+    sides.manifest = {name: [*done.host, *done.isolated] for name, done in copied.items()}
     sides.agree()
 
 

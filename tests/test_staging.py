@@ -57,7 +57,7 @@ class Stage:
 
 def vars_of(bin_: Bin) -> dict[str, str]:
     tools = bin_.tools()
-    return dict(zip(tools.__slots__, values(tools), strict=True))  # type: ignore[attr-defined]
+    return dict(zip(type(tools)._fields, values(tools), strict=True))  # type: ignore[attr-defined]
 
 
 @pytest.fixture

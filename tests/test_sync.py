@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_agent import sync, tree
-from pi_agent.mirror import Synced
 from pi_agent.refusals import EX_DATAERR, EX_UNAVAILABLE, Refusal
 from tests.bench import Bench, bench, read, snapshot, write
 from tests.limits import no_room
@@ -233,7 +232,7 @@ def test_a_memory_whose_paths_are_no_paths_is_forgotten(tmp_path: Path, path: li
 
 @given(st.dictionaries(file_names, st.tuples(*[st.integers(0, 2**63)] * 8), max_size=4))
 def test_memory_holds_names_of_any_bytes(files: dict[str, tuple[int, ...]]) -> None:
-    synced = {name: Synced((a, b, c, d), (e, f, g, h)) for name, (a, b, c, d, e, f, g, h) in files.items()}
+    synced = {name: [*numbers] for name, numbers in files.items()}
     again = sync._Memory.from_json(sync._Memory(synced, {}).to_json())
     assert again.files == synced
 
