@@ -18,7 +18,7 @@ from pi_agent.signature import Signature, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, Self
 
 OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
 _TEMPORARY: Final = f"{OURS}new"
@@ -28,6 +28,8 @@ GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _ATTEMPTS: Final = 100
 _CHUNK: Final = 1 << 16
 _REMOVING: Final = f"{OURS}removing"
+_HELD_AT_MOST: Final = 8  # descriptors: more than configurations are deep, fewer than anybody is left with
+_DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def read(descriptor: int, at_most: int) -> bytes:
@@ -138,10 +140,23 @@ def enter(parent: int, name: str) -> int:
 
     A directory whose permissions keep us out, although it is ours, is opened up first.
     """
-    looked = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        if os.fstat(looked).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.chmod(f"/proc/self/fd/{looked}", 0o700)
+        here = os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=parent)
+    except PermissionError:
+        return _enter_closed(parent, name)
+    try:
+        if os.fstat(here).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(here, 0o700)
+    except BaseException:
+        os.close(here)
+        raise
+    return here
+
+
+def _enter_closed(parent: int, name: str) -> int:
+    looked = os.open(name, os.O_PATH | _DIRECTORY, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{looked}", 0o700)
         return paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
     finally:
         os.close(looked)
@@ -154,8 +169,12 @@ def enter_path(top: int, path: str) -> int:
 
 def peek_path(top: int, path: str) -> int:
     """As `enter_path`, but nothing is opened up: what keeps us out raises PermissionError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return descend(top, path, lambda parent, name: os.open(name, flags, dir_fd=parent))
+    return descend(top, path, peek)
+
+
+def peek(parent: int, name: str) -> int:
+    """As `enter`, but nothing is opened up: what keeps us out raises PermissionError."""
+    return os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=parent)
 
 
 def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
@@ -168,6 +187,49 @@ def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
             os.close(here)
         here = below
     return here
+
+
+class Trail:
+    """Directories below an open one, by relative path, each opened from the nearest above it that is still open.
+
+    So a walk that goes deep first opens each directory once, and holds few, however deep it goes. A context manager.
+    top: open, and not ours to close. step: opens a name in an open directory.
+    """
+
+    def __init__(self, top: int, step: Callable[[int, str], int]) -> None:
+        self._step = step
+        # What leads to each directory that is held, with a slash behind it, from the outermost to the last.
+        self._held = [("", top)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while len(self._held) > 1:
+            os.close(self._held.pop()[1])
+
+    def open(self, path: str) -> int:
+        """The directory path, "" for the top: to be used until the next is asked for. Raises what step does."""
+        self._go_back(path)
+        for name in filter(None, path[len(self._held[-1][0]) :].split("/")):
+            above, directory = self._held[-1]
+            self._hold(f"{above}{name}/", self._step(directory, name))
+        return self._held[-1][1]
+
+    def take(self, path: str, descriptor: int) -> int:
+        """Make the directory path, opened by somebody else, the last of ours."""
+        self._go_back(path)
+        self._hold(f"{path}/", descriptor)
+        return descriptor
+
+    def _go_back(self, path: str) -> None:
+        while not f"{path}/".startswith(self._held[-1][0]):
+            os.close(self._held.pop()[1])
+
+    def _hold(self, way: str, descriptor: int) -> None:
+        self._held.append((way, descriptor))
+        if len(self._held) > _HELD_AT_MOST:
+            os.close(self._held.pop(-2)[1])
 
 
 def ensure(parent: int, name: str) -> int:

@@ -170,7 +170,7 @@ def look(
         with acting_as(agent):
             if home is not None:
                 with suppress(FileNotFoundError, NotADirectoryError):
-                    isolated = _peek(home, PI_AGENT_DIRECTORY)
+                    isolated = files.descend(home, PI_AGENT_DIRECTORY, _peek)
             known = [documents.look(isolated, kind, *_sides(kind, before, there, policy)) for kind in _DOCUMENTS]
             return Plan(None if host is None else _plan(isolated, there, before, _peek), tuple(known))
     except OSError as error:
@@ -180,11 +180,11 @@ def look(
             os.close(isolated)
 
 
-def _peek(top: int, path: str) -> int:
+def _peek(parent: int, name: str) -> int:
     try:
-        return files.peek_path(top, path)
+        return files.peek(parent, name)
     except PermissionError as error:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
 
 
 @record

@@ -83,8 +83,11 @@ class HostTree:
     descriptor: int
     project_roots: Callable[[], tuple[str, ...]]
 
-    def look(self, name: str) -> int:
-        """Open (O_PATH) what the relative path name leads to. Raises OSError; StrayLink for a suspicious link."""
+    def look(self, name: str, start: int | None = None) -> int:
+        """Open (O_PATH) what the relative path name leads to. Raises OSError; StrayLink for a suspicious link.
+
+        start: where name begins: an open directory of this tree that no link led to; the top when None.
+        """
         suspects: list[str] = []
         followed = False
 
@@ -94,7 +97,7 @@ class HostTree:
             here = paths.real_path(directory)
             suspects.extend(root for root in self.project_roots() if paths.contains(root, here))
 
-        found = paths.walk(name, start=self.descriptor, on_link=note)
+        found = paths.walk(name, start=self.descriptor if start is None else start, on_link=note)
         if followed:
             try:
                 _judge_landing(paths.real_path(found), suspects)
@@ -103,9 +106,9 @@ class HostTree:
                 raise
         return found
 
-    def status(self, name: str) -> os.stat_result:
-        """What name leads to, as stat(2) says. Raises as `look` does."""
-        found = self.look(name)
+    def status(self, name: str, start: int | None = None) -> os.stat_result:
+        """What name leads to, as stat(2) says. start, and what it raises: as for `look`."""
+        found = self.look(name, start)
         try:
             return os.fstat(found)
         finally:
@@ -118,6 +121,14 @@ class HostTree:
             if not stat.S_ISREG(os.fstat(found).st_mode):
                 raise OSError(0, "it is not a regular file")
             return paths.reopen(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(found)
+
+    def open_directory(self, name: str) -> int:
+        """Open the directory that name leads to for listing. Raises OSError."""
+        found = self.look(name)
+        try:
+            return paths.reopen(found, os.O_RDONLY | os.O_DIRECTORY)
         finally:
             os.close(found)
 
@@ -137,70 +148,102 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> di
     What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is passed over
     with a notice that names it. Raises Refusal (65) past the limits or when the top cannot be listed.
     """
-    found: dict[str, Entry] = {}
-    total = looks = 0
-    # By name, not by descriptor: there may be more directories than a process can hold open.
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-    while waiting:
-        where, above = waiting.pop()
-        looks += len(above)
-        try:
-            directory = _open_host_directory(tree, where)
-        except OSError as error:
-            if not where:
-                raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
-            notice(_passed_over(tree, where, error))
-            continue
-        try:
-            status = os.fstat(directory)
-            if (status.st_dev, status.st_ino) in above:
-                notice(f"{shown(tree.path)}/{shown(where)} is a loop of links and was left out")
-                found.pop(where)
-                continue
-            if len(above) > DEPTH_AT_MOST:
-                notice(f"{shown(tree.path)}/{shown(where)} lies too deep; what is in it was left out")
-                continue
-            ancestors = above | {(status.st_dev, status.st_ino)}
-            for name, status in _listed(directory):
-                if not where and skip(name):
-                    continue
-                relative = f"{where}/{name}" if where else name
-                # Whatever it is, also what is passed over; a link is walked to from the top.
-                looks += 1 + len(above) if stat.S_ISLNK(status.st_mode) else 1
-                if looks > LOOKS_AT_MOST:
-                    raise refusals.config_too_large(tree.path, f"{LOOKS_AT_MOST} looks at its names")
-                try:
-                    entry = entry_of(tree.status(relative) if stat.S_ISLNK(status.st_mode) else status)
-                except OSError as error:
-                    notice(_passed_over(tree, relative, error))
-                    continue
-                if entry.kind is Kind.OTHER:
-                    notice(f"{shown(tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
-                    continue
-                found[relative] = entry
-                if entry.kind is Kind.DIRECTORY:
-                    waiting.append((relative, ancestors))
-                else:
-                    total += entry.size
-                if len(found) > ENTRIES_AT_MOST:
-                    raise refusals.config_too_large(tree.path, f"{ENTRIES_AT_MOST} entries")
-                if total > BYTES_AT_MOST:
-                    raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
-        except OSError as error:  # its names can be listed, and nothing behind them be looked at
-            if not where:
-                raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
-            notice(_passed_over(tree, where, error))
-        finally:
-            os.close(directory)
-    return found
-
-
-def _open_host_directory(tree: HostTree, where: str) -> int:
-    looked = tree.look(where)
     try:
-        return paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+        top = tree.open_directory("")
+    except OSError as error:
+        raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
+    try:
+        with files.Trail(top, files.peek) as trail:
+            return _HostScan(tree, trail, skip, notice).run()
     finally:
-        os.close(looked)
+        os.close(top)
+
+
+class _HostScan:
+    """One scan of a host's tree."""
+
+    def __init__(self, tree: HostTree, trail: files.Trail, skip: Callable[[str], bool], notice: Notice) -> None:
+        self._tree = tree
+        self._trail = trail
+        self._skip = skip
+        self._notice = notice
+        self._found: dict[str, Entry] = {}
+        self._bytes = self._looks = 0
+        # Directories to look into: the name, what the kernel calls those above, and whether a link led there.
+        self._waiting: list[tuple[str, frozenset[tuple[int, int]], bool]] = [("", frozenset(), False)]
+
+    def run(self) -> dict[str, Entry]:
+        while self._waiting:
+            where, above, linked = self._waiting.pop()
+            self._looks += len(above)
+            try:
+                self._look_into(where, above, linked)
+            except OSError as error:  # also when its names can be listed, and nothing behind them be looked at
+                if not where:
+                    raise refusals.config_unreadable(self._tree.path, error.strerror or str(error)) from error
+                self._pass_over(where, error)
+        return self._found
+
+    def _look_into(self, where: str, above: frozenset[tuple[int, int]], linked: bool) -> None:
+        directory, linked = self._open(where, linked)
+        status = os.fstat(directory)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            self._notice(f"{shown(self._tree.path)}/{shown(where)} is a loop of links and was left out")
+            self._found.pop(where)
+            return
+        if len(above) > DEPTH_AT_MOST:
+            self._notice(f"{shown(self._tree.path)}/{shown(where)} lies too deep; what is in it was left out")
+            return
+        below = above | {here}
+        prefix = f"{where}/" if where else ""
+        for name, status in _listed(directory):
+            if not where and self._skip(name):
+                continue
+            relative = prefix + name
+            link = stat.S_ISLNK(status.st_mode)
+            # Whatever it is, also what is passed over; a link may have to be walked to from the top.
+            self._count(1 + len(above) if link else 1)
+            try:
+                if link:
+                    status = self._tree.status(relative) if linked else self._tree.status(name, directory)
+            except OSError as error:
+                self._pass_over(relative, error)
+                continue
+            entry = entry_of(status)
+            if entry.kind is Kind.OTHER:
+                self._notice(f"{shown(self._tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
+                continue
+            self._add(relative, entry)
+            if entry.kind is Kind.DIRECTORY:
+                self._waiting.append((relative, below, linked or link))
+
+    def _open(self, where: str, linked: bool) -> tuple[int, bool]:
+        """The directory, open, and whether a link led there: what lies behind one is judged by its whole way."""
+        if not linked:
+            try:
+                return self._trail.open(where), False
+            except OSError:  # it is something else by now, or closed: the long way says what there is to say
+                pass
+        return self._trail.take(where, self._tree.open_directory(where)), True
+
+    def _count(self, looks: int) -> None:
+        self._looks += looks
+        if self._looks > LOOKS_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{LOOKS_AT_MOST} looks at its names")
+
+    def _add(self, relative: str, entry: Entry) -> None:
+        self._found[relative] = entry
+        if entry.kind is Kind.FILE:
+            self._bytes += entry.size
+        if len(self._found) > ENTRIES_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{ENTRIES_AT_MOST} entries")
+        if self._bytes > BYTES_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
+
+    def _pass_over(self, relative: str, error: OSError) -> None:
+        why = error.strerror or error
+        self._notice(f"{shown(self._tree.path)}/{shown(relative)} was left out: {why}")
 
 
 class Overgrown(Exception):
@@ -217,8 +260,8 @@ def scan_isolated(
     """Every entry below the open directory top by relative path, of the top-level names that wanted accepts.
 
     Links are not followed; what vanishes meanwhile (a session of the same user may be running) is not there. Must run
-    as the agent. enter: opens a directory below top by its relative path, in place of `files.enter_path`. Raises
-    Overgrown past the limits, OSError when a directory cannot be read.
+    as the agent. enter: opens a directory by its name in an open one, in place of `files.enter`. Raises Overgrown past
+    the limits, OSError when a directory cannot be read.
     """
     found: dict[str, Entry] = {}
     for relative, status in walked(top, lambda name: name in found, enter):
@@ -241,22 +284,21 @@ def walked(
     directory cannot be read.
     """
     waiting = [""]
-    while waiting:
-        where = waiting.pop()
-        try:
-            directory = (enter or files.enter_path)(top, where)
-        except OSError as error:
-            if error.errno not in files.GONE:
-                raise
-            continue
-        try:
+    with files.Trail(top, enter or files.enter) as trail:
+        while waiting:
+            where = waiting.pop()
+            try:
+                directory = trail.open(where)
+            except OSError as error:
+                if error.errno not in files.GONE:
+                    raise
+                continue
+            prefix = f"{where}/" if where else ""
             for name, status in _listed(directory):
-                relative = f"{where}/{name}" if where else name
+                relative = prefix + name
                 yield relative, status
                 if stat.S_ISDIR(status.st_mode) and descend(relative):
                     waiting.append(relative)
-        finally:
-            os.close(directory)
 
 
 def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
@@ -266,7 +308,3 @@ def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
                 yield entry.name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed while we were looking
                 continue
-
-
-def _passed_over(tree: HostTree, relative: str, error: OSError) -> str:
-    return f"{shown(tree.path)}/{shown(relative)} was left out: {error.strerror or error}"

@@ -458,18 +458,18 @@ def test_an_isolated_directory_that_vanishes_meanwhile_is_no_error(
     """A session of the same user may be running, and do so on purpose."""
     (conf / "gone").mkdir()
     (conf / "other/kept").mkdir(parents=True)
-    enter_path = files.enter_path
+    enter = files.enter
 
-    def late(top: int, path: str) -> int:
-        if path == vanishing:
+    def late(parent: int, name: str) -> int:
+        if name == os.path.basename(vanishing):
             (conf / vanishing).rename(conf.parent / "away")
             if into == "link":
                 (conf / vanishing).symlink_to("/etc")
             elif into == "file":
                 (conf / vanishing).write_text("")
-        return enter_path(top, path)
+        return enter(parent, name)
 
-    monkeypatch.setattr(files, "enter_path", late)
+    monkeypatch.setattr(files, "enter", late)
     found = isolated(conf)
     assert {"AGENTS.md", "other/kept"} <= found.keys()
     assert not any(name.startswith(f"{vanishing}/") for name in found)
