@@ -7,6 +7,7 @@ knows of it. strace starts the runner as sudo would: as root, with sudo's variab
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,11 +15,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scenarios.guest import FACTS, PATIENCE, Result, Word, demo, policy, state, until
+from scenarios.guest import FACTS, PATIENCE, Json, Result, Word, demo, policy, state, until
 
 VARIANT: Final = "pi-probe"
 # What strace prints for a call: in a log of several processes the id of the process comes first.
@@ -54,6 +56,31 @@ def runner(*arguments: Word, user: str = "alice") -> list[Word]:
     variables = (f"SUDO_UID={home.st_uid}", f"SUDO_GID={home.st_gid}", f"SUDO_USER={user}", "TERM=dumb")
     path = "PATH=/run/current-system/sw/bin:/usr/bin:/bin"
     return ["env", "-i", path, "LANG=C.UTF-8", *variables, FACTS["variants"][VARIANT]["runner"], *arguments]
+
+
+def wrapped(program: Word) -> Path:
+    """The Python file behind a program that is built for a variant."""
+    return next(Path(os.fsdecode(program)).resolve().parent.glob(".*-wrapped"))
+
+
+def crowded(users: int, roots: Sequence[str]) -> Json:
+    """The policy with so many host users more; each of all has these roots, and then ~/p."""
+    large = deepcopy(policy(VARIANT))
+    for name in ("alice", *(f"user{number}" for number in range(users))):
+        large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
+    return large
+
+
+def under_policy(value: Json, command: Sequence[Word], place: Path) -> list[Word]:
+    """The command of `runner`, by a copy of the runner in the empty directory place that has another policy."""
+    facts = FACTS["variants"][VARIANT]
+    text = wrapped(facts["runner"]).read_text(encoding="utf-8")
+    assert text.count(facts["policy"]) == 1
+    program = place / "runner"
+    (place / "policy.json").write_text(json.dumps(value), encoding="utf-8")
+    program.write_text(text.replace(facts["policy"], str(place / "policy.json")), encoding="utf-8")
+    program.chmod(0o755)
+    return [program if word == facts["runner"] else word for word in command]
 
 
 def trace(options: Sequence[str], command: Sequence[Word], cwd: Path, timeout: float = PATIENCE) -> tuple[Result, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import statistics
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import steps
-from scenarios.guest import CLEAN_WITHIN, FACTS, STAGING, demo, inside, leftovers, login, on_machine, policy, until
+from scenarios.guest import CLEAN_WITHIN, STAGING, demo, inside, leftovers, login, on_machine, policy, until
 
 # How many launches in a row count as many; `make soak` wants a thousand.
 LAUNCHES = int(os.environ.get("PI_AGENT_LAUNCHES", "100"))
@@ -90,22 +89,9 @@ def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[
 
 
 def test_a_policy_of_a_thousand_users_with_a_hundred_roots_each(tmp_path: Path) -> None:
-    facts = FACTS["variants"]["pi-probe"]
-    wrapped = next(Path(facts["runner"]).parent.glob(".*-wrapped"))
-    large = json.loads(Path(facts["policy"]).read_text())
     roots = [f"/srv/none/{number}" for number in range(99)]
-    for number in range(1000):
-        large["hostUsers"][f"user{number}"] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
-    large["hostUsers"]["alice"]["projectRoots"] = [*roots, "~/p"]
-    (tmp_path / "policy.json").write_text(json.dumps(large))
-    text = wrapped.read_text()
-    assert text.count(facts["policy"]) == 1
-    program = tmp_path / "runner"
-    program.write_text(text.replace(facts["policy"], str(tmp_path / "policy.json")))
-    program.chmod(0o755)
-
     small_command = steps.runner("exec", "pwd")
-    large_command = [program if word == facts["runner"] else word for word in small_command]
+    large_command = steps.under_policy(steps.crowded(1000, roots), small_command, tmp_path)
     times: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(5):
         for name, command in (("small", small_command), ("large", large_command)):

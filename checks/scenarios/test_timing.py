@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from pi_agent.terminal import RESET
 from scenarios.guest import Result, as_user, demo, ended, home, leftovers, terminal
 
 _BEFORE: Final = ["start", "policy", "caller", "project", "state", "sync", "environment", "guard", "mounts", "sandbox"]
@@ -56,12 +57,13 @@ def test_people_are_told_in_a_table() -> None:
 
 
 def test_at_a_terminal_it_is_told_when_the_terminal_is_the_users_again() -> None:
-    """Who is killed in raw mode leaves a line feed that is no new line."""
+    """Who is killed in raw mode leaves a terminal where a line feed is no new line: what puts it right comes first."""
     screen = terminal("alice", "pi-probe", "--sandbox-timing=json", "exec", "bash", "-c", "stty raw; kill -9 $$")
     assert ended(screen) == 137
-    *_, line = screen.before.splitlines()
-    assert screen.before.endswith(line + b"\r\n")
-    assert _told(line)[0] == [*_BEFORE, *_SESSION]
+    before, brace, told = screen.before.partition(b"{")
+    assert before.endswith(RESET)
+    assert told.endswith(b"}\r\n")
+    assert _told(brace + told)[0] == [*_BEFORE, *_SESSION]
     assert leftovers() == []
 
 

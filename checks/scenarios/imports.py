@@ -1,0 +1,79 @@
+"""Which modules a launch may import: each costs every launch its time, from a tenth of a millisecond to many.
+
+What `python -X importtime` tells, and the sets that are allowed. A module that is not among them is not forbidden
+for ever: whoever adds it here has looked at what it costs, and whether it can wait until it is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+_LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>[\w.-]+)$")
+# Named after the machine that Python was built for.
+_BUILD: Final = re.compile(r"^_sysconfigdata_.*")
+
+_ROOMS_OF_BOTH: Final = frozenset({"audit", "caller", "identity", "paths", "policy", "program", "project", "refusals"})
+_ROOMS_OF_THE_RUNNER: Final = frozenset(
+    {
+        *("configuration", "control", "covers", "documents", "envfile", "environment", "files", "git_identity"),
+        *("inherited", "live", "merge", "mirror", "mountapi", "mounts", "process", "provenance", "relay", "report"),
+        *("sandbox", "session", "signature", "staging", "state", "sync", "terminal", "tree", "unit"),
+    }
+)
+# Which of them a version of Python has, and what it has loaded before it begins, differs. Beside each group: for whom.
+_STANDARD: Final = frozenset(
+    {
+        *("__future__", "contextlib", "errno", "grp", "pwd", "struct", "_struct", "_collections_abc", "posixpath"),
+        *("genericpath", "os", "stat", "_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
+        # typing
+        *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
+        *("types", "typing", "typing.io", "typing.re", "_collections", "_functools", "_operator", "_typing"),
+        # re and enum
+        *("enum", "re", "re._casefix", "re._compiler", "re._constants", "re._parser", "_sre"),
+        # dataclasses
+        *("_ast", "_opcode", "_opcode_metadata", "_tokenize", "_weakrefset", "ast", "copy", "dataclasses", "dis"),
+        *("importlib", "importlib.machinery", "importlib._bootstrap", "importlib._bootstrap_external", "inspect"),
+        *("linecache", "opcode", "token", "tokenize", "warnings", "weakref"),
+        *("org", "org.python", "org.python.core"),  # there are none: copy asks whether it runs on Java
+        # orjson
+        *("_datetime", "_json", "_sysconfigdata", "_uuid", "_zoneinfo", "datetime", "json", "json.decoder"),
+        *("json.encoder", "json.scanner", "math", "orjson", "orjson.orjson", "platform", "sysconfig", "threading"),
+        *("uuid", "zoneinfo", "zoneinfo._common", "zoneinfo._tzpath"),
+        # what the journal is told with, while systemd is at work
+        *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "select", "selectors", "socket"),
+    }
+)
+WRAPPER: Final = _STANDARD | {"pi_agent"} | {f"pi_agent.{room}" for room in _ROOMS_OF_BOTH}
+RUNNER: Final = (
+    WRAPPER
+    | {f"pi_agent.{room}" for room in _ROOMS_OF_THE_RUNNER}
+    | {"encodings.ascii", "fcntl", "fnmatch", "resource", "signal", "termios"}
+)
+
+
+def imported(log: str) -> Mapping[str, str]:
+    """Module → the chain of those that asked for it, the first last; from the log of `-X importtime`, on whatever else
+    was written to standard error."""
+    found: list[tuple[int, str]] = []
+    for line in log.splitlines():
+        if match := _LINE.match(line):
+            found.append((len(match["depth"]) // 2, _BUILD.sub("_sysconfigdata", match["name"])))
+    chains = {}
+    for place, (depth, name) in enumerate(found):
+        chain = [name]
+        # A module is listed below all that it imported, one level further out.
+        for outer, above in found[place + 1 :]:
+            if outer < depth:
+                depth = outer
+                chain.append(above)
+        chains[name] = " < ".join(chain)
+    return chains
+
+
+def strangers(log: str, bare: str, allowed: Iterable[str]) -> list[str]:
+    """The modules in a log, each with its chain, that are neither allowed nor loaded by Python itself: bare is the log
+    of a Python that does nothing."""
+    known = {*allowed, *imported(bare)}
+    return [chain for name, chain in imported(log).items() if name not in known]

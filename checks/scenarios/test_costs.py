@@ -1,0 +1,220 @@
+"""What launches may cost, in counts that do not depend on how fast the machine is: modules, processes, system calls.
+
+Who makes something cheaper lowers the bound. Who has to raise one has measured what it costs.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pexpect
+import pytest
+
+from scenarios import imports, steps
+from scenarios.guest import FACTS, PATIENCE, Result, Word, as_user, demo, home, isolated, on_machine
+
+# System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
+# (stat and its like), and all others but those for memory.
+NOTHING_CHANGED: Final = {"a file": (0.0, 2.0, 0.0), "a directory": (8.0, 9.0, 24.0)}
+ONE_IN_A_HUNDRED_CHANGED: Final = {"a file": (0.06, 2.06, 0.11)}
+FIRST: Final = {"a file": (6.0, 7.0, 11.0), "a directory": (12.0, 12.0, 45.0)}
+# Half of one call for each changed file.
+_SLACK: Final = 0.005
+
+_FACTS: Final = FACTS["variants"][steps.VARIANT]
+_OPENS: Final = {"open", "openat", "openat2", "creat"}
+_LOOKS: Final = {"stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2"}
+_MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
+
+
+# -- modules
+
+
+def _python(program: Word, *options: str) -> list[Word]:
+    """The interpreter of a built program, as its wrapper starts it; options are Python's."""
+    interpreter = steps.wrapped(program).read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!").strip()
+    return ["env", "PYTHONNOUSERSITE=1", "PYTHONSAFEPATH=1", interpreter, *options]
+
+
+def _watched(program: Word) -> list[Word]:
+    return [*_python(program, "-X", "importtime"), steps.wrapped(program)]
+
+
+def _new(done: Result, program: Word, allowed: frozenset[str]) -> str:
+    bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
+    log = done.stderr.decode()
+    assert "pi_agent.policy" in imports.imported(log)
+    return "\n".join(imports.strangers(log, bare, allowed))
+
+
+@pytest.mark.parametrize(("directory", "status"), [("p/demo", 0), (".", 77)])
+def test_a_launch_imports_what_it_is_allowed_to_and_no_more(directory: str, status: int) -> None:
+    words = steps.runner("exec", "true")
+    place = words.index(_FACTS["runner"])
+    command = [*words[:place], *_watched(_FACTS["runner"]), *words[place + 1 :]]
+    done = on_machine("env", "-C", home("alice") / directory, *command)
+    assert done.status == status, done.complaint
+    assert not _new(done, _FACTS["runner"], imports.RUNNER)
+
+
+def test_so_does_the_wrapper_that_refuses() -> None:
+    done = as_user("alice", *_watched(_FACTS["wrapper"]), cwd=home("alice"))
+    assert done.status == 77
+    assert not _new(done, _FACTS["wrapper"], imports.WRAPPER)
+
+
+# -- processes
+
+
+def _started(log: str) -> list[str]:
+    """The programs in a log, in order; of systemctl with what it was asked for."""
+    found = re.findall(r'execve\("([^"]*)", \["[^"]*"(?:, "([^"]*)")?', log)
+    names = [(path.rpartition("/")[2], first) for path, first in found]
+    return [f"{name} {first}" if name == "systemctl" else name for name, first in names if name != "env"]
+
+
+def _forks(log: str) -> int:
+    """How many processes in a log came to be (threads do not count)."""
+    made = re.findall(r"^\d+ +(?:clone3?|v?fork)\((.*)", log, re.MULTILINE)
+    return sum("CLONE_THREAD" not in rest for rest in made)
+
+
+_PROCESSES: Final = ("-f", "-e", "trace=execve,execveat,clone,clone3,fork,vfork")
+_RUNNER: Final = [Path(_FACTS["runner"]).name, f".{Path(_FACTS['runner']).name}-wrapped"]
+_WRAPPER: Final = [Path(_FACTS["wrapper"]).name, f".{Path(_FACTS['wrapper']).name}-wrapped"]
+
+
+@pytest.mark.parametrize(
+    ("words", "directory", "status", "programs", "forks"),
+    [
+        # The guard, the user namespace that owners are swapped by, systemd-run.
+        (("exec", "true"), "p/demo", 0, ["systemd-run"], 3),
+        (("--version",), ".", 0, ["systemd-run"], 2),
+        (("exec", "true"), ".", 77, [], 0),
+    ],
+)
+def test_a_launch_starts_these_processes_and_no_other(
+    words: Sequence[str], directory: str, status: int, programs: Sequence[str], forks: int
+) -> None:
+    result, log = steps.trace(_PROCESSES, steps.runner(*words), home("alice") / directory)
+    assert result.status == status
+    assert (_started(log), _forks(log)) == ([*_RUNNER, *programs], forks)
+
+
+def test_at_a_terminal_systemd_is_asked_how_it_ended(tmp_path: Path) -> None:
+    command = ["-o", tmp_path / "log", "-s", "200", *_PROCESSES, *steps.runner("exec", "true")]
+    screen = pexpect.spawn("strace", [str(word) for word in command], cwd=str(demo("alice")), timeout=PATIENCE)
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
+    log = (tmp_path / "log").read_text(encoding="utf-8", errors="replace")
+    # The runner starts three; systemd-run none.
+    assert _started(log) == [*_RUNNER, "systemd-run", "systemctl show", "systemctl reset-failed"]
+    assert _forks(log) == 5
+
+
+@pytest.mark.parametrize(("directory", "status", "programs"), [("p/demo", 0, ["sudo"]), (".", 77, [])])
+def test_the_wrapper_becomes_sudo_and_starts_nothing(directory: str, status: int, programs: Sequence[str]) -> None:
+    # Whom strace starts as somebody else may still gain by setuid, as sudo has to.
+    options = ["-u", "alice", "-e", "trace=execve,clone,clone3,fork,vfork"]
+    command = [_FACTS["wrapper"], "exec", "true"]
+    result, log = steps.trace(options, command, home("alice") / directory)
+    assert result.status == status, result.complaint
+    assert _started(log) == [*_WRAPPER, *programs]
+    by_wrapper = log.partition(f'execve("{FACTS["sudo"]}"')[0]
+    assert not re.findall(r"^(?:clone3?|v?fork)\(", by_wrapper, re.MULTILINE)
+
+
+# -- system calls
+
+
+def _calls(command: Sequence[Word]) -> Counter[str]:
+    """How often the runner itself asked the kernel for what, in a launch."""
+    result, log = steps.trace(["-c"], command, demo("alice"), timeout=4 * PATIENCE)
+    result.ok()
+    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$", log, re.MULTILINE)
+    counts = Counter({name: int(number) for number, name in rows if name != "total"})
+    assert counts["openat"] > 0
+    return counts
+
+
+def _grouped(counts: Mapping[str, int]) -> tuple[int, int, int]:
+    opens = sum(counts.get(name, 0) for name in _OPENS)
+    looks = sum(counts.get(name, 0) for name in _LOOKS)
+    every = sum(number for name, number in counts.items() if name not in _MEMORY)
+    return (opens, looks, every - opens - looks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """A configuration of so many files, spread over so many directories."""
+
+    files: int
+    directories: int
+
+
+_SMALL: Final = _Size(200, 20)
+_MORE_FILES: Final = _Size(1200, 20)
+_MORE_DIRECTORIES: Final = _Size(200, 120)
+
+
+def _syncs(size: _Size) -> dict[str, tuple[int, int, int]]:
+    """The calls of three launches: the first, one that finds nothing changed, one that finds one file in a hundred
+    changed."""
+    top = home("alice") / ".pi/agent/skills"
+    for tree in (top, *steps.own_tree()):
+        if tree.exists():
+            shutil.rmtree(tree)
+    paths = [top / f"skill-{number % size.directories}" / f"{number}.md" for number in range(size.files)]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("text", encoding="utf-8")
+    on_machine("chown", "-R", "alice:", top).ok()
+    command = steps.runner("exec", "true")
+    found = {"first": _grouped(_calls(command))}
+    found["nothing"] = _grouped(_calls(command))
+    for path in paths[::100]:
+        path.write_text("another text", encoding="utf-8")
+    found["some"] = _grouped(_calls(command))
+    copied = isolated("alice", "skills", steps.VARIANT)
+    assert sum(1 for path in copied.rglob("*.md") if path.read_text() == "another text") == len(paths[::100])
+    assert sum(1 for _ in copied.rglob("*.md")) == size.files
+    return found
+
+
+def _slopes(few: Sequence[int], many: Sequence[int], more: int) -> tuple[float, ...]:
+    return tuple((b - a) / more for a, b in zip(few, many, strict=True))
+
+
+def test_a_sync_asks_the_kernel_no_more_for_each_file_and_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    small, files, directories = _syncs(_SMALL), _syncs(_MORE_FILES), _syncs(_MORE_DIRECTORIES)
+    larger = {"a file": (files, _MORE_FILES.files - _SMALL.files)}
+    larger["a directory"] = (directories, _MORE_DIRECTORIES.directories - _SMALL.directories)
+    wrong = []
+    for kind, bounds in (("nothing", NOTHING_CHANGED), ("some", ONE_IN_A_HUNDRED_CHANGED), ("first", FIRST)):
+        for what, bound in bounds.items():
+            many, more = larger[what]
+            found = _slopes(small[kind], many[kind], more)
+            with capsys.disabled():
+                print(f"[{kind}, {what}: {found}] ", end="", flush=True)
+            if any(a > b + _SLACK for a, b in zip(found, bound, strict=True)):
+                wrong.append((kind, what, found, bound))
+    assert not wrong, "opening, looking, all else: found, and at most"
+
+
+def test_a_launch_asks_the_kernel_the_same_however_many_others_the_policy_has(tmp_path: Path) -> None:
+    counted = []
+    for users in (0, 1000):
+        place = tmp_path / str(users)
+        place.mkdir()
+        command = steps.under_policy(steps.crowded(users, ["/srv/none"]), steps.runner("exec", "true"), place)
+        _calls(command)  # the first one makes the isolated state
+        found = _calls(command)
+        counted.append({name: number for name, number in found.items() if name not in _MEMORY})
+    assert counted[0] == counted[1]
