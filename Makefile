@@ -6,7 +6,7 @@ PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
-SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/harness checks/scenarios checks/escapes pi_agent tests)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/bench checks/harness checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 # Those that `make soak` has run at full length.
@@ -30,6 +30,7 @@ help:
 	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
 	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
 	@echo 'make soak       the scenarios of load, faults and races at full length: an hour'
+	@echo 'make bench      how fast it is, beside what people would use instead: ten minutes'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
@@ -99,6 +100,13 @@ escapes:
 .PHONY: soak
 soak: machine
 	$(MACHINE) exec --env PI_AGENT_ALL_STEPS=1 --env PI_AGENT_LAUNCHES=1000 --env PI_AGENT_RACES=45 $(IN_PROJECT) -- $(PYTEST) $(SOAK) $(PYTEST_ARGS)
+
+# ROWS: names of rows, with commas between. QUICK: not empty for fewer rounds. See docs/performance.md.
+ROWS ?=
+QUICK ?=
+.PHONY: bench
+bench: .venv/ready machine
+	PYTHONPATH=checks .venv/bin/python -m bench --rows='$(ROWS)' $(if $(QUICK),--quick)
 
 .PHONY: clean
 clean:

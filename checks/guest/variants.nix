@@ -14,6 +14,19 @@ in
 {
   pi-probe = { };
 
+  # Launched to be timed: the program does nothing, so that all the time is the launch's.
+  pi-true = {
+    binaryName = "true";
+    package = pkgs.coreutils;
+  };
+
+  # The same, with a configuration of its own for alice.
+  pi-synced = {
+    binaryName = "true";
+    package = pkgs.coreutils;
+    hostUsers.alice.configPath = ".config/bench-pi";
+  };
+
   pi-nosync.wrapper.syncConfigFromHost = false;
 
   pi-args.wrapper.extraRunArgs = [

@@ -77,7 +77,15 @@ def place(file: File, path: Path) -> None:
 
 def system_key(found: list[File]) -> str:
     """Names what the guest's system is built from: everything but what is read in place or only by people."""
-    aside = ("checks/scenarios/", "checks/escapes/", "checks/harness/", "checks/machine", "tests/", "docs/")
+    aside = (
+        "checks/scenarios/",
+        "checks/escapes/",
+        "checks/bench/",
+        "checks/harness/",
+        "checks/machine",
+        "tests/",
+        "docs/",
+    )
     return layout.digest(
         file.key() for file in found if not file.path.startswith(aside) and not file.path.endswith(".md")
     )

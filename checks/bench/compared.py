@@ -1,0 +1,243 @@
+"""What each row runs, of ours and of the reference, and how that becomes its value."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from scenarios import guest, programs
+from scenarios.guest import FACTS
+
+from bench import figures, hyperfine, weight
+from bench.figures import Round
+from bench.held import held
+from bench.hyperfine import CommandError, Pace, Setting, Times, python_of
+from bench.prepared import SYNCED, VARIANT, Desk, synced_state
+from bench.results import Measured, compared
+
+Measure = Callable[[Desk, Pace], Measured]
+
+FILES: Final = 10_000
+_SIZES: Final = (100, 1_000, 10_000, 100_000)
+_AT_ONCE: Final = 20
+_PIPED: Final = 1_000_000_000  # bytes
+_SHOWN: Final = 100_000_000  # bytes
+_NOT_PERMITTED: Final = 77
+_PROBE: Final = "pi-probe"
+_LINE: Final = "a line of text as long as the lines of a terminal are, which is eighty letters"
+# The step that is Pi's own time, or systemd's; all others are ours.
+_SESSION: Final = "session"
+
+
+def launch(terminal: bool) -> Measure:
+    """A launch of a program that does nothing, through pipes or at a terminal."""
+
+    def measure(desk: Desk, pace: Pace) -> Measured:
+        with held(desk) as reference:
+            desk.allow(reference.systemd_run)
+            commands = [[VARIANT], reference.launch(terminal=terminal)]
+            return _timed(hyperfine.rounds(desk, commands, pace, Setting(terminal=terminal)))
+
+    return measure
+
+
+def steps(desk: Desk, pace: Pace) -> Measured:
+    """What a launch says of itself, step by step."""
+    found: dict[str, list[float]] = {}
+    words = [VARIANT, "--sandbox-timing=json"]
+    for _ in range(pace.rounds * pace.runs):
+        done = guest.as_user(desk.user, *words)
+        if done.status != 0:
+            raise CommandError(words, done.complaint)
+        for step in json.loads(done.stderr.splitlines()[-1])["steps"]:
+            found.setdefault(step["name"], []).append(step["seconds"] * 1000)
+    typical = {name: figures.figure(times) for name, times in found.items()}
+    slowest = max((name for name in typical if name != _SESSION), key=lambda name: typical[name].median)
+    details = [f"{name}: {each.median:.1f} ms ({each.low:.1f}–{each.high:.1f})" for name, each in typical.items()]
+    return Measured("s", (), typical[slowest], (f"slowest: {slowest}", *details))
+
+
+def refusal(desk: Desk, pace: Pace) -> Measured:
+    """The wrapper where it may not start, beside its interpreter doing nothing."""
+    python = python_of(programs.wrapped(FACTS["variants"][VARIANT]["wrapper"]))
+    if (done := guest.as_user(desk.user, VARIANT, cwd="/")).status != _NOT_PERMITTED:
+        raise CommandError([VARIANT], done.complaint)
+    setting = Setting(cwd="/", statuses=(0, _NOT_PERMITTED))
+    return _timed(hyperfine.rounds(desk, [[VARIANT], [python, "-I", "-c", "pass"]], pace, setting))
+
+
+def sync_nothing(desk: Desk, pace: Pace) -> Measured:
+    """Sync with nothing to do."""
+    desk.tree(FILES)
+    return _synced(hyperfine.rounds(desk, _beside(_rsync(desk)), pace))
+
+
+def sync_some(desk: Desk, pace: Pace) -> Measured:
+    """Sync with one file in a hundred changed."""
+    desk.tree(FILES)
+    return _synced(hyperfine.rounds(desk, _beside(_rsync(desk)), pace, Setting(prepare=desk.changing(FILES // 100))))
+
+
+def sync_first(desk: Desk, pace: Pace) -> Measured:
+    """Sync with everything to do."""
+    desk.tree(FILES)
+    copy = desk.private / "copy"
+    forget = desk.program("forget", f"#!/bin/sh\nexec rm -rf {' '.join(map(str, [*synced_state(desk.user), copy]))}\n")
+    desk.allow(forget)
+    commands = _beside(["cp", "-a", str(desk.configuration), str(copy)])
+    setting = Setting(prepare=(FACTS["sudo"], "-n", "--", str(forget)))
+    return _synced(hyperfine.rounds(desk, commands, pace.slower(), setting))
+
+
+def sync_growth(desk: Desk, pace: Pace) -> Measured:
+    """Sync with nothing to do, for trees of all sizes."""
+    ours, theirs, details = [], [], []
+    for size in _SIZES:
+        for path in synced_state(desk.user):
+            shutil.rmtree(path, ignore_errors=True)
+        desk.tree(size)
+        found = _synced(hyperfine.rounds(desk, _beside(_rsync(desk)), pace.slower() if size > FILES else pace))
+        ours.append((size, figures.ours(found.rounds)))
+        theirs.append((size, figures.theirs(found.rounds)))
+        details.append(
+            f"{size:,} files: {ours[-1][1].median * 1000:.1f} ms ({ours[-1][1].low * 1000:.1f}–"
+            f"{ours[-1][1].high * 1000:.1f}), rsync {theirs[-1][1].median * 1000:.1f} ms"
+        )
+    points = [(float(size), each.median) for size, each in ours if each.median > 0]
+    # Over the whole it is less where starting costs more than few files do; the last step hides nothing.
+    whole, last = figures.exponent(points), figures.exponent(points[-2:])
+    rsync = figures.exponent([(float(size), each.median) for size, each in theirs])
+    details.append(f"exponent: {whole:.2f} over all, {last:.2f} for the last step; rsync {rsync:.2f} over all")
+    return Measured("s", (), figures.figure([max(whole, last)]), tuple(details))
+
+
+def policy(desk: Desk, pace: Pace) -> Measured:
+    """A launch under a large policy and under a small one."""
+    known = guest.policy(VARIANT)
+    own = {**known["hostUsers"][desk.user], "projectRoots": ["~/p"]}
+    small = {**known, "hostUsers": {desk.user: own}}
+    large = programs.of_a_large_company(small, desk.user, "~/p")
+    wrappers = [desk.wrapper_under(name, each) for name, each in (("large", large), ("small", small))]
+    desk.allow(*(wrapper.with_name("runner") for wrapper in wrappers))
+    return _timed(hyperfine.rounds(desk, [[str(wrapper)] for wrapper in wrappers], pace))
+
+
+def memory(desk: Desk, pace: Pace) -> Measured:
+    """What stays while a session runs: all that is below the login, and our first process inside."""
+    systemd_run = Path(guest.policy(_PROBE)["tools"]["systemd-run"])
+    desk.allow(systemd_run)
+    idle = ("bash", "-c", "echo ready; cat >/dev/null")
+    alone = [FACTS["sudo"], "-n", "--", str(systemd_run), "--pipe", "--wait", "--quiet", "--collect", "--", *idle]
+    rounds, found = [], dict[str, int]()
+    for _ in range(pace.rounds):
+        with guest.session(desk.user, _PROBE, *guest.IDLE) as session:
+            session.settled()
+            found = weight.of([*weight.below(session.client.pid), session.main_pid()])
+        with weight.running(desk.user, alone) as pid:
+            guest.until(lambda: len(weight.below(pid)) >= 2, "sudo has started systemd-run")
+            theirs = weight.of(weight.below(pid))
+        rounds.append(Round((float(sum(found.values())),), (float(sum(theirs.values())),)))
+    return compared("KiB", rounds, *(_weights("ours", found)), *(_weights("reference", theirs)))
+
+
+def throughput_pipe(desk: Desk, pace: Pace) -> Measured:
+    """Bytes a second through a pipe, without the launch."""
+    return _throughput(desk, pace.slower(), _PIPED, Setting(output="pipe"))
+
+
+def throughput_terminal(desk: Desk, pace: Pace) -> Measured:
+    """Bytes a second through a terminal, without the launch."""
+    return _throughput(desk, pace.slower(), _SHOWN, Setting(terminal=True))
+
+
+def parallel(desk: Desk, pace: Pace) -> Measured:
+    """Many launches at once, to the end of the last."""
+    with held(desk) as reference:
+        desk.allow(reference.systemd_run)
+        commands = [_at_once(command) for command in ([VARIANT], reference.launch())]
+        return _timed(hyperfine.rounds(desk, commands, pace.slower()))
+
+
+def bubblewrap(desk: Desk, pace: Pace) -> Measured:
+    """A launch beside bubblewrap."""
+    with held(desk) as reference:
+        return _timed(hyperfine.rounds(desk, [[VARIANT], reference.bubblewrap(guest.home(desk.user) / "p")], pace))
+
+
+def sudo_alone(desk: Desk, pace: Pace) -> Measured:
+    """A launch beside nothing but another user."""
+    agent, program = guest.policy(VARIANT)["user"], guest.policy(VARIANT)["program"]
+    desk.sudoers(f"{desk.user} ALL=({agent}) NOPASSWD: {program}")
+    return _timed(hyperfine.rounds(desk, [[VARIANT], [FACTS["sudo"], "-n", "-u", agent, "--", program]], pace))
+
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    "launch-pipe": launch(terminal=False),
+    "launch-terminal": launch(terminal=True),
+    "steps": steps,
+    "refusal": refusal,
+    "sync-nothing": sync_nothing,
+    "sync-some": sync_some,
+    "sync-first": sync_first,
+    "sync-growth": sync_growth,
+    "policy": policy,
+    "memory": memory,
+    "throughput-pipe": throughput_pipe,
+    "throughput-terminal": throughput_terminal,
+    "parallel": parallel,
+    "context-bubblewrap": bubblewrap,
+    "context-sudo": sudo_alone,
+}
+
+
+def _timed(rounds: Sequence[Times]) -> Measured:
+    """From rounds of ours and the reference."""
+    return compared("s", [Round(tuple(ours), tuple(theirs)) for ours, theirs in rounds])
+
+
+def _rsync(desk: Desk) -> list[str]:
+    return ["rsync", "-a", "--delete", f"{desk.configuration}/", f"{desk.private}/rsync/"]
+
+
+def _beside(reference: list[str]) -> list[list[str]]:
+    """A launch with the tree, one without, and the reference of what the first has more to do."""
+    return [[SYNCED], [VARIANT], reference]
+
+
+def _synced(rounds: Sequence[Times]) -> Measured:
+    """From rounds of `_beside`: sync is what the launch with the tree takes longer than the one without."""
+    found = []
+    for whole, without, theirs in rounds:
+        launching = statistics.median(without)
+        found.append(Round(tuple(each - launching for each in whole), tuple(theirs)))
+    return compared("s", found)
+
+
+def _throughput(desk: Desk, pace: Pace, size: int, setting: Setting) -> Measured:
+    """Sessions that write nothing and that write `size` bytes: the difference is the writing's."""
+    with held(desk) as reference:
+        desk.allow(reference.systemd_run)
+        words = [["sh", "-c", f"yes '{_LINE}' | head -c {count}"] for count in (size, 0)]
+        ours = [[_PROBE, "exec", *each] for each in words]
+        theirs = [reference.launch(terminal=setting.terminal, program=each) for each in words]
+        rounds = hyperfine.rounds(desk, [*ours, *theirs], pace, setting)
+    found = [Round(_rates(size, each[0], each[1]), _rates(size, each[2], each[3])) for each in rounds]
+    return compared("B/s", found)
+
+
+def _rates(size: int, whole: Sequence[float], without: Sequence[float]) -> tuple[float, ...]:
+    launching = statistics.median(without)
+    return tuple(size / (each - launching) for each in whole)
+
+
+def _at_once(command: Sequence[str]) -> list[str]:
+    """The command that runs a command many times at once, and fails if one of them does."""
+    return ["sh", "-c", f'seq {_AT_ONCE} | xargs -P {_AT_ONCE} -I@ "$@"', "at-once", *command]
+
+
+def _weights(title: str, found: Mapping[str, int]) -> Iterator[str]:
+    yield f"{title}, of the last round: {', '.join(f'{name.split()[0]} {size:,}' for name, size in found.items())} KiB"

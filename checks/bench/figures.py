@@ -1,0 +1,66 @@
+"""Statistics of what was measured. Pure functions of numbers.
+
+Medians and quartiles, since a busy machine only ever adds to a time: means follow the outliers.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A median with its quartiles, and of how many values it is."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was measured of ours and of the reference, one right after the other, in the same unit."""
+
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """The figure of at least one value."""
+    if len(values) == 1:
+        return Figure(values[0], values[0], values[0], 1)
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Figure(median, low, high, len(values))
+
+
+def ours(rounds: Sequence[Round]) -> Figure:
+    """The figure of all that was measured of ours."""
+    return figure([value for each in rounds for value in each.ours])
+
+
+def theirs(rounds: Sequence[Round]) -> Figure:
+    """The figure of all that was measured of the reference."""
+    return figure([value for each in rounds for value in each.theirs])
+
+
+def ratio(rounds: Sequence[Round]) -> Figure:
+    """Ours as a multiple of the reference: of the medians of all; its quartiles and count are those of the rounds' own
+    ratios, so that they show what was different from round to round.
+    """
+    apart = figure([statistics.median(each.ours) / statistics.median(each.theirs) for each in rounds])
+    return Figure(ours(rounds).median / theirs(rounds).median, apart.low, apart.high, apart.count)
+
+
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """The k of y = c·x^k that fits points (x, y) best on logarithmic scales; 1 is linear.
+
+    Raises ValueError where a coordinate is not positive, or there are fewer than two different x.
+    """
+    if any(x <= 0 or y <= 0 for x, y in points):
+        raise ValueError(f"no logarithm of all of {points}")
+    line = statistics.linear_regression([math.log(x) for x, _ in points], [math.log(y) for _, y in points])
+    return line.slope

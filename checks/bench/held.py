@@ -1,0 +1,96 @@
+"""The reference of a launch: systemd-run with the very same properties and mounts as a session, and nothing of ours.
+
+A runner stages a session, and is given for systemd-run a program that writes down its words and waits. As long as it
+waits, what was staged stays mounted, and those words can be used as often as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from scenarios import guest, steps
+from scenarios.guest import FACTS
+
+from bench.prepared import VARIANT, Desk
+
+# systemd-run's words but the command, NUL-terminated; whole when the file has its name.
+_WRITES: Final = """#!/bin/sh
+printf '%s\\0' "$@" >{words}.new
+mv {words}.new {words}
+exec sleep infinity
+"""
+_LINKS: Final = ("/bin", "/sbin", "/lib", "/lib64")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """systemd_run: the program. options: its options but for where the streams go and the unit's name. program: what
+    the variant runs.
+    """
+
+    systemd_run: Path
+    options: tuple[str, ...]
+    program: str
+
+    def launch(self, *, terminal: bool = False, program: Sequence[str] = ()) -> list[str]:
+        """The command of a host user's that starts such a unit, waits for it and leaves nothing of it."""
+        streams = ("--pty", "--background=") if terminal else ("--pipe",)
+        words = [*self.options, *streams, "--collect", "--", *(program or [self.program])]
+        return [FACTS["sudo"], "-n", "--", str(self.systemd_run), *words]
+
+    def bubblewrap(self, root: Path) -> list[str]:
+        """The command that shows a program about the same with bwrap(1): what of the system is shown,
+        read-only, and the project root; namespaces for all but the network.
+        """
+        words = ["bwrap", "--unshare-all", "--share-net", "--die-with-parent", "--new-session"]
+        words += ["--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home", "--ro-bind", "/proc", "/proc"]  # noqa: S108 -- inside
+        for path in _LINKS:
+            if os.path.islink(path):
+                words += ["--symlink", os.readlink(path), path]
+        shown = [option.partition("=BindReadOnlyPaths=")[2] for option in self.options]
+        for path in (path for value in shown for path in shlex.split(value) if ":" not in path):
+            words += ["--ro-bind", path, path]
+        return [*words, "--bind", str(root), str(root), "--chdir", str(root), "--", self.program]
+
+
+@contextmanager
+def held(desk: Desk) -> Iterator[Held]:
+    """A session of the user's that is staged and not started, until the way out."""
+    policy = guest.policy(VARIANT)
+    real = Path(policy["tools"]["systemd-run"])
+    words = desk.place / "words"
+    words.unlink(missing_ok=True)
+    writer = desk.program("systemd-run", _WRITES.format(words=words))
+    runner = desk.runner_under("held", {**policy, "tools": {**policy["tools"], "systemd-run": str(writer)}})
+    command = [runner if word == FACTS["variants"][steps.VARIANT]["runner"] else word for word in steps.runner()]
+    null = subprocess.DEVNULL
+    client = subprocess.Popen(command, cwd=guest.demo(desk.user), stdin=null, stdout=null, stderr=subprocess.PIPE)
+    try:
+        guest.until(lambda: words.exists() or client.poll() is not None, "a session is staged")
+        if client.poll() is not None:
+            raise RuntimeError(f"the runner did not stage a session: {client.communicate()[1].decode()}")
+        given = words.read_text(encoding="utf-8").split("\0")
+        yield Held(real, tuple(_kept(given[: given.index("--")])), policy["program"])
+    finally:
+        # When systemd-run has ended and the session has not begun, the runner cleans up and says so.
+        for pid in _children(client.pid):
+            if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGTERM)
+        client.communicate(timeout=guest.PATIENCE)
+        guest.until(lambda: not guest.leftovers(), "no trace of the staged session is left")
+
+
+def _kept(options: Sequence[str]) -> list[str]:
+    return [option for option in options if option != "--pipe" and not option.startswith("--unit=")]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

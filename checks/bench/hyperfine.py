@@ -1,0 +1,120 @@
+"""Times of commands, by hyperfine(1): all that are compared in turn, in rounds, so that what else the machine does
+meets all of them alike.
+
+Commands run as the host user who logs in, in that user's project, without a shell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from scenarios import guest
+
+from bench.prepared import Desk
+
+_PATIENCE: Final = 900.0  # seconds for the commands of one round
+_TAIL: Final = 4096  # bytes of a terminal's output that an error shows
+
+
+class CommandError(Exception):
+    """A command that did not do what it is measured for; says which one, and its output."""
+
+    def __init__(self, words: Sequence[str], output: str) -> None:
+        super().__init__(f"{shlex.join(words)}\n{output.strip()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often: rounds, and runs of each command in a round, after one that does not count if `warm`."""
+
+    rounds: int
+    runs: int
+    warm: bool = True
+
+    def slower(self) -> Pace:
+        """For what takes seconds: less often in each round."""
+        return replace(self, runs=max(1, self.runs // 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where commands run. cwd: None for the project. terminal: on one, whose output somebody reads. output: where that
+    of the commands goes otherwise (hyperfine's --output). statuses: exit statuses that are as they should be. prepare:
+    what runs before each run, not timed.
+    """
+
+    cwd: str | None = None
+    terminal: bool = False
+    output: str = "null"
+    statuses: tuple[int, ...] = (0,)
+    prepare: tuple[str, ...] = ()
+
+
+PLAIN: Final = Setting()
+
+# For one round: for each command, the seconds of its runs.
+Times = list[list[float]]
+
+
+def rounds(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Setting = PLAIN) -> list[Times]:
+    """Time the commands in as many rounds as pace says, in turns from first to last and from last to first.
+
+    Raises CommandError where one does not end as the setting says.
+    """
+    found = []
+    for number in range(pace.rounds):
+        forth = 1 if number % 2 == 0 else -1
+        found.append(_once(desk, commands[::forth], pace, setting)[::forth])
+    return found
+
+
+def _once(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Setting) -> Times:
+    export = desk.private / "times.json"
+    export.unlink(missing_ok=True)
+    words = ["hyperfine", "-N", "--style=none", f"--runs={pace.runs}", f"--warmup={int(pace.warm)}"]
+    words += [f"--export-json={export}"]
+    words += ["--input=/dev/tty", "--output=inherit"] if setting.terminal else [f"--output={setting.output}"]
+    if setting.prepare:
+        words += ["--prepare", shlex.join(setting.prepare)]
+    if any(setting.statuses):
+        words += ["--ignore-failure"]
+    words += [shlex.join(command) for command in commands]
+    status, output = _at_terminal(desk, words, setting) if setting.terminal else _apart(desk, words, setting)
+    if status != 0:
+        raise CommandError(words, output)
+    times = json.loads(export.read_text(encoding="utf-8"))["results"]
+    for command, each in zip(commands, times, strict=True):
+        if not set(each["exit_codes"]) <= set(setting.statuses):
+            raise CommandError(command, f"exit statuses {each['exit_codes']} instead of {setting.statuses}")
+    return [each["times"] for each in times]
+
+
+def _apart(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[int, str]:
+    done = guest.as_user(desk.user, *words, cwd=setting.cwd, timeout=_PATIENCE)
+    return done.status, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def _at_terminal(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[int, str]:
+    screen = guest.terminal(desk.user, *words, cwd=setting.cwd)
+    output = b""
+    while True:
+        try:
+            read = os.read(screen.child_fd, 1 << 16)
+        except OSError:  # EIO: the last process that had it open is gone
+            break
+        if not read:
+            break
+        output = (output + read)[-_TAIL:]
+    return guest.ended(screen), output.decode(errors="replace")
+
+
+def python_of(script: Path) -> str:
+    """The interpreter that a script's first line names."""
+    with script.open(encoding="utf-8") as file:
+        return file.readline().removeprefix("#!").split()[0]

@@ -1,0 +1,57 @@
+"""Measures in the machine, as its root: `python3 -m bench.measure ROUNDS RUNS [ROW…]`; prints one JSON document."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from scenarios import guest
+
+from bench import results, rows
+from bench.compared import MEASURES
+from bench.hyperfine import Pace
+from bench.prepared import Desk, desk
+from bench.results import Result
+from bench.rows import Row
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure the chosen rows and print what came of them."""
+    rounds, runs, *names = arguments
+    pace = Pace(int(rounds), int(runs))
+    with desk() as made:
+        found = [_measured(row, made, pace) for row in rows.chosen(names)]
+    print(results.dump(_about(pace), found))
+    return 0
+
+
+def _measured(row: Row, made: Desk, pace: Pace) -> Result:
+    """One row. What fails, however it does, is that row's matter alone."""
+    print(f"measuring {row.key}", file=sys.stderr, flush=True)
+    try:
+        return Result(row, MEASURES[row.key](made, pace))
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return Result(
+            row, None, f"{error}\n({type(error).__name__} in {os.path.basename(place.filename)}:{place.lineno})"
+        )
+
+
+def _about(pace: Pace) -> dict[str, Any]:
+    """What the figures hold for."""
+    version = guest.on_machine("systemctl", "--version").ok().text.split()[1]
+    return {
+        "cores": os.cpu_count(),
+        "kernel": os.uname().release,
+        "systemd": version,
+        "rounds": pace.rounds,
+        "runs": pace.runs,
+        "load": os.getloadavg(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

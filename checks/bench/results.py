@@ -1,0 +1,122 @@
+"""What came of the rows, as values, as JSON and as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from bench import figures
+from bench.figures import Figure, Round
+from bench.rows import ROWS, Row
+
+# How many of a unit make the one that people read, and that one's name.
+_READABLE: Final = {"s": (0.001, "ms"), "KiB": (1024, "MiB"), "B/s": (1e6, "MB/s")}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """rounds: in `unit` (s, KiB, B/s); none where nothing is compared. value: what the bound is about, a ratio unless
+    the row says otherwise. details: lines for whoever wants to know more.
+    """
+
+    unit: str
+    rounds: tuple[Round, ...]
+    value: Figure
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """measured: None where that failed, and then `error` names the command and what it said."""
+
+    row: Row
+    measured: Measured | None
+    error: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """One word: how the value stands to the bound."""
+        if self.measured is None:
+            return "FAILED"
+        if self.row.bound is None:
+            return "told"
+        return "reached" if self.row.bound.reached(self.measured.value.median) else "MISSED"
+
+    @property
+    def good(self) -> bool:
+        """Whether it was measured, and no bound missed."""
+        return self.verdict in ("told", "reached")
+
+
+def compared(unit: str, rounds: Sequence[Round], *details: str) -> Measured:
+    """What was measured beside its reference; the value is the ratio."""
+    return Measured(unit, tuple(rounds), figures.ratio(rounds), details)
+
+
+def dump(about: dict[str, Any], results: Sequence[Result]) -> str:
+    """JSON: `about` the run, then what came of each row, with every single value that was measured."""
+    return json.dumps({**about, "rows": [_dumped(result) for result in results]}, indent=1, ensure_ascii=False)
+
+
+def _dumped(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = {**asdict(result.row), "verdict": result.verdict}
+    if result.measured is None:
+        return {**found, "error": result.error}
+    found |= asdict(result.measured)
+    if rounds := result.measured.rounds:
+        found |= {"ours": asdict(figures.ours(rounds)), "theirs": asdict(figures.theirs(rounds))}
+    return found
+
+
+def load(text: str) -> tuple[dict[str, Any], list[Result]]:
+    """Read what `dump` wrote."""
+    about: dict[str, Any] = json.loads(text)
+    rows = {row.key: row for row in ROWS}
+    return about, [_loaded(rows[found["key"]], found) for found in about.pop("rows")]
+
+
+def _loaded(row: Row, found: dict[str, Any]) -> Result:
+    if "error" in found:
+        return Result(row, None, found["error"])
+    rounds = tuple(Round(tuple(each["ours"]), tuple(each["theirs"])) for each in found["rounds"])
+    return Result(row, Measured(found["unit"], rounds, Figure(**found["value"]), tuple(found["details"])))
+
+
+_HEAD: Final = ("What", "Ours", "Reference", "Ratio (quartiles)", "Bound", "")
+
+
+def table(results: Sequence[Result]) -> str:
+    """A table in Markdown that can be read as it is, then the details and the errors."""
+    lines = [_HEAD, *(_cells(result) for result in results)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    text = [f"| {' | '.join(line)} |" for line in padded]
+    text.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+    for result in results:
+        more = result.error.splitlines() if result.measured is None else result.measured.details
+        if more:
+            text += ["", f"{result.row.key}:", *(f"  {line}" for line in more)]
+    return "\n".join(text)
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    row, measured = result.row, result.measured
+    bound = str(row.bound) if row.bound is not None else "—"
+    if measured is None:
+        return (row.what, "—", row.reference or "—", "—", bound, result.verdict)
+    ours, reference = "—", "—"
+    if measured.rounds:
+        ours = _quantity(figures.ours(measured.rounds), measured.unit)
+        reference = f"{_quantity(figures.theirs(measured.rounds), measured.unit)}: {row.reference}"
+    value = measured.value
+    spread = f" ({value.low:.2f}–{value.high:.2f})" if value.count > 1 else ""
+    return (row.what, ours, reference, f"{value.median:.2f}{spread}", bound, result.verdict)
+
+
+def _quantity(amount: Figure, unit: str) -> str:
+    scale, name = _READABLE[unit]
+    median, low, high = (each / scale for each in (amount.median, amount.low, amount.high))
+    places = 0 if median >= 100 else 1
+    return f"{median:.{places}f} {name} ({low:.{places}f}–{high:.{places}f})"

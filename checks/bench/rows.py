@@ -1,0 +1,66 @@
+"""The rows of the table: what is compared with what, and the bound that is to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit of a row's value: the most it may be, or the least with `least`."""
+
+    limit: float
+    least: bool = False
+
+    def reached(self, value: float) -> bool:
+        """Whether the value is within the limit."""
+        return value >= self.limit if self.least else value <= self.limit
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.least else '≤'} {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """key: its name in `ROWS=`, where the part before a dash names several. bound: None where it is only told."""
+
+    key: str
+    what: str
+    reference: str
+    bound: Bound | None
+
+
+ROWS: Final = (
+    Row("launch-pipe", "launch, through pipes", "sudo systemd-run, same unit and mounts", Bound(1.35)),
+    Row("launch-terminal", "launch, at a terminal", "the same with --pty", Bound(1.35)),
+    Row("steps", "slowest step of our own in a launch, ms", "", Bound(15)),
+    Row("refusal", "refusal in a wrong directory", "python3 -I -c pass", Bound(3)),
+    Row("sync-nothing", "sync of 10,000 files, nothing changed", "rsync -a --delete", Bound(1.0)),
+    Row("sync-some", "sync of 10,000 files, 1 % changed", "rsync -a --delete", Bound(1.2)),
+    Row("sync-first", "sync of 10,000 files, the first", "cp -a", Bound(1.5)),
+    Row("sync-growth", "growth of sync from 100 to 100,000 files, exponent", "", Bound(1.1)),
+    Row("policy", "launch under a policy of 1,000 users × 100 roots", "a policy of one user", Bound(1.1)),
+    Row("memory", "memory that stays while a session runs", "sudo systemd-run", Bound(2)),
+    Row("throughput-pipe", "1 GB through a pipe", "sudo systemd-run --pipe", Bound(0.95, least=True)),
+    Row("throughput-terminal", "100 MB through a terminal", "sudo systemd-run --pty", Bound(0.95, least=True)),
+    Row("parallel", "20 launches at once", "20 of the reference of a launch", Bound(1.35)),
+    Row("context-bubblewrap", "launch, through pipes", "bwrap with an equivalent view", None),
+    Row("context-sudo", "launch, through pipes", "sudo -u pi-agent true", None),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names, or of the groups of these names; all of them where there is no name.
+
+    Raises ValueError for a name that is none.
+    """
+    for name in names:
+        if not any(_is(row, name) for row in ROWS):
+            raise ValueError(f"no row is called {name}; there are {', '.join(row.key for row in ROWS)}")
+    return [row for row in ROWS if not names or any(_is(row, name) for name in names)]
+
+
+def _is(row: Row, name: str) -> bool:
+    return name in (row.key, row.key.partition("-")[0])

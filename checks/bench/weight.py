@@ -1,0 +1,43 @@
+"""Memory of processes: the proportional set size, in which what several share counts once (proc_pid_smaps(5))."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from scenarios import guest
+
+
+def of(pids: Sequence[int]) -> dict[str, int]:
+    """KiB of each of these processes, by pid and name."""
+    found = {}
+    for pid in pids:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+        size = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+        found[f"{name} {pid}"] = int(size[1]) if size else 0
+    return found
+
+
+def below(pid: int) -> list[int]:
+    """The processes that this one started, and those that they did, without itself."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [each for child in children for each in (child, *below(child))]
+
+
+@contextmanager
+def running(user: str, words: Sequence[str]) -> Iterator[int]:
+    """A command of the user's that prints a line when it has begun, and ends with its input; the pid of its login."""
+    pipe = subprocess.PIPE
+    client = subprocess.Popen(
+        guest.login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True
+    )
+    try:
+        if client.stdout is None or not client.stdout.readline():
+            raise RuntimeError(f"{' '.join(words)} did not begin: {client.communicate()[1].decode()}")
+        yield client.pid
+    finally:
+        client.communicate(timeout=guest.PATIENCE)
