@@ -42,8 +42,9 @@ def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
 
 
 def test_nothing_heavy_is_allowed() -> None:
-    heavy = {"argparse", "asyncio", "concurrent.futures", "hashlib", "importlib.metadata", "logging", "pathlib"}
-    heavy |= {"random", "shutil", "ssl", "subprocess", "tempfile", "typing_extensions", "urllib.parse", "xdg"}
+    heavy = {"argparse", "asyncio", "concurrent.futures", "dataclasses", "hashlib", "importlib.metadata", "inspect"}
+    heavy |= {"logging", "orjson", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "typing"}
+    heavy |= {"typing_extensions", "urllib.parse", "xdg"}
     assert not heavy & imports.RUNNER
     assert not [name for name in imports.RUNNER if name.startswith(("pi_agent.commands", "pi_agent.progress"))]
     assert "pi_agent.timing" not in imports.RUNNER

@@ -120,7 +120,7 @@ def policy(desk: Desk, pace: Pace) -> Measured:
     known = guest.policy(VARIANT)
     own = {**known["hostUsers"][desk.user], "projectRoots": ["~/p"]}
     small = {**known, "hostUsers": {desk.user: own}}
-    large = programs.of_a_large_company(small, desk.user, "~/p")
+    large = programs.crowded(small)
     wrappers = [desk.wrapper_under(name, each) for name, each in (("large", large), ("small", small))]
     desk.allow(*(wrapper.with_name("runner") for wrapper in wrappers))
     return _timed(hyperfine.rounds(desk, [[str(wrapper)] for wrapper in wrappers], pace))

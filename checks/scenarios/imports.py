@@ -14,7 +14,9 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 # Named after the machine that Python was built for.
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
-_ROOMS_OF_BOTH: Final = frozenset({"audit", "caller", "identity", "paths", "policy", "program", "project", "refusals"})
+_ROOMS_OF_BOTH: Final = frozenset(
+    {"audit", "caller", "identity", "paths", "policy", "program", "project", "records", "refusals"}
+)
 _ROOMS_OF_THE_RUNNER: Final = frozenset(
     {
         *("configuration", "control", "covers", "documents", "envfile", "environment", "files", "git_identity"),
@@ -22,25 +24,17 @@ _ROOMS_OF_THE_RUNNER: Final = frozenset(
         *("sandbox", "session", "signature", "staging", "state", "sync", "terminal", "tree", "unit"),
     }
 )
-# Which of them a version of Python has, and what it has loaded before it begins, differs. Beside each group: for whom.
+# Which of them a version of Python has, and what it has loaded before it begins, differs. Above each group: for whom.
 _STANDARD: Final = frozenset(
     {
         *("__future__", "contextlib", "errno", "grp", "pwd", "struct", "_struct", "_collections_abc", "posixpath"),
         *("genericpath", "os", "stat", "_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
-        # typing
+        # contextlib
         *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
-        *("types", "typing", "typing.io", "typing.re", "_collections", "_functools", "_operator", "_typing"),
-        # re and enum
+        *("types", "_collections", "_functools", "_operator"),
+        # json, for it re, and for that enum
+        *("_json", "json", "json.decoder", "json.encoder", "json.scanner"),
         *("enum", "re", "re._casefix", "re._compiler", "re._constants", "re._parser", "_sre"),
-        # dataclasses
-        *("_ast", "_opcode", "_opcode_metadata", "_tokenize", "_weakrefset", "ast", "copy", "dataclasses", "dis"),
-        *("importlib", "importlib.machinery", "importlib._bootstrap", "importlib._bootstrap_external", "inspect"),
-        *("linecache", "opcode", "token", "tokenize", "warnings", "weakref"),
-        *("org", "org.python", "org.python.core"),  # there are none: copy asks whether it runs on Java
-        # orjson
-        *("_datetime", "_json", "_sysconfigdata", "_uuid", "_zoneinfo", "datetime", "json", "json.decoder"),
-        *("json.encoder", "json.scanner", "math", "orjson", "orjson.orjson", "platform", "sysconfig", "threading"),
-        *("uuid", "zoneinfo", "zoneinfo._common", "zoneinfo._tzpath"),
         # what the journal is told with, while systemd is at work
         *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "select", "selectors", "socket"),
     }

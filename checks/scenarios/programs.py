@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from scenarios.guest import Json
+from scenarios.guest import Json, Word
 
-USERS: Final = 1000
-ROOTS: Final = 100
+# Roots that nobody is in: with ~/p a hundred.
+ELSEWHERE: Final = tuple(f"/srv/none/{number}" for number in range(99))
 
 
-def wrapped(program: str) -> Path:
+def wrapped(program: Word) -> Path:
     """The Python script behind a program."""
-    return next(Path(program).parent.glob(".*-wrapped"))
+    return next(Path(os.fsdecode(program)).resolve().parent.glob(".*-wrapped"))
 
 
 def under(
@@ -36,9 +38,9 @@ def under(
     return program
 
 
-def of_a_large_company(policy: Json, user: str, root: str) -> dict[str, Any]:
-    """The policy with a thousand more users and a hundred roots for each; root is the last of everybody's."""
-    roots = [*(f"/srv/none/{number}" for number in range(ROOTS - 1)), root]
-    others = {f"user{number}": {"projectRoots": roots, "configPath": ".pi/agent"} for number in range(USERS)}
-    known = policy["hostUsers"]
-    return {**policy, "hostUsers": {**known, **others, user: {**known[user], "projectRoots": roots}}}
+def crowded(policy: Json, users: int = 1000, roots: Sequence[str] = ELSEWHERE) -> Json:
+    """The policy with so many host users more. Each of them, and alice, has these roots, and then ~/p."""
+    large = deepcopy(policy)
+    for name in ("alice", *(f"user{number}" for number in range(users))):
+        large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
+    return large

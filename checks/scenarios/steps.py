@@ -7,7 +7,6 @@ knows of it. strace starts the runner as sudo would: as root, with sudo's variab
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -15,11 +14,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from scenarios import programs
 from scenarios.guest import FACTS, PATIENCE, Json, Result, Word, demo, policy, state, until
 
 VARIANT: Final = "pi-probe"
@@ -58,28 +57,10 @@ def runner(*arguments: Word, user: str = "alice") -> list[Word]:
     return ["env", "-i", path, "LANG=C.UTF-8", *variables, FACTS["variants"][VARIANT]["runner"], *arguments]
 
 
-def wrapped(program: Word) -> Path:
-    """The Python file behind a program that is built for a variant."""
-    return next(Path(os.fsdecode(program)).resolve().parent.glob(".*-wrapped"))
-
-
-def crowded(users: int, roots: Sequence[str]) -> Json:
-    """The policy with so many host users more; each of all has these roots, and then ~/p."""
-    large = deepcopy(policy(VARIANT))
-    for name in ("alice", *(f"user{number}" for number in range(users))):
-        large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
-    return large
-
-
 def under_policy(value: Json, command: Sequence[Word], place: Path) -> list[Word]:
     """The command of `runner`, by a copy of the runner in the empty directory place that has another policy."""
     facts = FACTS["variants"][VARIANT]
-    text = wrapped(facts["runner"]).read_text(encoding="utf-8")
-    assert text.count(facts["policy"]) == 1
-    program = place / "runner"
-    (place / "policy.json").write_text(json.dumps(value), encoding="utf-8")
-    program.write_text(text.replace(facts["policy"], str(place / "policy.json")), encoding="utf-8")
-    program.chmod(0o755)
+    program = programs.under(facts, "runner", place, value)
     return [program if word == facts["runner"] else word for word in command]
 
 

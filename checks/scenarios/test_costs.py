@@ -16,8 +16,8 @@ from typing import Final
 import pexpect
 import pytest
 
-from scenarios import imports, steps
-from scenarios.guest import FACTS, PATIENCE, Result, Word, as_user, demo, home, isolated, on_machine
+from scenarios import imports, programs, steps
+from scenarios.guest import FACTS, PATIENCE, Result, Word, as_user, demo, home, isolated, on_machine, policy
 
 # System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
 # (stat and its like), and all others but those for memory.
@@ -38,12 +38,12 @@ _MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
 
 def _python(program: Word, *options: str) -> list[Word]:
     """The interpreter of a built program, as its wrapper starts it; options are Python's."""
-    interpreter = steps.wrapped(program).read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!").strip()
+    interpreter = programs.wrapped(program).read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!").strip()
     return ["env", "PYTHONNOUSERSITE=1", "PYTHONSAFEPATH=1", interpreter, *options]
 
 
 def _watched(program: Word) -> list[Word]:
-    return [*_python(program, "-X", "importtime"), steps.wrapped(program)]
+    return [*_python(program, "-X", "importtime"), programs.wrapped(program)]
 
 
 def _new(done: Result, program: Word, allowed: frozenset[str]) -> str:
@@ -213,7 +213,9 @@ def test_a_launch_asks_the_kernel_the_same_however_many_others_the_policy_has(tm
     for users in (0, 1000):
         place = tmp_path / str(users)
         place.mkdir()
-        command = steps.under_policy(steps.crowded(users, ["/srv/none"]), steps.runner("exec", "true"), place)
+        command = steps.under_policy(
+            programs.crowded(policy(steps.VARIANT), users, ["/srv/none"]), steps.runner("exec", "true"), place
+        )
         _calls(command)  # the first one makes the isolated state
         found = _calls(command)
         counted.append({name: number for name, number in found.items() if name not in _MEMORY})
