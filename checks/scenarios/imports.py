@@ -36,7 +36,7 @@ _STANDARD: Final = frozenset(
         *("_json", "json", "json.decoder", "json.encoder", "json.scanner"),
         *("enum", "re", "re._casefix", "re._compiler", "re._constants", "re._parser", "_sre"),
         # what the journal is told with, while systemd is at work
-        *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "select", "selectors", "socket"),
+        *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
 )
 WRAPPER: Final = _STANDARD | {"pi_agent"} | {f"pi_agent.{room}" for room in _ROOMS_OF_BOTH}

@@ -58,6 +58,7 @@ def test_a_launch_imports_what_it_is_allowed_to_and_no_more(directory: str, stat
     words = steps.runner("exec", "true")
     place = words.index(_FACTS["runner"])
     command = [*words[:place], *_watched(_FACTS["runner"]), *words[place + 1 :]]
+    on_machine("env", "-C", demo("alice"), *words).ok()  # which has merged and copied what was new
     done = on_machine("env", "-C", home("alice") / directory, *command)
     assert done.status == status, done.complaint
     assert not _new(done, _FACTS["runner"], imports.RUNNER)
