@@ -210,6 +210,16 @@ class Trail:
 
     def open(self, path: str) -> int:
         """The directory path, "" for the top: to be used until the next is asked for. Raises what step does."""
+        try:
+            return self._go(path)
+        except OSError as error:
+            if error.errno not in GONE or len(self._held) == 1:
+                raise
+        # A directory that we hold may not be where it was: only the way from the top tells.
+        self._go_back("")
+        return self._go(path)
+
+    def _go(self, path: str) -> int:
         self._go_back(path)
         for name in filter(None, path[len(self._held[-1][0]) :].split("/")):
             above, directory = self._held[-1]

@@ -11,7 +11,6 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby, islice
 
 from pi_agent import files, paths, refusals
 from pi_agent.identity import Identity, acting_as
@@ -100,18 +99,22 @@ def carry_out(
     A host file that vanished or became unreadable meanwhile is passed over with a notice. Raises OSError when the
     isolated tree cannot be written.
     """
-    with acting_as(agent):
-        for name in work.remove:
-            files.remove_path(isolated, name)
-        for name in work.make:
-            files.make_path(isolated, name)
     copied: dict[str, Synced] = {}
-    with _progress(work) as step:
+    with (
+        files.Trail(tree.descriptor, files.peek) as there,
+        files.Trail(isolated, files.ensure) as here,
+        _progress(work) as step,
+    ):
+        with acting_as(agent):
+            for name in work.remove:
+                files.remove_path(isolated, name)
+            for name in work.make:
+                here.open(name)
         try:
             transfer(
                 work.copy,
-                Source(caller, tree.open),
-                Target(agent, lambda folder: files.ensure_path(isolated, folder), executables=True),
+                Source(caller, lambda name: tree.open_along(there, name)),
+                Target(agent, here.open, executables=True),
                 BYTES_AT_MOST,
                 copied.__setitem__,
                 lambda name, error: notice(f"{shown(tree.path)}/{shown(name)} was left out: {error.strerror or error}"),
@@ -144,8 +147,10 @@ class Source:
 
 @record
 class Target:
-    """Where files go. folder: opens the directory of that relative path, made where missing, called as identity.
+    """Where files go.
 
+    folder: gives the directory of that relative path, open until the next is asked for and made where missing; called
+    as identity.
     executables: whether a file that is executable stays so; all permissions beyond are the owner's alone.
     """
 
@@ -173,37 +178,33 @@ def transfer(
     of a file that could not be read. step: told of files and bytes done since the last time. Raises OSError when the
     target cannot be written, Full after the file that was cut off.
     """
-    for folder, batch in _batches(names):
+    for batch in _batches(names):
         with acting_as(source.identity):
             opened = list(_opened(source, batch, left_out))
         try:
             with acting_as(target.identity):
-                directory = target.folder(folder)
-                try:
-                    for name, descriptor in opened:
-                        try:
-                            done = _copy(descriptor, directory, name, target, at_most, step)
-                        except OSError as error:
-                            if error.errno in _TARGETS_FAULT:
-                                raise
-                            left_out(name, error)
-                        else:
-                            copied(name, done)
-                            at_most -= done.isolated[1]
-                        step(1, 0)
-                        if at_most <= 0:
-                            raise Full
-                finally:
-                    os.close(directory)
+                for name, descriptor in opened:
+                    directory = target.folder(os.path.dirname(name))
+                    try:
+                        done = _copy(descriptor, directory, name, target, at_most, step)
+                    except OSError as error:
+                        if error.errno in _TARGETS_FAULT:
+                            raise
+                        left_out(name, error)
+                    else:
+                        copied(name, done)
+                        at_most -= done.isolated[1]
+                    step(1, 0)
+                    if at_most <= 0:
+                        raise Full
         finally:
             for _, descriptor in opened:
                 os.close(descriptor)
 
 
-def _batches(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    for folder, group in groupby(names, key=os.path.dirname):
-        while batch := list(islice(group, _BATCH)):
-            yield folder, batch
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), _BATCH):
+        yield names[start : start + _BATCH]
 
 
 def _opened(
@@ -226,5 +227,7 @@ def _copy(source: int, directory: int, name: str, target: Target, at_most: int, 
         while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count
             step(0, count)
+            if offset == entry.size:  # what was added since it was signed will look changed
+                break
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
     return Synced(entry.signature, new.signature)

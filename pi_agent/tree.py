@@ -29,6 +29,8 @@ DEPTH_AT_MOST: Final = 64
 LOOKS_AT_MOST: Final = 400_000
 STORE: Final = "/nix/store"
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
+# Nothing is waited for. Of what a user can make, none is changed by being opened like this.
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 Notice = Callable[[str], None]
 
@@ -120,9 +122,21 @@ class HostTree:
         try:
             if not stat.S_ISREG(os.fstat(found).st_mode):
                 raise OSError(0, "it is not a regular file")
-            return paths.reopen(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            return paths.reopen(found, _READ)
         finally:
             os.close(found)
+
+    def open_along(self, trail: files.Trail, name: str) -> int:
+        """As `open`, for one file after another. trail: one of this tree, that follows no link."""
+        folder, _, last = name.rpartition("/")
+        try:
+            descriptor = os.open(last, _READ | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail.open(folder))
+        except OSError:  # a link is on the way, or there is something to say about it
+            return self.open(name)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(0, "it is not a regular file")
+        return descriptor
 
     def open_directory(self, name: str) -> int:
         """Open the directory that name leads to for listing. Raises OSError."""

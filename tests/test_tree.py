@@ -461,7 +461,7 @@ def test_an_isolated_directory_that_vanishes_meanwhile_is_no_error(
     enter = files.enter
 
     def late(parent: int, name: str) -> int:
-        if name == os.path.basename(vanishing):
+        if name == os.path.basename(vanishing) and not (conf.parent / "away").exists():
             (conf / vanishing).rename(conf.parent / "away")
             if into == "link":
                 (conf / vanishing).symlink_to("/etc")

@@ -139,11 +139,11 @@ class _Export:
             now[name] = Remembered(source if whole else _NEVER, copy)
 
         try:
-            with progress.shown("copying transcripts", len(wanted)) as step:
+            with files.Trail(directory, _made) as trail, progress.shown("copying transcripts", len(wanted)) as step:
                 mirror.transfer(
                     sorted(wanted),
                     Source(agent, lambda name: transcripts.open_one(top, wanted[name])),
-                    Target(caller, lambda folder: _folder(directory, folder), executables=False),
+                    Target(caller, trail.open, executables=False),
                     BYTES_AT_MOST,
                     copied,
                     lambda name, error: self.pass_over(name, error.strerror or str(error)),
