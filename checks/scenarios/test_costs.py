@@ -46,11 +46,12 @@ def _watched(program: Word) -> list[Word]:
     return [*_python(program, "-X", "importtime"), programs.wrapped(program)]
 
 
-def _new(done: Result, program: Word, allowed: frozenset[str]) -> str:
+def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
     bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
     log = done.stderr.decode()
     assert "pi_agent.policy" in imports.imported(log)
-    return "\n".join(imports.strangers(log, bare, allowed))
+    new = imports.strangers(log, bare, allowed)
+    assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
 
 @pytest.mark.parametrize(("directory", "status"), [("p/demo", 0), (".", 77)])
@@ -61,13 +62,13 @@ def test_a_launch_imports_what_it_is_allowed_to_and_no_more(directory: str, stat
     on_machine("env", "-C", demo("alice"), *words).ok()  # which has merged and copied what was new
     done = on_machine("env", "-C", home("alice") / directory, *command)
     assert done.status == status, done.complaint
-    assert not _new(done, _FACTS["runner"], imports.RUNNER)
+    _imports_no_more(done, _FACTS["runner"], imports.RUNNER)
 
 
 def test_so_does_the_wrapper_that_refuses() -> None:
     done = as_user("alice", *_watched(_FACTS["wrapper"]), cwd=home("alice"))
     assert done.status == 77
-    assert not _new(done, _FACTS["wrapper"], imports.WRAPPER)
+    _imports_no_more(done, _FACTS["wrapper"], imports.WRAPPER)
 
 
 # -- processes
