@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
@@ -114,13 +111,3 @@ def test_its_usage_shows_both_ways_and_that_the_rest_is_pis() -> None:
     command = table.named(program.TIMING)
     assert command is not None
     assert table.usage(command, "agent") == "agent --sandbox-timing[=json] [...]"
-
-
-def test_a_launch_waits_for_no_command_and_for_no_progress() -> None:
-    script = "import sys, runner, wrapper; print(*(name for name in sys.modules if name.startswith('pi_agent')))"
-    top = Path(__file__).parent.parent
-    argv = [sys.executable, "-c", script]
-    loaded = subprocess.run(argv, cwd=top, check=True, capture_output=True, text=True).stdout.split()
-    assert "pi_agent.mirror" in loaded
-    assert not [name for name in loaded if name.startswith(("pi_agent.commands", "pi_agent.progress"))]
-    assert "pi_agent.transcripts" not in loaded
