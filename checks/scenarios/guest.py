@@ -291,9 +291,12 @@ IDLE: Final = ("exec", "bash", "-c", "echo ready; cat >/dev/null")
 
 def units(user: str = "") -> list[str]:
     """The session units that systemd knows, of one user or of all, dead ones too."""
-    pattern = f"pi-agent-{user}-*.service" if user else UNITS
-    listed = on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).ok().text
-    return [line.split()[0] for line in listed.splitlines()]
+    return [line.split()[0] for line in _listed(f"pi-agent-{user}-*.service" if user else UNITS)]
+
+
+def _listed(pattern: str) -> list[str]:
+    """The units with a name of that pattern, each with its states."""
+    return on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).ok().text.splitlines()
 
 
 def shown(unit: str, name: str) -> str:
@@ -369,7 +372,7 @@ def staged() -> list[Path]:
 
 def leftovers() -> list[str]:
     """What is there of sessions: units, staging directories, mounts, processes."""
-    found = [f"unit {name}" for name in units()]
+    found = [f"unit {line}" for line in _listed(UNITS)]
     found += [f"entry {entry}" for entry in STAGING.rglob("*")]
     mounted = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     found += [f"mount {line}" for line in mounted if f" {STAGING}/" in line]

@@ -142,7 +142,7 @@ def strike(step: Step, fault: str, scene: Scene, options: Sequence[str], command
         if struck.hit:
             break
         struck.result.ok()
-        until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+        until(lambda: not leftovers(), f"no trace is left of {step}, but: {leftovers()}", CLEAN_WITHIN)
     return struck
 
 
