@@ -19,6 +19,7 @@ from typing import Final
 from scenarios import guest, steps
 from scenarios.guest import FACTS
 
+from bench.hyperfine import CommandError
 from bench.prepared import VARIANT, Desk
 
 # systemd-run's words but the command, NUL-terminated; whole when the file has its name.
@@ -76,9 +77,11 @@ def held(desk: Desk) -> Iterator[Held]:
     try:
         guest.until(lambda: words.exists() or client.poll() is not None, "a session is staged")
         if client.poll() is not None:
-            raise RuntimeError(f"the runner did not stage a session: {client.communicate()[1].decode()}")
+            raise CommandError(list(map(str, command)), client.communicate()[1].decode())
         given = words.read_text(encoding="utf-8").split("\0")
-        yield Held(real, tuple(_kept(given[: given.index("--")])), policy["program"])
+        made = Held(real, tuple(_kept(given[: given.index("--")])), policy["program"])
+        _check(made, guest.demo(desk.user))
+        yield made
     finally:
         # When systemd-run has ended and the session has not begun, the runner cleans up and says so.
         for pid in _children(client.pid):
@@ -86,6 +89,14 @@ def held(desk: Desk) -> Iterator[Held]:
                 os.kill(pid, signal.SIGTERM)
         client.communicate(timeout=guest.PATIENCE)
         guest.until(lambda: not guest.leftovers(), "no trace of the staged session is left")
+
+
+def _check(made: Held, project: Path) -> None:
+    """See that such a unit is shown what a session is: the project, and nothing beside it."""
+    looks = made.launch(program=["sh", "-c", 'ls -A "$1" /home', "sh", str(project)])
+    seen = guest.on_machine(*looks[looks.index("--") + 1 :]).ok().text.split()
+    if "README" not in seen or "bob" in seen:
+        raise CommandError(looks, f"the reference shows {seen}")
 
 
 def _kept(options: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _measured(row: Row, made: Desk, pace: Pace) -> Result:
     """One row. What fails, however it does, is that row's matter alone."""
-    print(f"measuring {row.key}", file=sys.stderr, flush=True)
+    print(f"measuring {row.key} …", file=sys.stderr, end="", flush=True)
+    since = time.monotonic()
     try:
         return Result(row, MEASURES[row.key](made, pace))
     except Exception as error:
@@ -38,6 +40,8 @@ def _measured(row: Row, made: Desk, pace: Pace) -> Result:
         return Result(
             row, None, f"{error}\n({type(error).__name__} in {os.path.basename(place.filename)}:{place.lineno})"
         )
+    finally:
+        print(f" {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
 
 
 def _about(pace: Pace) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.hyperfine import CommandError
 from scenarios import guest
 
 
@@ -37,7 +38,7 @@ def running(user: str, words: Sequence[str]) -> Iterator[int]:
     )
     try:
         if client.stdout is None or not client.stdout.readline():
-            raise RuntimeError(f"{' '.join(words)} did not begin: {client.communicate()[1].decode()}")
+            raise CommandError(words, client.communicate()[1].decode())
         yield client.pid
     finally:
         client.communicate(timeout=guest.PATIENCE)
