@@ -6,7 +6,7 @@ PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
-SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/bench checks/harness checks/scenarios checks/escapes pi_agent tests)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/harness checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 # Those that `make soak` has run at full length.
@@ -106,7 +106,7 @@ ROWS ?=
 QUICK ?=
 .PHONY: bench
 bench: .venv/ready machine
-	PYTHONPATH=checks .venv/bin/python -m bench --rows='$(ROWS)' $(if $(QUICK),--quick)
+	PYTHONPATH=checks .venv/bin/python -m benchmark --rows='$(ROWS)' $(if $(QUICK),--quick)
 
 .PHONY: clean
 clean:

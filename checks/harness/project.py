@@ -80,7 +80,7 @@ def system_key(found: list[File]) -> str:
     aside = (
         "checks/scenarios/",
         "checks/escapes/",
-        "checks/bench/",
+        "checks/benchmark/",
         "checks/harness/",
         "checks/machine",
         "tests/",

@@ -14,7 +14,7 @@ from typing import Final
 from harness import layout
 from harness.run import CheckError, run, say
 
-from bench import plot, results, rows
+from benchmark import plot, results, rows
 
 FOLDER: Final = Path(__file__).with_name("results")
 _CHECKS: Final = layout.GUEST_PROJECT / "checks"
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(names: Sequence[str], pace: tuple[int, int]) -> str:
-    """What bench.measure prints in the machine, which must be up."""
+    """What benchmark.measure prints in the machine, which must be up."""
     paths = f"--env=PYTHONPATH={_CHECKS}:{layout.GUEST_PROJECT}"
-    words = ["python3", "-B", "-m", "bench.measure", *map(str, pace), *names]
+    words = ["python3", "-B", "-m", "benchmark.measure", *map(str, pace), *names]
     machine = [str(layout.CHECKOUT / "checks/machine"), "exec", paths, f"--cwd={layout.GUEST_PROJECT}", "--", *words]
     return run(machine, capture=True).output
 

@@ -19,8 +19,8 @@ from typing import Final
 from scenarios import guest, steps
 from scenarios.guest import FACTS
 
-from bench.hyperfine import CommandError
-from bench.prepared import VARIANT, Desk
+from benchmark.hyperfine import CommandError
+from benchmark.prepared import VARIANT, Desk
 
 # systemd-run's words but the command, NUL-terminated; whole when the file has its name.
 _WRITES: Final = """#!/bin/sh

@@ -8,8 +8,8 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from bench.results import Measured, Result
-from bench.rows import Row
+from benchmark.results import Measured, Result
+from benchmark.rows import Row
 
 _COLOURS: Final = {"reached": "tab:green", "MISSED": "tab:red", "told": "tab:blue"}
 

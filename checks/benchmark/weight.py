@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.hyperfine import CommandError
 from scenarios import guest
+
+from benchmark.hyperfine import CommandError
 
 
 def of(pids: Sequence[int]) -> dict[str, int]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bench import figures
-from bench.figures import Figure, Round
-from bench.rows import ROWS, Row
+from benchmark import figures
+from benchmark.figures import Figure, Round
+from benchmark.rows import ROWS, Row
 
 # How many of a unit make the one that people read, and that one's name.
 _READABLE: Final = {"s": (0.001, "ms"), "KiB": (1024, "MiB"), "B/s": (1e6, "MB/s")}

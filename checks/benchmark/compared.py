@@ -12,12 +12,12 @@ from typing import Final
 from scenarios import guest, programs
 from scenarios.guest import FACTS
 
-from bench import figures, hyperfine, weight
-from bench.figures import Round
-from bench.held import held
-from bench.hyperfine import CommandError, Pace, Setting, Times, python_of
-from bench.prepared import SYNCED, VARIANT, Desk, synced_state
-from bench.results import Measured, compared
+from benchmark import figures, hyperfine, weight
+from benchmark.figures import Round
+from benchmark.held import held
+from benchmark.hyperfine import CommandError, Pace, Setting, Times, python_of
+from benchmark.prepared import SYNCED, VARIANT, Desk, synced_state
+from benchmark.results import Measured, compared
 
 Measure = Callable[[Desk, Pace], Measured]
 

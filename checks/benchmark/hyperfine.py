@@ -16,7 +16,7 @@ from typing import Final
 
 from scenarios import guest
 
-from bench.prepared import Desk
+from benchmark.prepared import Desk
 
 _PATIENCE: Final = 900.0  # seconds for the commands of one round
 _TAIL: Final = 4096  # bytes of a terminal's output that an error shows

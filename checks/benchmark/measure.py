@@ -1,4 +1,4 @@
-"""Measures in the machine, as its root: `python3 -m bench.measure ROUNDS RUNS [ROW…]`; prints one JSON document."""
+"""Measures in the machine, as its root: `python3 -m benchmark.measure ROUNDS RUNS [ROW…]`; prints one JSON document."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from scenarios import guest
 
-from bench import results, rows
-from bench.compared import MEASURES
-from bench.hyperfine import Pace
-from bench.prepared import Desk, desk
-from bench.results import Result
-from bench.rows import Row
+from benchmark import results, rows
+from benchmark.compared import MEASURES
+from benchmark.hyperfine import Pace
+from benchmark.prepared import Desk, desk
+from benchmark.results import Result
+from benchmark.rows import Row
 
 
 def main(arguments: Sequence[str]) -> int:
