@@ -27,6 +27,8 @@ _AT_ONCE: Final = 20
 _PIPED: Final = 1_000_000_000  # bytes
 _SHOWN: Final = 100_000_000  # bytes
 _NOT_PERMITTED: Final = 77
+# Has xargs leave the words of a command alone: nothing that is run has this in it.
+_UNUSED: Final = "{number-of-the-launch}"
 _PROBE: Final = "pi-probe"
 _LINE: Final = "a line of text as long as the lines of a terminal are, which is eighty letters"
 # The step that is Pi's own time, or systemd's; all others are ours.
@@ -100,7 +102,10 @@ def sync_growth(desk: Desk, pace: Pace) -> Measured:
         for path in synced_state(desk.user):
             shutil.rmtree(path, ignore_errors=True)
         desk.tree(size)
-        found = _synced(hyperfine.rounds(desk, _beside(_rsync(desk)), pace.slower() if size > FILES else pace))
+        commands = _beside(_rsync(desk))
+        for command in commands:
+            desk.in_project(*command)
+        found = _synced(hyperfine.rounds(desk, commands, pace.slower() if size > FILES else pace))
         ours.append((size, figures.ours(found.rounds)))
         theirs.append((size, figures.theirs(found.rounds)))
         details.append(
@@ -146,7 +151,7 @@ def memory(desk: Desk, pace: Pace) -> Measured:
 
 def throughput_pipe(desk: Desk, pace: Pace) -> Measured:
     """Bytes a second through a pipe, without the launch."""
-    return _throughput(desk, pace.slower(), _PIPED, Setting(output="pipe"))
+    return _throughput(desk, pace, _PIPED, Setting(output="pipe"))
 
 
 def throughput_terminal(desk: Desk, pace: Pace) -> Measured:
@@ -236,7 +241,7 @@ def _rates(size: int, whole: Sequence[float], without: Sequence[float]) -> tuple
 
 def _at_once(command: Sequence[str]) -> list[str]:
     """The command that runs a command many times at once, and fails if one of them does."""
-    return ["sh", "-c", f'seq {_AT_ONCE} | xargs -P {_AT_ONCE} -I@ "$@"', "at-once", *command]
+    return ["sh", "-c", f'seq {_AT_ONCE} | xargs -P {_AT_ONCE} -I {_UNUSED} "$@"', "at-once", *command]
 
 
 def _weights(title: str, found: Mapping[str, int]) -> Iterator[str]:

@@ -50,6 +50,10 @@ class Desk:
         """Run a command as the user to its end, which must succeed."""
         guest.as_user(self.user, *words, cwd=guest.home(self.user), timeout=600).ok()
 
+    def in_project(self, *words: guest.Word) -> None:
+        """The same in the user's project."""
+        guest.as_user(self.user, *words, timeout=600).ok()
+
     @property
     def configuration(self) -> Path:
         """The Pi configuration that the variant for sync has."""
