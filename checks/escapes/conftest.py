@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.conftest import fresh, pristine
+from scenarios.conftest import fresh, pristine, register
 
 from escapes.case import Case
 
@@ -32,6 +32,7 @@ _ROWS: Final = pytest.StashKey[list[Row]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the table."""
+    register(config)
     config.stash[_ROWS] = []
 
 

@@ -38,12 +38,20 @@ class Backend(Protocol):
         """What the host must have → the package that holds it."""
         ...
 
+    @property
+    def BUILDER(self) -> str:
+        """The backend whose machine builds the system for this one; empty where the guest does it itself."""
+        ...
+
     def key(self, base: Path) -> str:
         """Names the root that `make` makes from this base."""
         ...
 
-    def make(self, place: Place, root: Path) -> None:
-        """Make the guest's root from a base. Nothing runs in the place."""
+    def make(self, place: Place, root: Path, store: Path | None) -> None:
+        """Make the guest's root from a base. Nothing runs in the place.
+
+        store: what is in the guest's Nix store from the start, as `harness/closure.py` exports it.
+        """
         ...
 
     def find(self, place: Place) -> Any | None:

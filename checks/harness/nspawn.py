@@ -27,6 +27,7 @@ from .run import CheckError, detach, run, tail
 
 KIND: Final = "machine"
 NEEDS: Final = {"systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
+BUILDER: Final = ""
 BOOT_SECONDS: Final = 60
 HALT_SECONDS: Final = 20
 MARK: Final = "running"
@@ -63,8 +64,8 @@ def key(base: Path) -> str:
     return base.name
 
 
-def make(place: Place, root: Path) -> None:
-    """Make the guest's root from a base."""
+def make(place: Place, root: Path, store: Path | None) -> None:
+    """Make the guest's root from a base. It builds its system itself, so there is no store to begin with."""
     base.copy(root, place.root)
 
 

@@ -44,24 +44,29 @@ def run(
     capture: bool = False,
     log: Path | None = None,
     stdin: Path | None = None,
+    stdout: Path | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Result:
     """Run `argv` to its end and return how it ended.
 
     Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to
-    that file and its last lines are shown on failure; `stdin` is a file to read. `env` adds to the environment.
+    that file and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew.
+    `env` adds to the environment.
     Raises CheckError on a status that is not in `accept`, with the command ready to paste.
     """
     words = [str(word) for word in argv]
-    with open(log or os.devnull, "ab") as sink, open(stdin or os.devnull, "rb") as source:
-        stdout = subprocess.PIPE if capture else (sink if log else None)
+    with (
+        open(log or os.devnull, "ab") as sink,
+        open(stdin or os.devnull, "rb") as source,
+        open(stdout or os.devnull, "wb") as target,
+    ):
         try:
             done = subprocess.run(
                 words,
                 check=False,
                 stdin=source,
-                stdout=stdout,
+                stdout=subprocess.PIPE if capture else target if stdout else sink if log else None,
                 stderr=sink if log else None,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},

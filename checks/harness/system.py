@@ -1,4 +1,4 @@
-"""The guest's system: built by Nix inside the guest from this checkout, then applied.
+"""The guest's system: built by Nix from this checkout, in the guest or in another that hands it over; then applied.
 
 The words here run in the guest. Its side is `checks/guest`.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from . import closure
 from .backend import Guest
-from .layout import GUEST_PROJECT, Place
+from .layout import Place
+from .login import PROGRAMS, as_root
 from .run import run, say
 
 MARK: Final = "system"
-PROGRAMS: Final = GUEST_PROJECT / "checks" / "guest"
 PROFILE: Final = "/nix/var/nix/profiles/system"
 BUILD: Final = (
     "nix build --impure --print-build-logs --option allow-import-from-derivation false"
@@ -21,24 +22,47 @@ BUILD: Final = (
 ).split()
 
 
-def switch(place: Place, guest: Guest, key: str) -> None:
-    """Build and apply the system named `key`, unless it is applied already."""
-    if place.read(MARK) == key:
+def applied(place: Place, key: str) -> bool:
+    """Whether the guest's system is the one named `key`."""
+    return place.read(MARK) == key
+
+
+def switch(place: Place, guest: Guest, key: str, builder: Guest | None) -> None:
+    """Apply the system named `key`, unless it is applied already.
+
+    builder: a guest that has it applied, and hands it over; without one it is built in the guest.
+    """
+    if applied(place, key):
         return
     forget(place)
-    say("building the machine's system from this checkout")
     place.build_log.unlink(missing_ok=True)
-    for step in (f"{PROGRAMS}/prepare",), BUILD, (f"{PROGRAMS}/activate", PROFILE), (f"{PROGRAMS}/fixtures",):
-        run(guest.command(entering("root", "/", False, [], step)), log=place.build_log)
+    step(place, guest, [f"{PROGRAMS}/prepare"])
+    if builder:
+        hand_over(place, builder, guest)
+    else:
+        say("building the machine's system from this checkout")
+        step(place, guest, BUILD)
+    step(place, guest, [f"{PROGRAMS}/activate", PROFILE])
+    step(place, guest, [f"{PROGRAMS}/fixtures"])
     place.write(MARK, key)
 
 
+def hand_over(place: Place, builder: Guest, guest: Guest) -> None:
+    """Have the guest hold the builder's system, as if it had built it."""
+    paths = closure.of(builder, PROFILE)
+    wanted = closure.lacking(guest, paths)
+    say(f"handing the built system over ({len(wanted)} of {len(paths)} store paths) and applying it")
+    if wanted:
+        with closure.archive(builder, wanted, place.directory) as file:
+            run(guest.command(as_root(closure.IMPORT)), stdin=file, log=place.build_log)
+    step(place, guest, ["ln", "-sfn", paths[-1], PROFILE])
+
+
+def step(place: Place, guest: Guest, words: Sequence[str]) -> None:
+    """Run a command in the guest as its root; what it prints goes to the build log."""
+    run(guest.command(as_root(words)), log=place.build_log)
+
+
 def forget(place: Place) -> None:
-    """Make the next `switch` build again."""
+    """Make the next `switch` apply again."""
     place.forget(MARK)
-
-
-def entering(user: str, cwd: str, tty: bool, env: Sequence[str], command: Sequence[str]) -> list[str]:
-    """The words, run in the guest as its root, that log `user` in and run `command` or a shell."""
-    options = [f"--user={user}", f"--cwd={cwd}", *(["--tty"] if tty else []), *(f"--env={pair}" for pair in env)]
-    return [f"{PROGRAMS}/enter", *options, "--", *command]

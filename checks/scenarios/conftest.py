@@ -29,18 +29,30 @@ _PEOPLE = ("alice", "bob", "carol")
 
 
 NEEDS_LIMITS = "needs_limits"
+SHOWS_LIMITS = "shows_limits"
 _ELSEWHERE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
+    register(config)
+
+
+def register(config: pytest.Config) -> None:
+    """Tell pytest what is marked here and among the attempts to escape."""
     config.addinivalue_line("markers", f"{NEEDS_LIMITS}: runs only where the kernel enforces the limits of a unit")
+    config.addinivalue_line("markers", f"{SHOWS_LIMITS}: runs everywhere, and proves its denial only there")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the scenarios about limits to a machine that has them: all of them or none, so that none gets lost."""
+    """Leave the scenarios about limits to a machine that has them: all of them or none, so that none gets lost.
+
+    Where they are asked for by name, a machine that has no limits is an error.
+    """
     limited = [item for item in items if item.get_closest_marker(NEEDS_LIMITS)]
     if limited and (reason := limits.missing()):
+        if NEEDS_LIMITS in config.option.markexpr:
+            raise pytest.UsageError(f"the scenarios about limits prove nothing on this machine: {reason}")
         config.hook.pytest_deselected(items=limited)
         items[:] = [item for item in items if item not in limited]
         config.stash[_ELSEWHERE] = f"{len(limited)} scenarios run in the virtual machine: make scenarios-vm ({reason})"

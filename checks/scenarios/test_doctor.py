@@ -123,6 +123,7 @@ def test_the_runner_asked_directly_tells_the_same() -> None:
     assert as_user("alice", *runner, "--sandbox-doctor", cwd="/").ok().text == asked().text
 
 
+@pytest.mark.shows_limits
 def test_it_says_whether_denied_addresses_are_enforced_as_a_unit_shows_it() -> None:
     unit = ("systemd-run", "--quiet", "--wait", "--pipe", "--property=IPAddressDeny=any")
     enforced = on_machine(*unit, "bash", "-c", limits.SEND).status != 0
