@@ -119,7 +119,9 @@ def make(place: Place, root: Path, store: Path | None) -> None:
     base.copy(root, tree)
     complete(tree, kernel.ensure(), new_key(place))
     if store:
-        run(["chroot", tree, *closure.IMPORT], stdin=store, log=place.build_log)
+        # Nix wants to see /proc.
+        inside = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc", "chroot", str(tree)]
+        run([*inside, *closure.IMPORT], stdin=store, log=place.build_log)
     draft = place.directory / "root.new"
     draft.unlink(missing_ok=True)
     with open(draft, "wb") as image:
