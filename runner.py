@@ -8,7 +8,6 @@ When it returns, no unit, mount or file of the session is left.
 """
 
 import os
-import sys
 
 from pi_agent import (
     audit,
@@ -91,4 +90,4 @@ def launch(facts: dict[str, str], lap: program.Lap) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(program.run(COMMAND, main))
+    program.leave(program.run(COMMAND, main))

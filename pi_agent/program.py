@@ -12,6 +12,10 @@ from collections.abc import Callable
 from pi_agent import refusals
 from pi_agent.refusals import Refusal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 # How the commands begin that Pi does not have.
 SANDBOX_PREFIX = "--sandbox-"
 # What stands before Pi's arguments where it is asked where the time of a launch goes, for people and for programs.
@@ -50,6 +54,18 @@ def run(command: str, main: Callable[[Lap], int]) -> int:
     status = _run(command, main, watch.lap)
     timing.tell(command, watch.stopped(), as_json=arguments()[0] == TIMING_JSON)
     return status
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with a status, at once: what the interpreter would take apart first, the kernel takes as it is.
+
+    Nothing of ours is left for that: what is to be undone is undone where it was done.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:  # the interpreter has its own way to say that
+        sys.exit(status)
+    os._exit(status)
 
 
 def _run(command: str, main: Callable[[Lap], int], lap: Lap) -> int:
