@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -98,6 +99,19 @@ def host_tree(policy: Policy, caller: Identity) -> HostTree | None:
     return HostTree(path, descriptor, roots)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: it would look through all that scans find, again and again, for none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def synchronise(
     policy: Policy, caller: Identity, agent: Identity, host: HostTree | None, state: State, notice: Notice
 ) -> None:
@@ -148,6 +162,7 @@ class Plan:
     documents: tuple[documents.Plan, ...]
 
 
+@_uncollected()
 def look(
     policy: Policy,
     caller: Identity,

@@ -43,7 +43,7 @@ WRAPPER: Final = _STANDARD | {"pi_agent"} | {f"pi_agent.{room}" for room in _ROO
 RUNNER: Final = (
     WRAPPER
     | {f"pi_agent.{room}" for room in _ROOMS_OF_THE_RUNNER}
-    | {"encodings.ascii", "fcntl", "fnmatch", "resource", "signal", "termios"}
+    | {"encodings.ascii", "fcntl", "fnmatch", "gc", "resource", "signal", "termios"}
 )
 
 
