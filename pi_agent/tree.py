@@ -199,15 +199,16 @@ class _HostScan:
         return self._found
 
     def _look_into(self, where: str, above: frozenset[tuple[int, int]], linked: bool) -> None:
+        notice = self._notice
         directory, linked = self._open(where, linked)
         status = os.fstat(directory)
         here = (status.st_dev, status.st_ino)
         if here in above:
-            self._notice(f"{shown(self._tree.path)}/{shown(where)} is a loop of links and was left out")
+            notice(f"{shown(self._tree.path)}/{shown(where)} is a loop of links and was left out")
             self._found.pop(where)
             return
         if len(above) > DEPTH_AT_MOST:
-            self._notice(f"{shown(self._tree.path)}/{shown(where)} lies too deep; what is in it was left out")
+            notice(f"{shown(self._tree.path)}/{shown(where)} lies too deep; what is in it was left out")
             return
         below = above | {here}
         prefix = f"{where}/" if where else ""
@@ -226,7 +227,7 @@ class _HostScan:
                 continue
             entry = entry_of(status)
             if entry.kind is Kind.OTHER:
-                self._notice(f"{shown(self._tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
+                notice(f"{shown(self._tree.path)}/{shown(relative)} is a pipe, socket or device; it was left out")
                 continue
             self._add(relative, entry)
             if entry.kind is Kind.DIRECTORY:
