@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from pi_agent import documents, files, mirror, paths, refusals, tree
+from pi_agent import documents, files, merge, mirror, paths, refusals, tree
 from pi_agent.documents import AUTH, SETTINGS, Document, Kind, Memory
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Manifest
@@ -281,8 +281,10 @@ class _Memory:
         return self.documents.get(kind.name, documents.nothing_known())
 
     def __eq__(self, other: object) -> bool:
-        # Values that JSON tells apart and Python does not (1 and true) come from texts that differ.
-        return isinstance(other, _Memory) and (self.files, self.documents) == (other.files, other.documents)
+        if not isinstance(other, _Memory):
+            return NotImplemented
+        # Documents are compared as JSON, where 1 is not true.
+        return self.files == other.files and merge.same(self._documents_to_json(), other._documents_to_json())
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -290,8 +292,10 @@ class _Memory:
         import orjson  # only where there is something new to remember
 
         files = {_to_text(name): numbers for name, numbers in self.files.items()}
-        known = {name: documents.memory_to_json(memory) for name, memory in self.documents.items()}
-        return orjson.dumps({"version": _VERSION, "files": files, "documents": known})
+        return orjson.dumps({"version": _VERSION, "files": files, "documents": self._documents_to_json()})
+
+    def _documents_to_json(self) -> dict[str, Any]:
+        return {name: documents.memory_to_json(memory) for name, memory in self.documents.items()}
 
     @staticmethod
     def from_json(content: bytes) -> _Memory:

@@ -403,3 +403,32 @@ def test_a_lock_that_nobody_gives_up_delays_but_does_not_block(
         lock.symlink_to("/nonexistent")
     updated(tmp_path, {"a": 1})
     assert read(tmp_path / "settings.json") == {"a": 1}
+
+
+# -- what says what it said is not parsed
+
+
+def test_a_text_that_is_known_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "settings.json", '{"a":1}')
+    directory = os.open(tmp_path, os.O_RDONLY)
+    host = Document({"a": 1}, b'{"a": 1}\n')
+    memory = documents.update(directory, SETTINGS, nothing_known(), host, {}, print)
+    again = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(memory))))
+    assert (again, again.host_text, again.written_text) == (memory, b'{"a": 1}\n', b'{"a":1}')
+    monkeypatch.setattr(documents, "_parse", None)
+    assert documents.update(directory, SETTINGS, again, host, {}, print) == memory
+    os.close(directory)
+    assert documents.read_host(host_tree(tmp_path), "settings.json", Memory({"b": 2}, {}, {}, b'{"a":1}')).value == {
+        "b": 2
+    }
+
+
+@pytest.mark.parametrize("text", ['{"a": 2}', '{"a":1} ', '{"a":1,"packages":["x"]}'])
+def test_a_text_that_is_not_known_is_parsed_and_merged(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "settings.json", '{"a":1}')
+    memory, _ = updated(tmp_path, {"a": 1})
+    write(tmp_path / "settings.json", text)
+    after, _ = updated(tmp_path, {"a": 1}, memory=memory)
+    assert "packages" not in read(tmp_path / "settings.json")
+    assert after.written == {"a": orjson.loads(text)["a"]}
+    assert after.written_text == (tmp_path / "settings.json").read_bytes()

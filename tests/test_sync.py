@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_agent import sync, tree
+from pi_agent.documents import Memory
 from pi_agent.refusals import EX_DATAERR, EX_UNAVAILABLE, Refusal
 from tests.bench import Bench, bench, read, snapshot, write
 from tests.limits import no_room
@@ -235,6 +236,12 @@ def test_memory_holds_names_of_any_bytes(files: dict[str, tuple[int, ...]]) -> N
     synced = {name: [*numbers] for name, numbers in files.items()}
     again = sync._Memory.from_json(sync._Memory(synced, {}).to_json())
     assert again.files == synced
+
+
+def test_memories_are_told_apart_as_json_does_it() -> None:
+    one, other = (sync._Memory({}, {"settings.json": Memory({}, {}, {("a",): value})}) for value in (1, True))
+    assert one != other
+    assert one == sync._Memory({}, {"settings.json": Memory({}, {}, {("a",): 1})})
 
 
 def test_the_memory_is_out_of_the_agents_reach(tmp_path: Path) -> None:
