@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pi_agent import files, merge, refusals
+from pi_agent import files, merge, parser, refusals
 from pi_agent.merge import REMOVED, Changes, Json
 from pi_agent.records import record
 from pi_agent.tree import HostTree, Notice
@@ -206,9 +206,7 @@ def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document 
 
 
 def _parse(content: bytes) -> Json:
-    import orjson  # with all that it imports it takes as long as Python's start: only where a file is new to us
-
-    value = orjson.loads(content)
+    value = parser.orjson().loads(content)
     if not isinstance(value, dict):
         raise ValueError("its top level is not an object")
     if _depth(value) > _NESTED_AT_MOST:
@@ -217,9 +215,9 @@ def _parse(content: bytes) -> Json:
 
 
 def _text(value: Json) -> bytes:
-    import orjson  # see above
-
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+    orjson = parser.orjson()
+    content: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+    return content
 
 
 _NESTED_AT_MOST: Final = 100

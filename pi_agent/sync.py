@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from pi_agent import documents, files, merge, mirror, paths, refusals, tree
+from pi_agent import documents, files, merge, mirror, parser, paths, refusals, tree
 from pi_agent.documents import AUTH, SETTINGS, Document, Kind, Memory
 from pi_agent.identity import Identity, acting_as
 from pi_agent.mirror import Manifest
@@ -289,10 +289,10 @@ class _Memory:
     __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> bytes:
-        import orjson  # only where there is something new to remember
-
         files = {_to_text(name): numbers for name, numbers in self.files.items()}
-        return orjson.dumps({"version": _VERSION, "files": files, "documents": self._documents_to_json()})
+        value = {"version": _VERSION, "files": files, "documents": self._documents_to_json()}
+        content: bytes = parser.orjson().dumps(value)
+        return content
 
     def _documents_to_json(self) -> dict[str, Any]:
         return {name: documents.memory_to_json(memory) for name, memory in self.documents.items()}

@@ -20,8 +20,20 @@ _ROOMS_OF_BOTH: Final = frozenset(
 _ROOMS_OF_THE_RUNNER: Final = frozenset(
     {
         *("configuration", "control", "covers", "documents", "envfile", "environment", "files", "git_identity"),
-        *("inherited", "live", "merge", "mirror", "mountapi", "mounts", "process", "provenance", "relay", "report"),
-        *("sandbox", "session", "signature", "staging", "state", "sync", "terminal", "tree", "unit"),
+        *(
+            "inherited",
+            "live",
+            "merge",
+            "mirror",
+            "mountapi",
+            "mounts",
+            "parser",
+            "process",
+            "provenance",
+            "relay",
+            "report",
+        ),
+        *("relay", "report", "sandbox", "session", "signature", "staging", "state", "sync", "terminal", "tree", "unit"),
     }
 )
 # Which of them a version of Python has, and what it has loaded before it begins, differs. Above each group: for whom.

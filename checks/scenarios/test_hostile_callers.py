@@ -49,7 +49,7 @@ def test_a_hard_limit_is_lifted_where_root_can_and_else_ends_in_a_sentence(limit
         told(result)
 
 
-@pytest.mark.parametrize("limit", [("AS", 1 << 20), ("AS", 24 << 20), ("DATA", 0), ("DATA", 4 << 20), ("CPU", 0)])
+@pytest.mark.parametrize("limit", [("AS", 1 << 20), ("AS", 12 << 20), ("DATA", 0), ("DATA", 4 << 20), ("CPU", 0)])
 def test_without_the_memory_or_time_to_begin_nothing_is_started(limit: tuple[str, int]) -> None:
     # The loader, sudo or the interpreter says so in words of its own: no line of ours has run.
     name, most = limit
