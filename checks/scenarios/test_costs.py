@@ -21,9 +21,9 @@ from scenarios.guest import FACTS, PATIENCE, Result, Word, as_user, demo, home, 
 
 # System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
 # (stat and its like), and all others but those for memory.
-NOTHING_CHANGED: Final = {"a file": (0.0, 2.0, 0.0), "a directory": (8.0, 9.0, 24.0)}
-ONE_IN_A_HUNDRED_CHANGED: Final = {"a file": (0.06, 2.06, 0.11)}
-FIRST: Final = {"a file": (6.0, 7.0, 11.0), "a directory": (12.0, 12.0, 45.0)}
+NOTHING_CHANGED: Final = {"a file": (0.0, 2.0, 0.0), "a directory": (2.0, 6.0, 16.0)}
+ONE_IN_A_HUNDRED_CHANGED: Final = {"a file": (0.02, 2.03, 0.06)}
+FIRST: Final = {"a file": (2.0, 4.0, 6.3), "a directory": (4.0, 6.0, 13.0)}
 # Half of one call for each changed file.
 _SLACK: Final = 0.005
 
