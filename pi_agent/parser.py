@@ -9,14 +9,19 @@ if TYPE_CHECKING:
 
 def orjson() -> ModuleType:
     """The module. Raises ImportError where a part of it, or of what it needs, cannot be read."""
-    # It takes for granted that it gets these when it is loaded, and crashes where a disk that fails does not give one.
-    import dataclasses  # noqa: F401
-    import datetime  # noqa: F401
-    import enum  # noqa: F401
-    import json  # noqa: F401
-    import uuid  # noqa: F401
-    import zoneinfo  # noqa: F401
+    # It takes for granted that it gets these when it is loaded, and crashes where a disk that fails does not give one. Of
+    # a package whose first file cannot be seen Python makes an empty one: so names are asked for, not modules.
+    try:
+        from dataclasses import dataclass  # noqa: F401
+        from datetime import datetime  # noqa: F401
+        from enum import EnumMeta  # noqa: F401
+        from json import JSONDecodeError  # noqa: F401
+        from uuid import UUID  # noqa: F401
+        from zoneinfo import ZoneInfo  # noqa: F401
 
+        from orjson import dumps, loads  # noqa: F401
+    except AttributeError as error:  # an empty package below one of those
+        raise ImportError(str(error)) from error
     import orjson
 
     return orjson
