@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 def orjson() -> ModuleType:
     """The module. Raises ImportError where a part of it, or of what it needs, cannot be read."""
-    # It takes for granted that it gets these when it is loaded, and crashes where a disk that fails does not give one. Of
-    # a package whose first file cannot be seen Python makes an empty one: so names are asked for, not modules.
+    # It takes for granted that it gets these when it is loaded, and crashes where a disk that fails does not give one.
+    # Of a package whose first file cannot be seen Python makes an empty one: so names are asked for, not modules.
     try:
         from dataclasses import dataclass  # noqa: F401
         from datetime import datetime  # noqa: F401
