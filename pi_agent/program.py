@@ -81,10 +81,8 @@ def as_refusal(error: Exception) -> Refusal:
     """What is to be told of an error: a refusal itself, the machine's fault, or a bug of ours."""
     if isinstance(error, Refusal):
         return error
-    if isinstance(error, OSError) and error.errno in refusals.MACHINES_FAULTS:
-        return refusals.machine_failed(error)
     # Both programs are built with all that they import: where Python does not find it, it could not be read.
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in refusals.MACHINES_FAULTS):
         return refusals.machine_failed(error)
     return refusals.bug(error)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -95,3 +96,11 @@ def test_only_a_lone_question_for_help_or_version_is_informational(argument: str
 def test_everything_else_needs_a_project(arguments: list[str]) -> None:
     if program.informational(arguments):
         assert program.of_pi(arguments) in (["--version"], ["-v"], ["--help"], ["-h"])
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_who_leaves_at_once_has_said_everything_before(status: int) -> None:
+    code = "from pi_agent import program; import atexit; atexit.register(print, 'late'); print('said', end=''); "
+    code += f"program.leave({status})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "said", "")
