@@ -177,8 +177,9 @@ def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
 
         def ready(descriptor: int, count: int) -> bytes:
             said = read(descriptor, count)
-            os.close(tell)  # from here on, only the helper holds it
-            meanwhile(helper)
+            if helper:  # the helper itself reads as well, and kill(0) would be for everybody
+                os.close(tell)  # from here on, only the helper holds it
+                meanwhile(helper)
             return said
 
         try:
