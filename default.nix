@@ -52,11 +52,17 @@ let
             exit 1
           '';
 
+      # One file for each: a launch reads its own user's alone, however many there are.
+      hostUsers = lib.mapAttrs (
+        _: user: pkgs.writeText "pi-agent-host-user.json" (builtins.toJSON user)
+      ) policy.hostUsers;
+
       policyFile = pkgs.writeText "pi-agent-policy.json" (
         builtins.toJSON (
           policy
           // {
-            version = 1;
+            version = 2;
+            hostUsers = lib.mapAttrs (_: file: "${file}") hostUsers;
             program = "${program}/bin/pi";
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;
             shell = lib.getExe pkgs.bashInteractive;
@@ -90,7 +96,7 @@ let
       };
     in
     {
-      policy = policyFile;
+      policy = lib.extendDerivation true { inherit hostUsers; } policyFile;
       inherit runner wrapper;
     };
 

@@ -1289,7 +1289,7 @@ in
     };
 
     build = {
-      policy = buildOption "frozen policy, a JSON file";
+      policy = buildOption "frozen policy, a JSON file that names one for each host user";
       runner = buildOption "program that sudo runs as root";
       wrapper = buildOption "command the host users type";
     };

@@ -1,4 +1,4 @@
-"""The frozen policy: one JSON file in the store, parsed once into immutable values.
+"""The frozen policy: one JSON file in the store, and one for each host user, parsed into immutable values.
 
 The module wrote it (docs/architecture.md has the schema); nothing else configures the two programs. What this room
 does not understand it refuses: an unknown version or key is a policy made for another pi-agent.
@@ -7,16 +7,18 @@ does not understand it refuses: an unknown version or key is a policy made for a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pi_agent import refusals
 from pi_agent.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, TypeVar
 
-VERSION: Final = 1
+    _T = TypeVar("_T")
+
+VERSION: Final = 2
 NETWORKS: Final = ("full", "none")
 
 
@@ -26,6 +28,25 @@ class HostUser:
 
     project_roots: tuple[str, ...]
     config_path: str
+
+
+class HostUsers:
+    """The host users by name. What one may use is read when it is asked for: a launch is about one of a thousand."""
+
+    def __init__(self, files: Mapping[str, str], read: Callable[[str], bytes]) -> None:
+        self._files = files
+        self._read = read
+        self._known: dict[str, HostUser] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def __getitem__(self, name: str) -> HostUser:
+        """Raises KeyError for who is not listed, Refusal (78) when the user's file cannot be used."""
+        if name not in self._known:
+            file = self._files[name]
+            self._known[name] = _understood(file, self._read, lambda content: _host_user(content, name))
+        return self._known[name]
 
 
 @record
@@ -63,7 +84,7 @@ class Policy:
     group: str
     project_group: str | None
     state_dir: str
-    host_users: Mapping[str, HostUser]
+    host_users: HostUsers
     sync_config_from_host: bool
     settings: Mapping[str, Any]
     environment: Mapping[str, str]
@@ -80,21 +101,33 @@ class Policy:
     tools: Tools
 
 
-def load(path: str) -> Policy:
-    """Read and parse the policy file at path. Raises Refusal (78) when it cannot be read or is not understood."""
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _understood(path: str, read: Callable[[str], bytes], understand: Callable[[bytes], _T]) -> _T:
+    """What the file at path says. Raises Refusal (78) when it cannot be read or is not understood."""
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read(path)
     except OSError as error:
         raise refusals.policy_unreadable(path, error.strerror or str(error)) from error
     try:
-        return parse(content)
+        return understand(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise refusals.policy_unreadable(path, str(error)) from error
 
 
-def parse(content: bytes) -> Policy:
-    """Parse the policy's JSON. Raises ValueError naming the place that is wrong."""
+def load(path: str) -> Policy:
+    """Read and parse the policy file at path. Raises Refusal (78) when it cannot be read or is not understood."""
+    return _understood(path, _read, parse)
+
+
+def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
+    """Parse the policy's JSON. Raises ValueError naming the place that is wrong.
+
+    read: gives the content of a host user's file, at its path.
+    """
     top = _Table(json.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
@@ -105,7 +138,7 @@ def parse(content: bytes) -> Policy:
         group=top.text("group"),
         project_group=top.optional_text("projectGroup"),
         state_dir=top.absolute("stateDir"),
-        host_users=_host_users(top.table("hostUsers")),
+        host_users=HostUsers(top.places_by_name("hostUsers"), read),
         sync_config_from_host=top.boolean("syncConfigFromHost"),
         settings=top.table("settings"),
         environment=top.texts_by_name("environment"),
@@ -152,15 +185,11 @@ def _sandbox(table: dict[str, Any]) -> Sandbox:
     return sandbox
 
 
-def _host_users(table: dict[str, Any]) -> dict[str, HostUser]:
-    users = {}
-    for name, value in table.items():
-        entry = _Table(value, f"hostUsers.{name}")
-        users[name] = HostUser(
-            project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath")
-        )
-        entry.finish()
-    return users
+def _host_user(content: bytes, name: str) -> HostUser:
+    entry = _Table(json.loads(content), f"hostUsers.{name}")
+    user = HostUser(project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath"))
+    entry.finish()
+    return user
 
 
 class _Table:
@@ -229,4 +258,12 @@ class _Table:
         value = self.table(key)
         if not all(isinstance(item, str) and "\0" not in item for item in value.values()):
             raise ValueError(f"{self._where}.{key} does not map names to strings")
+        return value
+
+    def places_by_name(self, key: str) -> dict[str, str]:
+        """Absolute paths."""
+        value = self.texts_by_name(key)
+        for name, path in value.items():
+            if not path.startswith("/"):
+                raise ValueError(f"{self._where}.{key}.{name} is not an absolute path: {path!r}")
         return value

@@ -11,17 +11,19 @@ from pi_agent.policy import Policy
 from pi_agent.records import values
 
 USER = "alice"
+# Where the files of the host users would be.
+FILES = "/nix/store"
 
 
 def document(**overrides: Any) -> dict[str, Any]:
     """A policy as module.nix writes it, as parsed JSON, with some of its top-level keys replaced."""
     return {
-        "version": 1,
+        "version": 2,
         "user": "pi-agent",
         "group": "pi-agent",
         "projectGroup": None,
         "stateDir": "/var/lib/pi-agent",
-        "hostUsers": {USER: {"projectRoots": ["~/projects"], "configPath": ".pi/agent"}},
+        "hostUsers": {USER: f"{FILES}/{USER}"},
         "syncConfigFromHost": True,
         "settings": {},
         "environment": {},
@@ -75,8 +77,12 @@ def host_user(*roots: str, config_path: str = ".pi/agent") -> dict[str, Any]:
 
 
 def frozen(**overrides: Any) -> Policy:
-    """The parsed policy that `document` describes."""
-    return policy.parse(orjson.dumps(document(**overrides)))
+    """The parsed policy that `document` describes. hostUsers: the entries themselves, where others than USER's are
+    wanted."""
+    entries = overrides.get("hostUsers", {USER: host_user("~/projects")})
+    files = {f"{FILES}/{name}": orjson.dumps(entry) for name, entry in entries.items()}
+    listed = {name: f"{FILES}/{name}" for name in entries}
+    return policy.parse(orjson.dumps(document(**{**overrides, "hostUsers": listed})), files.__getitem__)
 
 
 _T = TypeVar("_T")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import policy
+from pi_agent import policy, refusals
 from pi_agent.refusals import EX_CONFIG, Refusal
 from tests import policies
 from tests.policies import document, frozen
@@ -19,6 +19,14 @@ def parsing(**overrides: Any) -> str:
     with pytest.raises(ValueError) as caught:
         frozen(**overrides)
     return str(caught.value)
+
+
+def refusing(entry: object) -> str:
+    """What is said against this entry of a host user."""
+    with pytest.raises(Refusal) as caught:
+        frozen(hostUsers={"bob": entry}).host_users["bob"]
+    assert caught.value.status == EX_CONFIG
+    return caught.value.what
 
 
 def test_every_key_reaches_its_field() -> None:
@@ -36,7 +44,8 @@ def test_every_key_reaches_its_field() -> None:
         commandName="pie",
     )
     assert (parsed.user, parsed.group, parsed.project_group, parsed.state_dir) == ("u", "g", "dev", "/var/lib/pi-agent")
-    assert parsed.host_users == {"bob": policy.HostUser(("~", "/srv/x"), "conf")}
+    assert parsed.host_users["bob"] == policy.HostUser(("~", "/srv/x"), "conf")
+    assert "bob" in parsed.host_users and "alice" not in parsed.host_users
     assert parsed.sync_config_from_host is False
     assert parsed.settings == {"a": {"b": [1]}}
     assert parsed.environment == {"A": "1"}
@@ -115,7 +124,7 @@ def test_a_missing_or_relative_tool_is_named(key: str) -> None:
     assert f"tools.{key} is not an absolute path" in parsing(tools=policies.tools(**{key: "mount"}))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1], True, False, "", {}])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [1], True, False, "", {}])
 def test_another_version_is_refused(version: object) -> None:
     assert "version" in parsing(version=version)
 
@@ -124,8 +133,7 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
     assert "policy has unknown keys: b, x" in parsing(x=1, b=2)
     assert "tools has unknown keys: rm" in parsing(tools=policies.tools(rm="/bin/rm"))
     assert "sandbox has unknown keys: gpu" in parsing(sandbox=policies.sandbox(gpu=True))
-    user = {**policies.host_user("~"), "shell": "/bin/sh"}
-    assert "hostUsers.bob has unknown keys: shell" in parsing(hostUsers={"bob": user})
+    assert "hostUsers.bob has unknown keys: shell" in refusing({**policies.host_user("~"), "shell": "/bin/sh"})
 
 
 @pytest.mark.parametrize(
@@ -142,11 +150,6 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
         ("shell", "bash"),
         ("launcher", ""),
         ("systemCallFilter", "filter"),
-        ("hostUsers", []),
-        ("hostUsers", {"bob": []}),
-        ("hostUsers", {"bob": {"projectRoots": "~", "configPath": "x"}}),
-        ("hostUsers", {"bob": {"projectRoots": ["a\0b"], "configPath": "x"}}),
-        ("hostUsers", {"bob": {"projectRoots": ["~"], "configPath": ""}}),
         ("syncConfigFromHost", 1),
         ("settings", []),
         ("environment", {"A": 1}),
@@ -165,13 +168,61 @@ def test_a_value_of_the_wrong_type_is_named(key: str, value: object) -> None:
     assert key in parsing(**{key: value})
 
 
+@pytest.mark.parametrize("value", [[], "/x", {"bob": []}, {"bob": "x"}, {"bob": policies.host_user("~")}])
+def test_a_host_user_is_a_name_and_the_absolute_path_of_a_file(value: object) -> None:
+    with pytest.raises(ValueError, match=r"policy\.hostUsers"):
+        policy.parse(orjson.dumps(document(hostUsers=value)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ([], ""),
+        (None, ""),
+        ({}, ".projectRoots is missing"),
+        ({"projectRoots": ["~"]}, ".configPath is missing"),
+        (policies.host_user("~", config_path=""), ".configPath"),
+        (policies.host_user("a\0b"), ".projectRoots"),
+        ({"projectRoots": "~", "configPath": "x"}, ".projectRoots"),
+    ],
+)
+def test_what_is_wrong_with_a_host_user_is_named(entry: object, place: str) -> None:
+    assert f"hostUsers.bob{place}" in refusing(entry)
+
+
+def test_a_host_users_file_is_read_once_and_for_that_user_alone() -> None:
+    files = {"/b": orjson.dumps(policies.host_user("/srv/b")), "/c": b"{"}
+    read = []
+
+    def reading(path: str) -> bytes:
+        read.append(path)
+        return files[path]
+
+    users = policy.parse(orjson.dumps(document(hostUsers={"bob": "/b", "carol": "/c"})), reading).host_users
+    assert "carol" in users and not read
+    assert users["bob"] is users["bob"] and read == ["/b"]
+    with pytest.raises(KeyError):
+        users["dave"]
+    with pytest.raises(Refusal) as caught:
+        users["carol"]
+    assert caught.value.status == EX_CONFIG and "/c" in caught.value.what
+
+
+def test_a_host_users_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    users = policy.parse(orjson.dumps(document(hostUsers={"bob": str(tmp_path / "none")}))).host_users
+    with pytest.raises(Refusal) as caught:
+        users["bob"]
+    assert caught.value.status == EX_CONFIG
+    assert f"{tmp_path}/none cannot be used: No such file or directory" in caught.value.what
+
+
 _RELATIVE = ["", ".", "x", "./x", "../x", "~bob", "~bob/x", "~~", " /x", "x/~", "$HOME/x"]
 
 
 @pytest.mark.parametrize("path", _RELATIVE)
 def test_a_root_that_is_neither_absolute_nor_below_home_is_refused_and_named(path: str) -> None:
-    said = parsing(hostUsers={"bob": policies.host_user("~/fine", path)})
-    assert said == f"hostUsers.bob.projectRoots has a path that is not absolute: {path!r}"
+    said = refusing(policies.host_user("~/fine", path))
+    assert refusals.shown(f"hostUsers.bob.projectRoots has a path that is not absolute: {path!r}") in said
 
 
 @pytest.mark.parametrize("path", ["/", "/x", "/x/../y", "~", "~/", "~/x y"])
@@ -198,9 +249,12 @@ def test_what_is_no_policy_is_refused_with_a_value_error(value: object) -> None:
 
 
 def test_load_reads_a_policy(tmp_path: Path) -> None:
-    file = tmp_path / "policy.json"
-    file.write_bytes(orjson.dumps(document()))
-    assert policy.load(str(file)) == frozen()
+    file, bob = tmp_path / "policy.json", tmp_path / "bob.json"
+    bob.write_bytes(orjson.dumps(policies.host_user("/srv/x")))
+    file.write_bytes(orjson.dumps(document(hostUsers={"bob": str(bob)})))
+    loaded = policy.load(str(file))
+    assert loaded == policies.replaced(frozen(), host_users=loaded.host_users)
+    assert loaded.host_users["bob"].project_roots == ("/srv/x",)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b'{"version":2}', b"[" * 5000])

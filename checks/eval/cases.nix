@@ -40,9 +40,14 @@ let
       { m3ta.pi-agent = settings; }
     ];
 
+  # With the host users' files in the place of their paths.
   policyOf =
     config:
-    builtins.fromJSON (builtins.unsafeDiscardStringContext config.m3ta.pi-agent.build.policy.text);
+    let
+      inherit (config.m3ta.pi-agent.build) policy;
+      read = file: builtins.fromJSON (builtins.unsafeDiscardStringContext file.text);
+    in
+    read policy // { hostUsers = lib.mapAttrs (_: read) policy.hostUsers; };
 
   anotherPolicy =
     config:
@@ -1794,7 +1799,7 @@ let
           "version"
         ]
         (attrNames (policyOf plain));
-    "the policy is of version 1" = case 1 (policyOf plain).version;
+    "the policy is of version 2" = case 2 (policyOf plain).version;
     "the policy's sudo is the host's setuid one" =
       let
         config = plain;

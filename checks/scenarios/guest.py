@@ -84,9 +84,10 @@ def demo(user: str) -> Path:
 
 @cache
 def policy(variant: str = "pi") -> Json:
-    """The frozen policy of a variant."""
+    """The frozen policy of a variant, with the host users' files in the place of their paths."""
     value: Json = json.loads(Path(FACTS["variants"][variant]["policy"]).read_text(encoding="utf-8"))
-    return value
+    users = {name: json.loads(Path(file).read_text(encoding="utf-8")) for name, file in value["hostUsers"].items()}
+    return {**value, "hostUsers": users}
 
 
 @cache

@@ -25,10 +25,16 @@ def under(
 ) -> Path:
     """Write the policy, and the program that reads it, into folder and return the program.
 
-    facts: of a variant (guest.FACTS). which: `runner` or `wrapper`. more: further text to replace in the program.
+    facts: of a variant (guest.FACTS). which: `runner` or `wrapper`. policy: with the host users' files in the place of
+    their paths, as guest.policy has it. more: further text to replace in the program.
     """
-    document, program = folder / "policy.json", folder / which
-    document.write_text(json.dumps(policy), encoding="utf-8")
+    document, users, program = folder / "policy.json", folder / "users", folder / which
+    users.mkdir(exist_ok=True)
+    files = {name: users / name for name in policy["hostUsers"]}
+    for name, file in files.items():
+        file.write_text(json.dumps(policy["hostUsers"][name]), encoding="utf-8")
+    listed = {name: str(file) for name, file in files.items()}
+    document.write_text(json.dumps({**policy, "hostUsers": listed}), encoding="utf-8")
     text = wrapped(facts[which]).read_text(encoding="utf-8")
     for old, new in {facts["policy"]: str(document), **(more or {})}.items():
         assert text.count(old) == 1
