@@ -59,13 +59,13 @@ def locate(policy: Policy, caller: Identity) -> Project:
 
     Raises Refusal: 77 when there is none or the directory is gone, 78 when the root itself cannot be used.
     """
+    configured = policy.host_users[caller.name].project_roots
     with acting_as(caller):
         directory = _current_directory()
-        roots = [expanded(root, caller.home) for root in policy.host_users[caller.name].project_roots]
+        roots = [expanded(root, caller.home) for root in configured]
         notes: list[str] = []
         found = _innermost(_opened(roots, notes), directory)
     if found is None:
-        configured = policy.host_users[caller.name].project_roots
         proposed = _proposal(directory, caller, policy)
         raise refusals.outside_roots(caller.name, directory, configured, proposed, dict.fromkeys(notes))
     root, descriptor = found
