@@ -97,14 +97,13 @@ def plan(
         raise refusals.directory_too_deep(directory, LEVELS_AT_MOST)
     try:
         with acting_as(ground.viewer):
+            wanted = list(protected)
             for place in _places(ground, directory, notice):
-                for pattern in protected:
-                    for found in _matches(ground, place, pattern, looks):
-                        _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
-            for pattern in hidden:
-                if paths.contains(ground.root, pattern):
-                    for found in _matches(ground, "", os.path.relpath(pattern, ground.root), looks):
-                        _note(kinds, found, Kind.HIDE, keep_above="")
+                for found in _named(ground, place, wanted, looks):
+                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
+            below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
+            for found in _named(ground, "", below, looks):
+                _note(kinds, found, Kind.HIDE, keep_above="")
     except _TooMuch as error:
         raise refusals.too_much_to_protect(ground.root) from error
     kinds.pop("", None)
@@ -119,9 +118,8 @@ def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[s
     wanted, looks = list(patterns), _Looks()
     with suppress(_TooMuch):
         for place in _places(ground, directory, lambda _: None):
-            for pattern in wanted:
-                for found in _matches(ground, place, pattern, looks):
-                    yield found.name
+            for found in _named(ground, place, wanted, looks):
+                yield found.name
 
 
 class _TooMuch(Exception):
@@ -201,6 +199,38 @@ def _listed(ground: Ground, place: str) -> list[tuple[str, bool]]:
             return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     finally:
         os.close(directory)
+
+
+def _named(ground: Ground, place: str, patterns: Iterable[str], looks: _Looks) -> Iterator[Found]:
+    """What exists below place and is named by the patterns."""
+    try:
+        directory = paths.walk_inside(ground.descriptor, ground.root, place)
+    except OSError:  # it was there a moment ago: another session is at work
+        directory = None
+    try:
+        for pattern in patterns:
+            if directory is not None and _is_nowhere(directory, pattern):
+                looks.take()
+            else:
+                yield from _matches(ground, place, pattern, looks)
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
+def _is_nowhere(directory: int, pattern: str) -> bool:
+    """Whether the open directory surely lacks what pattern begins with. So it is with most of them, and one call of the
+    kernel is enough to know; a list of names would not do, since a file system may not care for their case."""
+    component = pattern.split("/", 1)[0]
+    if "*" in component:
+        return False
+    try:
+        os.stat(component, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _matches(ground: Ground, place: str, pattern: str, looks: _Looks) -> Iterator[Found]:
