@@ -96,7 +96,7 @@ let
       };
     in
     {
-      policy = lib.extendDerivation true { inherit hostUsers; } policyFile;
+      policy = policyFile // { inherit hostUsers; };
       inherit runner wrapper;
     };
 
