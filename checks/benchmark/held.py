@@ -84,10 +84,11 @@ def held(desk: Desk) -> Iterator[Held]:
         yield made
     finally:
         # When systemd-run has ended and the session has not begun, the runner cleans up and says so.
-        for pid in _children(client.pid):
-            if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGTERM)
-        client.communicate(timeout=guest.PATIENCE)
+        if client.poll() is None:
+            for pid in _children(client.pid):
+                if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGTERM)
+            client.communicate(timeout=guest.PATIENCE)
         guest.until(lambda: not guest.leftovers(), "no trace of the staged session is left")
 
 
