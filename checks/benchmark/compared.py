@@ -12,7 +12,7 @@ from typing import Final
 from scenarios import guest, programs
 from scenarios.guest import FACTS
 
-from benchmark import figures, hyperfine, weight
+from benchmark import figures, hyperfine, streams, weight
 from benchmark.figures import Round
 from benchmark.held import held
 from benchmark.hyperfine import CommandError, Pace, Setting, Times, python_of
@@ -150,13 +150,13 @@ def memory(desk: Desk, pace: Pace) -> Measured:
 
 
 def throughput_pipe(desk: Desk, pace: Pace) -> Measured:
-    """Bytes a second through a pipe, without the launch."""
-    return _throughput(desk, pace, _PIPED, Setting(output="pipe"))
+    """Bytes a second through a pipe."""
+    return _throughput(desk, pace, _PIPED, terminal=False)
 
 
 def throughput_terminal(desk: Desk, pace: Pace) -> Measured:
-    """Bytes a second through a terminal, without the launch."""
-    return _throughput(desk, pace.slower(), _SHOWN, Setting(terminal=True))
+    """Bytes a second through a terminal."""
+    return _throughput(desk, pace.slower(), _SHOWN, terminal=True)
 
 
 def parallel(desk: Desk, pace: Pace) -> Measured:
@@ -222,21 +222,21 @@ def _synced(rounds: Sequence[Times]) -> Measured:
     return compared("s", found)
 
 
-def _throughput(desk: Desk, pace: Pace, size: int, setting: Setting) -> Measured:
-    """Sessions that write nothing and that write `size` bytes: the difference is the writing's."""
+def _throughput(desk: Desk, pace: Pace, size: int, *, terminal: bool) -> Measured:
+    """What arrives of a program that writes, in a session and in the reference of one."""
+    words = ["sh", "-c", f"yes '{_LINE}' | head -c {size}"]
+    rounds = []
     with held(desk) as reference:
         desk.allow(reference.systemd_run)
-        words = [["sh", "-c", f"yes '{_LINE}' | head -c {count}"] for count in (size, 0)]
-        ours = [[_PROBE, "exec", *each] for each in words]
-        theirs = [reference.launch(terminal=setting.terminal, program=each) for each in words]
-        rounds = hyperfine.rounds(desk, [*ours, *theirs], pace, setting)
-    found = [Round(_rates(size, each[0], each[1]), _rates(size, each[2], each[3])) for each in rounds]
-    return compared("B/s", found)
-
-
-def _rates(size: int, whole: Sequence[float], without: Sequence[float]) -> tuple[float, ...]:
-    launching = statistics.median(without)
-    return tuple(size / (each - launching) for each in whole)
+        commands = [[_PROBE, "exec", *words], reference.launch(terminal=terminal, program=words)]
+        # In turns run by run: what a processor copies in a second changes from minute to minute, by half.
+        for number in range(pace.rounds * pace.runs):
+            forth = 1 if number % 2 == 0 else -1
+            rates = [
+                streams.rate(desk, command, _LINE.encode(), size, terminal=terminal) for command in commands[::forth]
+            ]
+            rounds.append(Round(*((rate,) for rate in rates[::forth])))
+    return compared("B/s", rounds)
 
 
 def _at_once(command: Sequence[str]) -> list[str]:

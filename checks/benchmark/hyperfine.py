@@ -44,14 +44,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where commands run. cwd: None for the project. terminal: on one, whose output somebody reads. output: where that
-    of the commands goes otherwise (hyperfine's --output). statuses: exit statuses that are as they should be. prepare:
-    what runs before each run, not timed.
+    """Where commands run. cwd: None for the project. terminal: on one, whose output somebody reads. statuses: exit
+    statuses that are as they should be. prepare: what runs before each run, not timed.
     """
 
     cwd: str | None = None
     terminal: bool = False
-    output: str = "null"
     statuses: tuple[int, ...] = (0,)
     prepare: tuple[str, ...] = ()
 
@@ -79,7 +77,7 @@ def _once(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Se
     export.unlink(missing_ok=True)
     words = ["hyperfine", "-N", "--style=none", f"--runs={pace.runs}", f"--warmup={int(pace.warm)}"]
     words += [f"--export-json={export}"]
-    words += ["--input=/dev/tty", "--output=inherit"] if setting.terminal else [f"--output={setting.output}"]
+    words += ["--input=/dev/tty", "--output=inherit"] if setting.terminal else ["--output=null"]
     if setting.prepare:
         words += ["--prepare", shlex.join(setting.prepare)]
     if any(setting.statuses):
