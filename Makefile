@@ -32,7 +32,7 @@ help:
 	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
 	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
 	@echo 'make soak       the scenarios of load, faults and races at full length: an hour'
-	@echo 'make bench      how fast it is, beside what people would use instead: ten minutes'
+	@echo 'make bench      how fast it is, beside what people would use instead: a quarter of an hour'
 	@echo 'make docs       docs/options.md, anew from the module'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
