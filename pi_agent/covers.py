@@ -88,7 +88,7 @@ def plan(
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories
     nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. notice is called
     when the project has too many directories to look for repositories in all of them. Raises Refusal (69) when there
-    is more to cover than a launch can wait for.
+    is more to cover than a launch can wait for, OSError where the machine fails, so that something may be overlooked.
     """
     kinds: dict[str, Kind] = {}
     looks = _Looks()
@@ -113,10 +113,10 @@ def plan(
 def named(ground: Ground, directory: str, patterns: Iterable[str]) -> Iterator[str]:
     """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer.
 
-    Where there are too many, it ends.
+    Where there are too many, or the machine fails, it ends.
     """
     wanted, looks = list(patterns), _Looks()
-    with suppress(_TooMuch):
+    with suppress(_TooMuch, OSError):
         for place in _places(ground, directory, lambda _: None):
             for found in _named(ground, place, wanted, looks):
                 yield found.name
@@ -183,14 +183,22 @@ def _repositories(ground: Ground, notice: Notice) -> Iterator[str]:
                 waiting.append(f"{place}/{name}" if place else name)
 
 
+def _overlook_nothing(error: OSError) -> None:
+    """Raise an error again that does not say that there is nothing: what the machine fails to show may be there."""
+    if error.errno in refusals.MACHINES_FAULTS:
+        raise error
+
+
 def _listed(ground: Ground, place: str) -> list[tuple[str, bool]]:
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, place)
-    except OSError:
+    except OSError as error:
+        _overlook_nothing(error)
         return []
     try:
         directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
+    except OSError as error:
+        _overlook_nothing(error)
         return []
     finally:
         os.close(looked)
@@ -269,9 +277,10 @@ def _found(ground: Ground, path: str) -> Found | None:
 
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
-    except OSError:
+    except OSError as error:
+        _overlook_nothing(error)
         # A link that leads out of the project, or nowhere, is something of its own.
-        return Found(path, path, stat.S_IFLNK, ()) if link(ground, path) is not None else None
+        return Found(path, path, stat.S_IFLNK, ()) if _link(ground, path) is not None else None
     try:
         return Found(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:
@@ -279,19 +288,26 @@ def _found(ground: Ground, path: str) -> Found | None:
 
 
 def link(ground: Ground, path: str) -> tuple[str, int] | None:
-    """Where the link at path leads and when it was made, wherever that is; None where there is no link."""
+    """Where the link at path leads and when it was made, wherever that is; None where no link is seen."""
+    try:
+        return _link(ground, path)
+    except OSError:
+        return None
+
+
+def _link(ground: Ground, path: str) -> tuple[str, int] | None:
+    """The same, but that it raises OSError where the machine fails."""
     folder, name = os.path.split(path)
     try:
         above = paths.walk_inside(ground.descriptor, ground.root, folder)
-    except OSError:
+        try:
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+            return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
+        finally:
+            os.close(above)
+    except OSError as error:
+        _overlook_nothing(error)
         return None
-    try:
-        status = os.stat(name, dir_fd=above, follow_symlinks=False)
-        return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
-    except OSError:
-        return None
-    finally:
-        os.close(above)
 
 
 def _below(top: str, path: str) -> str:
@@ -317,7 +333,8 @@ def _laid(ground: Ground, cover: Cover, empty_directory: int, empty_file: int) -
                     target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
                 finally:
                     os.close(parent)
-        except OSError:  # another session is at work
+        except OSError as error:  # another session is at work
+            _overlook_nothing(error)
             return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)

@@ -187,6 +187,46 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
                 assert len(list(covers.named(there, str(tmp_path), [".git/modules/*/hooks"]))) <= 6
 
 
+@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    for name in (".git/hooks/x", "sub/.git/config", "secrets/a", "elsewhere/x"):
+        put(tmp_path / name)
+    (tmp_path / ".envrc").symlink_to("nowhere")
+    patterns, hidden, real = [".git/hooks", ".git/con*", ".envrc", ".idea"], [f"{tmp_path}/secrets"], getattr(os, call)
+    with ground(tmp_path) as there:
+
+        def plan() -> list[Cover]:
+            return covers.plan(there, str(tmp_path / "sub"), patterns, hidden, pytest.fail)
+
+        whole, fails_at, calls, failed = plan(), 0, 1, 0
+
+        def failing(*arguments: object, **options: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == fails_at:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **options)
+
+        assert len(whole) >= 6
+        while calls >= fails_at:
+            fails_at, calls = fails_at + 1, 0
+            with monkeypatch.context() as patched:
+                patched.setattr(os, call, failing)
+                try:
+                    assert plan() == whole
+                except OSError as error:
+                    assert error.errno == number
+                    failed += 1
+        assert failed or call == "readlink"
+        # After a session no look ends in an error.
+        fails_at, calls = 2, 0
+        monkeypatch.setattr(os, call, failing)
+        assert {*covers.named(there, str(tmp_path), patterns)} <= {".git/hooks", ".envrc", "sub/.git/config"}
+
+
 def test_what_is_hidden_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         put(tmp_path / f"secrets/{number}")
