@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -83,6 +84,18 @@ def frozen(**overrides: Any) -> Policy:
     files = {f"{FILES}/{name}": orjson.dumps(entry) for name, entry in entries.items()}
     listed = {name: f"{FILES}/{name}" for name in entries}
     return policy.parse(orjson.dumps(document(**{**overrides, "hostUsers": listed})), files.__getitem__)
+
+
+def written(folder: Path, **overrides: Any) -> Path:
+    """The same as files in folder; returns that of the policy."""
+    listed = {}
+    for name, entry in overrides.pop("hostUsers", {USER: host_user("~/projects")}).items():
+        file = folder / f"{name}.json"
+        file.write_bytes(orjson.dumps(entry))
+        listed[name] = str(file)
+    top = folder / "policy.json"
+    top.write_bytes(orjson.dumps(document(**overrides, hostUsers=listed)))
+    return top
 
 
 _T = TypeVar("_T")

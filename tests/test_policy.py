@@ -249,10 +249,7 @@ def test_what_is_no_policy_is_refused_with_a_value_error(value: object) -> None:
 
 
 def test_load_reads_a_policy(tmp_path: Path) -> None:
-    file, bob = tmp_path / "policy.json", tmp_path / "bob.json"
-    bob.write_bytes(orjson.dumps(policies.host_user("/srv/x")))
-    file.write_bytes(orjson.dumps(document(hostUsers={"bob": str(bob)})))
-    loaded = policy.load(str(file))
+    loaded = policy.load(str(policies.written(tmp_path, hostUsers={"bob": policies.host_user("/srv/x")})))
     assert loaded == policies.replaced(frozen(), host_users=loaded.host_users)
     assert loaded.host_users["bob"].project_roots == ("/srv/x",)
 

@@ -12,7 +12,7 @@ import wrapper
 from pi_agent import audit, paths, program, project
 from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from tests import people, policies
-from tests.policies import USER, document, host_user
+from tests.policies import USER, host_user
 
 _RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
 
@@ -47,7 +47,7 @@ class Wrapper:
         self.monkeypatch.setattr("pi_agent.caller.from_passwd", lambda entry: people.alice(entry.pw_dir))
 
     def allow(self, **overrides: object) -> None:
-        (self.tmp / "policy.json").write_bytes(orjson.dumps(document(**overrides)))
+        policies.written(self.tmp, **overrides)
 
     def call(self, *arguments: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["pi", *arguments])
