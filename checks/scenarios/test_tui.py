@@ -238,6 +238,10 @@ def front() -> Process:
 
 
 def assert_sane(screen: Screen, status: str) -> None:
+    # Not a key before sudo has ended: when the queue of the terminal that it made is full of keys and nobody is left to
+    # read them, sudo (1.9.16) tries to write more for ever, and takes every further key.
+    until(lambda: not leftovers(), "the session has ended")
+
     def sane() -> bool:
         screen.enter("stty -a | grep -ow -e '-\\?echo' -e '-\\?icanon' -e '-\\?isig' -e '-\\?opost' | sort | xargs")
         return re.search("^echo icanon isig opost$", screen.text(), re.MULTILINE) is not None
