@@ -89,7 +89,7 @@ def held(desk: Desk) -> Iterator[Held]:
                 if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGTERM)
             client.communicate(timeout=guest.PATIENCE)
-        guest.until(lambda: not guest.leftovers(), "no trace of the staged session is left")
+        guest.assert_clean(guest.PATIENCE)
 
 
 def _check(made: Held, project: Path) -> None:

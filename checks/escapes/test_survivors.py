@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 import pytest
-from scenarios.guest import CLEAN_WITHIN, IDLE, agent, demo, inside, on_machine, processes, session, until
+from scenarios.guest import IDLE, agent, assert_clean, demo, inside, on_machine, processes, session, until
 
 from escapes.case import attempt
 
@@ -35,18 +35,12 @@ def alive() -> list[int]:
     return [process.pid for process in processes() if process.uid == agent("pi-probe").pw_uid]
 
 
-def groups() -> list[str]:
-    """The control groups of sessions."""
-    found = on_machine("find", "/sys/fs/cgroup", "-type", "d", "-name", "pi-agent-*.service").text
-    return found.split()
-
-
 @pytest.mark.parametrize("way", WAYS)
 @attempt("afterwards", "leave a process behind")
 def test_nothing_runs_on(way: str) -> None:
     inside(f"{WAYS[way]}\nexit 0").ok()
     (demo("alice") / "later").touch()
-    until(lambda: not alive() and not groups(), "no process and no control group of it is left", CLEAN_WITHIN)
+    assert_clean()
 
 
 def test_the_same_process_lives_on_outside() -> None:

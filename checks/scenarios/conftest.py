@@ -109,11 +109,10 @@ def fresh(pristine: Path, *, known_to_fail: bool = False) -> Iterator[None]:
         _clear()
         return
     try:
-        guest.until(lambda: not guest.leftovers(), "no trace of a session is left", guest.CLEAN_WITHIN)
-    except AssertionError as error:
-        left = guest.leftovers()
+        guest.assert_clean()
+    except AssertionError:
         _clear()
-        raise AssertionError("left behind: " + "\n".join(left)) from error
+        raise
 
 
 @pytest.fixture(autouse=True)

@@ -371,9 +371,24 @@ def staged() -> list[Path]:
     return sorted(path for path in STAGING.rglob("pi-agent-*") if path.is_dir())
 
 
+def groups() -> list[Path]:
+    """The control groups of sessions, those too that systemd knows no unit of."""
+    return [path for path in Path("/sys/fs/cgroup").rglob("pi-agent-*.service") if path.is_dir()]
+
+
+def _members(group: Path) -> list[str]:
+    """What a control group's processes are, those too that have ended and nobody waited for."""
+    try:
+        pids = (group / "cgroup.procs").read_text(encoding="utf-8").split()
+        return [Path(f"/proc/{pid}/status").read_text(encoding="utf-8") for pid in pids]
+    except OSError as error:
+        return [str(error)]
+
+
 def leftovers() -> list[str]:
-    """What is there of sessions: units, staging directories, mounts, processes."""
+    """What is there of sessions: units, control groups, staging directories, mounts, processes."""
     found = [f"unit {line}" for line in _listed(UNITS)]
+    found += [f"control group {path} of {_members(path)}" for path in groups()]
     found += [f"entry {entry}" for entry in STAGING.rglob("*")]
     mounted = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     found += [f"mount {line}" for line in mounted if f" {STAGING}/" in line]
@@ -382,3 +397,11 @@ def leftovers() -> list[str]:
     agents = {agent(variant).pw_uid for variant in FACTS["variants"]}
     found += [f"process {process}" for process in running if process.uid in agents]
     return found
+
+
+def assert_clean(seconds: float = CLEAN_WITHIN) -> None:
+    """Wait until nothing of any session is there; say what is left where that does not come about."""
+    deadline = time.monotonic() + seconds
+    while left := leftovers():
+        assert time.monotonic() < deadline, f"left behind after {seconds} seconds: " + "\n".join(left)
+        time.sleep(0.02)

@@ -13,6 +13,7 @@ from scenarios.guest import (
     IDLE,
     Process,
     agent,
+    assert_clean,
     demo,
     ended,
     inside,
@@ -52,7 +53,7 @@ def part(name: str) -> Process:
 
 
 def assert_gone(since: float) -> None:
-    until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    assert_clean()
     assert time.monotonic() - since < 2 * CLEAN_WITHIN
 
 
@@ -137,7 +138,7 @@ def test_when_runner_and_guard_are_killed_together_the_next_launch_sweeps() -> N
         inside("true").ok()
         assert not directory.exists()
         assert running.unit not in units()
-        until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+        assert_clean()
 
 
 def test_a_sweep_leaves_sessions_that_live_alone() -> None:
@@ -208,7 +209,7 @@ def test_on_a_terminal_a_signal_to_any_part_ends_the_session_with_a_clear_status
     settle(units("alice")[0])
     part(name).kill(number)
     assert ended(screen) in statuses
-    until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    assert_clean()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_on_a_terminal_a_program_that_ignores_signals_is_killed_in_the_end(name:
     settle(units("alice")[0])
     part(name).kill(number)
     assert ended(screen) in {129, 137, 143}
-    until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    assert_clean()
 
 
 @pytest.mark.parametrize("number", [HUP, INT, TERM, KILL])
@@ -238,7 +239,7 @@ def test_a_signal_before_the_sandbox_stands_is_not_lost(number: signal.Signals) 
         until(staged, "a session is being staged")
         part("runner").kill(number)
         assert client.wait(CLEAN_WITHIN) in (128 + number, 128 + TERM if number is HUP else 128 + number)
-        until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+        assert_clean()
 
 
 def known() -> int:

@@ -17,20 +17,18 @@ import pytest
 
 from scenarios import steps
 from scenarios.guest import (
-    CLEAN_WITHIN,
     IDLE,
     Result,
     agent,
     as_user,
+    assert_clean,
     demo,
     home,
     inside,
-    leftovers,
     on_machine,
     policy,
     processes,
     session,
-    until,
 )
 from scenarios.test_faults_steps import NEW, OLD, Scene, check_aftermath, check_state
 
@@ -97,7 +95,7 @@ def test_a_full_disk(scene: Scene, room: int) -> None:
             assert_refused(result, 69, "No space left on device")
         else:
             assert room, "there was no room at all"
-        until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+        assert_clean()
         check_state([OLD, NEW])
         filler.unlink()
         check_aftermath()
@@ -116,7 +114,7 @@ def test_no_room_to_stage(scene: Scene) -> None:
     """/run/pi-agent, where sessions are staged."""
     with mounted("-t", "tmpfs", "-o", "size=4k,nr_inodes=8,mode=0700", "checks", "/run/pi-agent"):
         assert_refused(launch(), 69, "could not be prepared for the sandbox: No space left on device")
-        until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+        assert_clean()
     check_aftermath()
 
 
@@ -201,7 +199,7 @@ def test_state_of_the_wrong_kind_or_owner(scene: Scene, breaking: object, status
             assert_refused(result, status, "state")
         else:
             assert (result.status, result.stdout) == (0, b"ran\n")
-        until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+        assert_clean()
     finally:
         away = STATE.with_suffix(".away")
         if away.exists():

@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from scenarios import steps
-from scenarios.guest import CLEAN_WITHIN, Json, Result, Word, as_user, demo, home, inside, isolated, leftovers, until
+from scenarios.guest import Json, Result, Word, as_user, assert_clean, demo, home, inside, isolated
 from scenarios.steps import Step, Struck
 
 COMMAND: Final = ("exec", "bash", "-c", "echo ran")
@@ -93,7 +93,7 @@ def check_state(allowed: Sequence[dict[str, Json]]) -> None:
 def check_aftermath(*, dead: bool = False, spared: str = "") -> None:
     """No trace, no damage, and the next launch completes what this one could not. dead: it could not tidy up. spared:
     what the call that failed was to remove."""
-    until(lambda: not leftovers(), f"no trace is left, but: {leftovers()}", CLEAN_WITHIN)
+    assert_clean()
     check_state([OLD, NEW])
     if not dead:
         left = [path for path in steps.debris() if f'"{path.name}"' not in spared]
@@ -102,7 +102,7 @@ def check_aftermath(*, dead: bool = False, spared: str = "") -> None:
     assert (result.status, result.stdout, result.stderr) == (0, b"ran\n", b""), f"the next launch: {result}"
     check_state([NEW])
     assert not steps.debris()
-    until(lambda: not leftovers(), "no trace of the next launch is left", CLEAN_WITHIN)
+    assert_clean()
 
 
 def at_each(
@@ -142,7 +142,7 @@ def strike(step: Step, fault: str, scene: Scene, options: Sequence[str], command
         if struck.hit:
             break
         struck.result.ok()
-        until(lambda: not leftovers(), f"no trace is left of {step}, but: {leftovers()}", CLEAN_WITHIN)
+        assert_clean()
     return struck
 
 

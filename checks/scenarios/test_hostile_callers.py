@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.guest import IDLE, as_user, demo, home, leftovers, on_machine, ours, session, state, until
+from scenarios.guest import IDLE, PATIENCE, as_user, assert_clean, demo, home, on_machine, ours, session, state
 from scenarios.hostile import RUNNER, SUDO, call, harmless, script, told
 
 # -- limits, umask, signals, descriptors
@@ -91,7 +91,7 @@ def test_an_alarm_that_the_caller_set_leaves_nothing_whenever_it_rings(delay: fl
     result = call(f"signal.setitimer(signal.ITIMER_REAL, {delay})", "exec", "sleep", "1")
     harmless(result)
     assert result.status in (0, 129, 142, 143), (result.status, result.complaint)
-    until(lambda: not leftovers(), "nothing is left")
+    assert_clean(PATIENCE)
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import programs, steps
-from scenarios.guest import CLEAN_WITHIN, STAGING, demo, inside, leftovers, login, on_machine, policy, until
+from scenarios.guest import STAGING, assert_clean, demo, inside, login, on_machine, policy
 
 # How many launches in a row count as many; `make soak` wants a thousand.
 LAUNCHES = int(os.environ.get("PI_AGENT_LAUNCHES", "100"))
@@ -37,7 +37,7 @@ def test_fifty_sessions_of_two_users_at_once() -> None:
         if (client.returncode, output, complaint) != (number, b"", b""):
             wrong.append((number, client.returncode, output, complaint))
     assert not wrong
-    until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+    assert_clean()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
     launch(20)
-    until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+    assert_clean()
     before, since = use(), time.monotonic()
     launch(LAUNCHES)
     seconds = time.monotonic() - since
-    until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+    assert_clean()
     after = use()
     with capsys.disabled():
         print(f"[{LAUNCHES} launches, {seconds / LAUNCHES:.2f} s each: {before} -> {after}] ", end="", flush=True)
@@ -117,4 +117,4 @@ def test_a_sweep_of_many_dead_sessions_is_no_hindrance() -> None:
     for number in range(30):
         (place / f"pi-agent-alice-{number:016x}" / "project").mkdir(0o700, parents=True)
     inside("true", timeout=120).ok()
-    until(lambda: not leftovers(), "no trace is left", CLEAN_WITHIN)
+    assert_clean()

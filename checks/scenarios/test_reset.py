@@ -10,10 +10,11 @@ import pytest
 from scenarios.guest import (
     FACTS,
     IDLE,
+    PATIENCE,
     as_user,
+    assert_clean,
     ended,
     inside,
-    leftovers,
     on_machine,
     ours,
     pi,
@@ -107,7 +108,7 @@ def test_a_terminal_that_goes_away_is_a_no() -> None:
     screen = terminal("alice", "pi-probe", "--sandbox-reset", "--all", cwd="/")
     screen.expect_exact("[y/N]")
     screen.close(force=True)
-    until(lambda: not leftovers(), "nothing is left")
+    assert_clean(PATIENCE)
     assert tree("alice") == before
     inside("true").ok()
 

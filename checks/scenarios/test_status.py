@@ -8,7 +8,20 @@ import time
 
 import pytest
 
-from scenarios.guest import FACTS, IDLE, Json, Result, as_user, demo, home, leftovers, session, staged, units, until
+from scenarios.guest import (
+    FACTS,
+    IDLE,
+    PATIENCE,
+    Json,
+    Result,
+    as_user,
+    assert_clean,
+    demo,
+    home,
+    session,
+    staged,
+    units,
+)
 
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
 STUBBORN = ("exec", "bash", "-c", "trap '' TERM; echo ready; while read -r _; do :; done; sleep 100")
@@ -107,7 +120,7 @@ def test_a_session_that_does_not_want_to_end_is_ended_all_the_same() -> None:
         assert time.monotonic() - began >= 4
         assert units("alice") == []
         assert hers.wait().status == 137
-    until(lambda: not leftovers(), "nothing is left")
+    assert_clean(PATIENCE)
 
 
 def test_a_reader_that_goes_away_is_no_bug() -> None:

@@ -8,7 +8,7 @@ import signal
 import pexpect
 import pytest
 
-from scenarios.guest import CLEAN_WITHIN, demo, ended, hang_up, isolated, leftovers, terminal, until
+from scenarios.guest import assert_clean, demo, ended, hang_up, isolated, terminal
 
 PROMPT = rb"\$ $"
 
@@ -229,13 +229,13 @@ def test_a_terminal_that_hangs_up_ends_all(script: str) -> None:
     screen = bash_inside(script)
     screen.expect_exact(b"ready")
     hang_up(screen)
-    until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    assert_clean()
 
 
 def test_the_real_pi_ends_with_its_terminal() -> None:
     screen = real_pi()
     hang_up(screen)
-    until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+    assert_clean()
 
 
 def test_two_terminals_do_not_meet() -> None:

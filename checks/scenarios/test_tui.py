@@ -16,15 +16,15 @@ import pytest
 
 from scenarios import screens
 from scenarios.guest import (
-    CLEAN_WITHIN,
+    PATIENCE,
     Process,
     agent,
     as_user,
+    assert_clean,
     demo,
     ended,
     home,
     isolated,
-    leftovers,
     ours,
     pi_package,
     policy,
@@ -240,7 +240,7 @@ def front() -> Process:
 def assert_sane(screen: Screen, status: str) -> None:
     # Not a key before sudo has ended: when the queue of the terminal that it made is full of keys and nobody is left to
     # read them, sudo (1.9.16) tries to write more for ever, and takes every further key.
-    until(lambda: not leftovers(), "the session has ended")
+    assert_clean(PATIENCE)
 
     def sane() -> bool:
         screen.enter("stty -a | grep -ow -e '-\\?echo' -e '-\\?icanon' -e '-\\?isig' -e '-\\?opost' | sort | xargs")
@@ -297,7 +297,7 @@ def test_pi_may_save_and_is_gone_in_time(kind: str) -> None:
         screen.enter("a word to keep")
         screen.shows("echo: a word to keep")
         LEAVES[kind](screen)
-        until(lambda: not leftovers(), "no trace of the session", CLEAN_WITHIN)
+        assert_clean()
     [transcript] = isolated("alice", "sessions").rglob("*.jsonl")
     lines = [json.loads(line) for line in transcript.read_text().splitlines()]
     said = json.dumps(lines)
