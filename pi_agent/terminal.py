@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import termios
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -36,6 +37,8 @@ RESET: Final = (
     b"\x1b(B\x1b[m"  # plain letters
 )
 _CANNOT: Final = ("", "dumb", "unknown")
+_PATIENCE: Final = 0.2  # seconds for a terminal that takes nothing just now
+_TURN: Final = 0.005  # seconds
 
 
 @record
@@ -48,12 +51,19 @@ class Terminal:
     reset: bytes
 
     def put_right(self) -> None:
-        """Restore its modes and write the reset. One that is gone is fine."""
+        """Restore its modes and write the reset. One that is gone is fine, and so is one that nobody reads."""
         if self.modes is not None:
             with suppress(OSError, termios.error):
                 termios.tcsetattr(self.descriptor, termios.TCSANOW, self.modes)
+        rest, since = self.reset, time.monotonic()
         with suppress(OSError):
-            os.write(self.descriptor, self.reset)
+            while rest:
+                try:
+                    rest = rest[os.write(self.descriptor, rest) :]
+                except BlockingIOError:  # its queue is full, or somebody else is writing to it in this moment
+                    if time.monotonic() - since > _PATIENCE:
+                        return
+                    time.sleep(_TURN)
 
     def close(self) -> None:
         """Let go of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
 import termios
@@ -30,16 +31,22 @@ def pair() -> Iterator[tuple[int, int]]:
 
 def python(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> str:
     """What a script says on standard error, with the terminal as its input and output unless others are given."""
-    done = subprocess.run(
+    with started(script, slave, stdin, stdout) as process:
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return said
+
+
+def started(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
+    """The process of such a script."""
+    return subprocess.Popen(
         [sys.executable, "-c", f"import os, sys\nfrom pi_agent import terminal\n{script}"],
         stdin=slave if stdin is None else stdin,
         stdout=slave if stdout is None else stdout,
         stderr=subprocess.PIPE,
         cwd=_ROOT,
-        check=True,
         text=True,
     )
-    return done.stderr
 
 
 def test_modes_and_the_screen_are_put_right(pair: tuple[int, int]) -> None:
@@ -73,6 +80,29 @@ except BlockingIOError:
     print(os.get_blocking(1), file=sys.stderr)
 """
     assert python(script, pair[1]).split() == ["True"]
+
+
+def test_one_whose_reader_is_slow_gets_all_of_it(pair: tuple[int, int]) -> None:
+    master, slave = pair
+    script = """
+terminal._PATIENCE = 60
+seen = terminal.seen({"TERM": "xterm"})
+try:
+    while os.write(seen.descriptor, b"x" * 50):
+        pass
+except BlockingIOError:
+    print("full", file=sys.stderr, flush=True)
+    seen.put_right()
+"""
+    with started(script, slave) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "full\n"
+        assert process.poll() is None
+        read = b""
+        while not read.endswith(RESET) and select.select([master], [], [], 5)[0]:
+            read += os.read(master, 1024)
+    assert read.endswith(RESET)
+    assert read.removesuffix(RESET).strip(b"x") == b""
 
 
 @pytest.mark.parametrize("value", ["dumb", "unknown", ""])
