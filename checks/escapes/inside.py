@@ -193,6 +193,15 @@ def processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def read_of(pid: int, name: str) -> bytes:
+    """What /proc has there of a process; nothing of one that has ended meanwhile. Raises OSError where it is denied."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def answer(code: str, facts: dict[str, Any]) -> str:
     """Do it, and put what came of it into a word."""
     # struct is for attempts alone.

@@ -94,7 +94,7 @@ CASES: Final = grouped(
         "secrets",
         "find another session's secret in any environment",
         "found([pid for pid in processes() if pid != os.getpid()"
-        " and b'checks-secret-of-bob' in open(f'/proc/{pid}/environ', 'rb').read()])",
+        " and b'checks-secret-of-bob' in read_of(pid, 'environ')])",
         ("nothing",),
         _ROOT,
     ),

@@ -169,6 +169,12 @@ def pi(prompt: str, *arguments: Word, user: str = "alice", cwd: Path | str | Non
     return as_user(user, "pi", *arguments, "-p", prompt, cwd=cwd)
 
 
+def asked_of_the_model() -> str:
+    """What the scripted model was asked last, and with which key."""
+    on_machine("journalctl", "--sync").ok()
+    return on_machine("journalctl", "--unit=model-server", "--lines=20", "--output=cat").ok().text
+
+
 def terminal(
     user: str,
     *argv: Word,

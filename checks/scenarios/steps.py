@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pexpect
+
 from scenarios import programs
 from scenarios.guest import FACTS, PATIENCE, Json, Result, Word, demo, policy, state, until
 
@@ -76,6 +78,12 @@ def trace(options: Sequence[str], command: Sequence[Word], cwd: Path, timeout: f
         return Result(status, done.stdout, done.stderr), log.read_text(encoding="utf-8", errors="replace")
 
 
+def at_terminal(options: Sequence[str], command: Sequence[Word], cwd: Path) -> pexpect.spawn:
+    """Run command below strace in the directory cwd, on a new terminal."""
+    words = [os.fsdecode(word) for word in ("-o", "/dev/null", *options, *command)]
+    return pexpect.spawn("strace", words, cwd=os.fspath(cwd), timeout=PATIENCE)
+
+
 def calls(log: str) -> dict[str, list[Step]]:
     """The calls in a log by the id of the process ("" where there is only one), in order.
 
@@ -113,6 +121,11 @@ def peculiar(command: Sequence[Word], cwd: Path, mark: str) -> list[Step]:
     [own] = [pid for pid, steps in by_process.items() if any(mark in step.text for step in steps)]
     others = {step.name for pid, steps in by_process.items() if pid != own for step in steps}
     return [step for step in by_process[own] if step.name not in others]
+
+
+def slow(name: str, number: int) -> list[str]:
+    """strace's options by which the number-th call of that name takes longer than what is shown only to who waits."""
+    return ["-e", f"trace={name}", "-e", f"inject={name}:delay_enter=1200000:when={number}"]
 
 
 def injection(step: Step, fault: str) -> list[str]:

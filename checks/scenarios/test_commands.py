@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scenarios.guest import FACTS, as_user, demo, ended, home, inside, leftovers, terminal
+from scenarios.guest import FACTS, as_user, assert_clean, demo, ended, home, inside, terminal
 
 
 def test_help_is_there_for_anybody_and_tells_of_every_command() -> None:
@@ -49,7 +49,7 @@ def test_a_shell_at_a_terminal_is_interactive_and_its_status_is_kept() -> None:
     screen.expect("interactive")
     screen.expect("No such file")
     assert ended(screen) == 5
-    assert leftovers() == []
+    assert_clean()
 
 
 @pytest.mark.parametrize("words", [["--sandbox-shell", "x"], ["--sandbox-shell", "--json"]])

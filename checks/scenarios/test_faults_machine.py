@@ -18,6 +18,7 @@ import pytest
 from scenarios import steps
 from scenarios.guest import (
     IDLE,
+    STAGING,
     Result,
     agent,
     as_user,
@@ -29,6 +30,7 @@ from scenarios.guest import (
     policy,
     processes,
     session,
+    until,
 )
 from scenarios.test_faults_steps import NEW, OLD, Scene, check_aftermath, check_state
 
@@ -283,6 +285,7 @@ def test_a_root_that_is_removed_while_a_session_is_in_it(scene: Scene) -> None:
 
 def test_the_host_user_can_work_in_a_project_while_a_session_is_in_it() -> None:
     with session("alice", "pi-probe", *IDLE):
+        until(lambda: f" {STAGING}/" not in Path("/proc/self/mountinfo").read_text(), "what was staged is released")
         as_user("alice", "git", "config", "checks.key", "value").ok()
         as_user("alice", "sh", "-c", "mv .git .moved && mv .moved .git").ok()
         as_user("alice", "rm", "-r", ".git").ok()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.guest import Json, agent, as_user, demo, home, isolated, leftovers, on_machine, probe, units
+from scenarios.guest import Json, agent, as_user, assert_clean, demo, home, isolated, on_machine, probe
 from scenarios.hostile import NAMES, call, harmless, script, told
 
 
@@ -84,8 +84,8 @@ def test_what_all_this_left_is_nothing(tmp_path: Path) -> None:
     """A launch refused late, one killed early and one that works: each leaves neither unit, mount, file nor process."""
     (home("alice") / ".pi/agent/settings.json").write_text("[")
     assert call("", "x").status == 65
-    assert leftovers() == []
+    assert_clean()
     (home("alice") / ".pi/agent/settings.json").write_text("{}")
     call("", "x").ok()
-    assert (leftovers(), units()) == ([], [])
+    assert_clean()
     assert isolated("alice", "settings.json", "pi-probe").stat().st_uid == agent("pi-probe").pw_uid

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
-import pexpect
-
 from scenarios import steps
-from scenarios.guest import PATIENCE, as_user, demo, ended, isolated, terminal
+from scenarios.guest import as_user, demo, ended, isolated, terminal
 
 MANY: Final = """
 mkdir -p ~/.pi/agent/skills/many && cd ~/.pi/agent/skills/many
 seq 40 | while read -r folder; do mkdir $folder; seq -f "$folder/%g" 5 | xargs touch; done
 """
 # How long a machine takes to copy so much is its own affair: here one file of the many takes longer than a second.
-SLOW: Final = ("-e", "trace=renameat", "-e", "inject=renameat:delay_enter=1200000:when=20")
+SLOW: Final = steps.slow("renameat", 20)
 
 
 def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
-    command, *words = map(os.fsdecode, ("strace", "-o", "/dev/null", *SLOW, *steps.runner("exec", "echo", "inside")))
-    screen = pexpect.spawn(command, words, cwd=demo("alice"), timeout=PATIENCE)
+    screen = steps.at_terminal(SLOW, steps.runner("exec", "echo", "inside"), demo("alice"))
     screen.expect(r"copying your configuration \[#*-*\] \d+ of 2\d\d files")
     screen.expect_exact("\r\x1b[K")
     screen.expect_exact("inside")

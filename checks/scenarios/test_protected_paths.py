@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import resource
 from pathlib import Path
 
 import pytest
@@ -151,16 +151,18 @@ def test_hundreds_of_nested_repositories_are_protected_and_keep_nobody_waiting()
         "  (cd many/$((number % 20))/$number; mkdir -p .git/hooks .git/objects .git/refs; echo 'ref: x' >.git/HEAD;"
         "  echo >.git/config; echo >.envrc); done"
     )
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     script = (
         "denied=0; for path in many/*/*/.git/hooks; do touch $path/planted 2>/dev/null || denied=$((denied + 1)); done;"
         "for path in many/*/*/.envrc many/*/*/.git/config; do"
         "  : 2>/dev/null >>$path || denied=$((denied + 1)); done; echo $denied"
     )
     assert inside(script, timeout=60).ok().text == "900"
-    taken = time.monotonic() - began
-    print(f"a session with 300 repositories took {taken:.1f} seconds")
-    assert taken < 10
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Of the processor, and so whatever else the machine does.
+    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"a launch with 300 repositories took {taken:.1f} seconds of the processor")
+    assert taken < 5
 
 
 def test_what_changes_meanwhile_never_keeps_a_session_from_starting(fortress: Path) -> None:

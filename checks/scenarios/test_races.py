@@ -222,12 +222,20 @@ def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwds:
 SHARE: Final = SECONDS / 3
 
 
+def race_to(wanted: set[int], forbidden: list[Path], *pairs: tuple[Path, Path], cwds: list[Path]) -> None:
+    """Race until launches have ended with each of these statuses: a slow machine makes few of them."""
+    counts = race(forbidden, SHARE, *pairs, cwds=cwds)
+    deadline = time.monotonic() + 4 * PATIENCE
+    while not wanted <= set(counts):
+        assert time.monotonic() < deadline, f"{counts} is all that came of launches"
+        counts += race(forbidden, SHARE, *pairs, cwds=cwds)
+
+
 def test_a_root_that_is_swapped_for_a_link_is_never_followed(forbidden: list[Path]) -> None:
     p = home("alice") / "p"
     # From within what the link leads to: were it followed, this would be inside a root.
     cwds = [demo("alice"), ALICES / "demo"]
-    counts = race(forbidden, SHARE, (p, ALICES), (p, ROOTS), (demo("alice"), ALICES / "demo"), cwds=cwds)
-    assert counts[77] > 0, "no swap was ever met"
+    race_to({77}, forbidden, (p, ALICES), (p, ROOTS), (demo("alice"), ALICES / "demo"), cwds=cwds)
 
 
 def test_a_configuration_that_is_swapped_for_a_link_brings_in_nothing_of_others(forbidden: list[Path]) -> None:
@@ -237,9 +245,7 @@ def test_a_configuration_that_is_swapped_for_a_link_brings_in_nothing_of_others(
     pairs = [(configuration, place) for place in (ROOTS, BOBS)]
     pairs += [(configuration / name, place / name) for name in ("settings.json", ".env") for place in (ROOTS, BOBS)]
     pairs += [(configuration / "skills", BOBS), (configuration / "skills/canary", ROOTS / "canary")]
-    counts = race(forbidden, SHARE, *pairs, cwds=[demo("alice")] * 2)
-    assert counts[65] > 0, "no swap was ever met"
-    assert counts[0] > 0, "no launch ever came through"
+    race_to({65, 0}, forbidden, *pairs, cwds=[demo("alice")] * 2)
 
 
 def test_a_git_directory_that_is_swapped_for_a_link_leads_nobody_out(forbidden: list[Path]) -> None:
@@ -247,8 +253,7 @@ def test_a_git_directory_that_is_swapped_for_a_link_leads_nobody_out(forbidden: 
     places = (ALICES, ROOTS, BOBS)
     pairs = [(git, place / ".git") for place in places] + [(git / "hooks", place / "hooks") for place in places]
     pairs += [(git / "config", place / "config") for place in places]
-    counts = race(forbidden, SHARE, *pairs, cwds=[demo("alice")] * 2)
-    assert counts[0] > 0, "no launch ever came through"
+    race_to({0}, forbidden, *pairs, cwds=[demo("alice")] * 2)
 
 
 # -- that the detectors see

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.guest import Json, Word, agent, as_user, home, inside, isolated, on_machine, pi, state
+from scenarios.guest import Json, Word, agent, as_user, asked_of_the_model, home, inside, isolated, pi, state
 
 CODE = {
     "packages": ["npm:evil"],
@@ -157,7 +157,7 @@ def test_secrets_of_logins_are_for_the_agent_alone() -> None:
 def test_the_real_pi_uses_the_login_and_the_model_it_was_given() -> None:
     write(host_file("auth.json"), {"scripted": {"type": "api_key", "key": "of-the-host"}})
     pi("which key").ok()
-    log = on_machine("journalctl", "--unit=model-server", "--lines=20", "--output=cat").text
+    log = asked_of_the_model()
     assert "authorization='Bearer of-the-host' 'which key'" in log
 
 

@@ -10,18 +10,7 @@ from typing import Final
 from guest.npm_registry import registry
 
 from scenarios import screens
-from scenarios.guest import (
-    Json,
-    as_user,
-    home,
-    inside,
-    isolated,
-    on_machine,
-    pi_package,
-    policy,
-    state,
-    until,
-)
+from scenarios.guest import Json, as_user, asked_of_the_model, home, inside, isolated, pi_package, policy, state, until
 
 MODELS: Final = ("scripted-1", "scripted-2", "scripted-3")
 
@@ -135,7 +124,7 @@ def test_a_key_that_the_real_pi_stored_inside_is_the_one_that_its_model_sees() -
     isolated("alice", "auth.json").write_text(kept)
     for prompt in ("second", "third"):
         as_user("alice", "pi", "-p", prompt).ok()
-        log = on_machine("journalctl", "--unit=model-server", "--lines=20", "--output=cat").text
+        log = asked_of_the_model()
         assert f"authorization='Bearer stored-inside' '{prompt}'" in log
 
 

@@ -21,6 +21,7 @@ from scenarios.guest import (
     session,
     staged,
     units,
+    until,
 )
 
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
@@ -72,7 +73,8 @@ def test_the_only_session_is_ended_without_a_name_and_told_its_status() -> None:
         hers.settled()
         [mine] = listed("alice")
         assert command("alice", "--sandbox-stop").ok().text == f"Session {mine['id']} has ended."
-        assert units("alice") == [] and staged() == []
+        assert staged() == []
+        until(lambda: units("alice") == [], "systemd has forgotten it")
         assert hers.wait().status == 143
     assert listed("alice") == []
 
@@ -118,7 +120,7 @@ def test_a_session_that_does_not_want_to_end_is_ended_all_the_same() -> None:
         began = time.monotonic()
         command("alice", "--sandbox-stop").ok()
         assert time.monotonic() - began >= 4
-        assert units("alice") == []
+        until(lambda: units("alice") == [], "systemd has forgotten it")
         assert hers.wait().status == 137
     assert_clean(PATIENCE)
 
