@@ -19,7 +19,7 @@ from tests import people
 from tests.bench import bench, snapshot
 from tests.limits import few_descriptors
 from tests.shapes import file_names
-from tests.trees import Nest, put
+from tests.trees import Nest, await_tick, put
 
 _TEMPORARY = ".pi-agent-new"
 
@@ -122,9 +122,9 @@ def test_what_the_agent_changed_while_keeping_size_and_time_is_put_back(sides: S
     sides.mirror()
     path = sides.isolated / "skills/a"
     before = path.stat()
-    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the kernel's clock for files is a coarse one
-        path.write_text("evil")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    await_tick(path)
+    path.write_text("evil")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     sides.mirror()
     assert path.read_text() == "good"
 

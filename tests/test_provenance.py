@@ -13,7 +13,7 @@ from pi_agent.project import Project
 from pi_agent.provenance import Snapshot
 from tests import people, policies
 from tests.policies import frozen
-from tests.trees import put
+from tests.trees import await_tick, put
 
 _PROTECTED = [".git/hooks", ".git/config", ".envrc", ".vscode"]
 
@@ -41,6 +41,7 @@ def test_what_is_new_or_changed_is_told_and_nothing_else(tmp_path: Path) -> None
         put(tmp_path / name)
 
     def session() -> None:
+        await_tick(tmp_path / ".envrc")  # the last that was made
         put(tmp_path / ".git/hooks/changed", "y")
         before = (tmp_path / ".envrc").stat()
         put(tmp_path / ".envrc", "z")
@@ -141,6 +142,7 @@ def test_what_the_viewer_cannot_read_is_not_there_and_no_error(ordinary: Path) -
     os.mkfifo(ordinary / ".git/hooks/fifo")
 
     def session() -> None:
+        await_tick(ordinary / ".envrc")
         for name in (".git/hooks", ".vscode", "package.json", ".envrc"):
             (ordinary / name).chmod(0)
 

@@ -17,7 +17,7 @@ from tests.limits import no_room
 from tests.policies import USER, host_user
 from tests.shapes import file_names
 from tests.test_documents import INVALID
-from tests.trees import Nest
+from tests.trees import Nest, await_tick
 
 
 @pytest.mark.parametrize(
@@ -327,6 +327,7 @@ def test_a_state_that_cannot_be_written_is_refused_and_what_was_there_is_unchang
     write(here.host / name, '{"old": 1}')
     here.sync()
     before = snapshot(tmp_path / "state")
+    await_tick(here.host / name)
     write(here.host / name, '{"new": 1}')
     with pytest.raises(Refusal) as caught, no_room():
         here.sync()
@@ -350,6 +351,7 @@ def test_what_the_agent_closed_to_itself_is_brought_up_to_date_all_the_same(ordi
     for name in ("skills/sub/a", "custom/a", "settings.json"):
         write(here.host / name, '{"old": 1}')
     here.sync()
+    await_tick(here.host / "settings.json")  # the last that was made
     for name in ("skills/sub/a", "custom/a", "settings.json"):
         write(here.host / name, '{"new": 1}')
     (here.isolated / closed).chmod(0)

@@ -6,12 +6,25 @@ import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def put(path: Path, content: str = "x") -> None:
     """Write text into a file, making the directories above."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
+
+
+def await_tick(path: Path) -> None:
+    """Wait until what changes from now on gets a later time than path has.
+
+    Linux before 6.13 takes the time of files from a clock that ticks every few milliseconds (and later ones do as long
+    as nobody looks): what changes twice within one tick, at the same size, looks unchanged.
+    """
+    changed = path.stat().st_ctime_ns
+    with TemporaryFile(dir=path.parent) as probe:  # its time is of the same clock
+        while os.fstat(probe.fileno()).st_ctime_ns <= changed:
+            os.utime(probe.fileno())
 
 
 class Nest:
