@@ -59,9 +59,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left to the virtual machine, and why."""
+    """Say what was left to the virtual machine, and why; and of what systemd itself did not remove."""
     if line := config.stash.get(_ELSEWHERE, ""):
         terminalreporter.write_line(line)
+    for group in guest.groups():
+        terminalreporter.write_line(f"systemd left the empty control group {group}")
 
 
 def _empty(directory: Path) -> None:
