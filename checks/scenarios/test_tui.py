@@ -253,8 +253,8 @@ def front() -> Process:
 
 
 def assert_sane(screen: Screen, status: str) -> None:
-    # Not a key before sudo has ended: when the queue of the terminal that it made is full of keys and nobody is left to
-    # read them, sudo (1.9.16) tries to write more for ever, and takes every further key.
+    # Not a key before sudo has ended: with one that it had still to pass on, sudo (1.9.16) goes on reading keys and
+    # writing them to the terminal that it made, where nobody is, whatever it ran.
     assert_clean(PATIENCE)
 
     def sane() -> bool:
