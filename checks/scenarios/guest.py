@@ -301,6 +301,11 @@ def units(user: str = "") -> list[str]:
     return [line.split()[0] for line in _listed(f"pi-agent-{user}-*.service" if user else UNITS)]
 
 
+def every_unit() -> list[str]:
+    """Every unit that systemd knows of, each with its states."""
+    return _listed("*")
+
+
 def _listed(pattern: str) -> list[str]:
     """The units with a name of that pattern, each with its states."""
     return on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).ok().text.splitlines()

@@ -18,6 +18,7 @@ from scenarios.guest import (
     assert_clean,
     demo,
     ended,
+    every_unit,
     inside,
     login,
     on_machine,
@@ -251,17 +252,12 @@ def test_a_signal_before_the_sandbox_stands_is_not_lost(number: signal.Signals) 
         assert_clean()
 
 
-def known() -> int:
-    """How many units systemd knows of."""
-    return len(on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend").text.splitlines())
-
-
 def test_ten_sessions_in_a_row_leave_nothing_and_none_fails() -> None:
     result = inside("true")
-    before = known()
+    before = len(every_unit())
     for _ in range(10):
         result = inside("true")
         assert (result.status, result.stdout, result.stderr) == (0, b"", b"")
         assert_clean()
     # systemd forgets the units of mounts that are gone in its own time.
-    until(lambda: known() <= before + 2, "systemd has forgotten them")
+    until(lambda: len(every_unit()) <= before + 2, "systemd has forgotten them")

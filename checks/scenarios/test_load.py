@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import programs, steps
-from scenarios.guest import STAGING, assert_clean, demo, inside, login, on_machine, policy, until
+from scenarios.guest import STAGING, assert_clean, demo, every_unit, inside, login, policy, until
 
 # How many launches in a row count as many; `make soak` wants a thousand.
 LAUNCHES = int(os.environ.get("PI_AGENT_LAUNCHES", "100"))
@@ -51,22 +51,16 @@ class Use:
     memory: int
 
 
-def units() -> str:
-    """Every unit that systemd knows of."""
-    return on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend").ok().text
-
-
 def use() -> Use:
     # The journal grows with what is told to it, and journald has its own bounds.
     run = sum(len(names) for folder, _, names in os.walk("/run") if "/journal" not in folder)
     state = sum(len(names) + len(folders) for _, folders, names in os.walk(policy("pi-probe")["stateDir"]))
     mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
     # systemd forgets the units of mounts that are gone in its own time.
-    until(lambda: "run-pi\\x2dagent-" not in units(), "systemd has forgotten what was staged")
-    listed = units()
+    until(lambda: "run-pi\\x2dagent-" not in "\n".join(every_unit()), "systemd has forgotten what was staged")
     memory = re.search(r"^VmRSS:\s+(\d+)", Path("/proc/1/status").read_text(), re.MULTILINE)
     assert memory is not None
-    return Use(mounts, len(listed.splitlines()), run, state, int(memory[1]))
+    return Use(mounts, len(every_unit()), run, state, int(memory[1]))
 
 
 def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[str]) -> None:
