@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.conftest import fresh, pristine, register
+from scenarios.conftest import fresh, pristine, register, tell_of_groups
 
 from escapes.case import Case
 
@@ -77,6 +77,7 @@ def _row(item: pytest.Item, report: pytest.TestReport) -> Row | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, and the exposure below it."""
+    tell_of_groups(terminalreporter)
     rows = config.stash[_ROWS]
     if not rows:
         return

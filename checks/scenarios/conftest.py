@@ -59,11 +59,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left to the virtual machine, and why; and of what systemd itself did not remove."""
+    """Say what was left to the virtual machine, and why; and what systemd itself did not remove."""
     if line := config.stash.get(_ELSEWHERE, ""):
         terminalreporter.write_line(line)
-    for group in guest.groups():
-        terminalreporter.write_line(f"systemd left the empty control group {group}")
+    tell_of_groups(terminalreporter)
+
+
+def tell_of_groups(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the empty control groups of sessions; see `guest.leftovers`."""
+    for group, pids in guest.groups().items():
+        if not pids:
+            terminalreporter.write_line(f"systemd left the empty control group {group}")
 
 
 def _empty(directory: Path) -> None:

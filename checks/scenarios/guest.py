@@ -397,7 +397,7 @@ def leftovers() -> list[str]:
     """What is there of sessions: units, processes in control groups, staging directories, mounts, processes.
 
     An empty control group without a unit is systemd's: it gives up a directory that is not empty when it is to be
-    removed, but is when it is looked at once more (unit_prune_cgroup). The scenarios tell of them at their end.
+    removed, but is when it is looked at once more (unit_prune_cgroup). Scenarios and escapes tell of them at their end.
     """
     found = [f"unit {line}" for line in _listed(UNITS)]
     found += [f"control group {path} of {pids.split()}" for path, pids in groups().items() if pids]
