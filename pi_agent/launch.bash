@@ -25,7 +25,7 @@ cd -- "${request[1]}" 2>/dev/null || {
 
 # The first process of its namespace hears no signal that it has no handler for (pid_namespaces(7)).
 pass_on() {
-  interrupted=yes
+  passed_on=$1
   [[ -z $! ]] || kill -s "$1" "$!" 2>/dev/null
 }
 for name in HUP INT QUIT TERM; do trap "pass_on $name" "$name"; done
@@ -41,10 +41,13 @@ exec 5<&0 6>&1 7>&2 </dev/null &>/dev/null
 ) <&5 >&6 2>&7 5<&- 6>&- 7>&- &
 exec 5<&- 6>&- 7>&-
 
+# Signals interrupt this, and two in quick succession do so without a status that would tell: only the process id does.
 while
-  interrupted=
-  wait "$!"
+  ended=
+  wait -p ended "$!"
   status=$?
-  [[ $interrupted ]]
+  [[ -z $ended ]]
 do :; done
+# A signal that comes in the moment of Pi's end makes bash (5.2) lose the status, and take -1 for it.
+((status >= 0)) || status=$((128 + $(kill -l "${passed_on-KILL}")))
 report_end "$status"

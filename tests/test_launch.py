@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -129,6 +131,43 @@ exit 4
             assert launcher.stdout.readline() == b"heard\n"
         assert launcher.wait(20) == 4
     assert launch.report == "started\nended 4\n"
+
+
+# What sudo sends when it is told to end: HUP and TERM. The time between them decides whether bash's wait is confused.
+_GAPS: Final = tuple(number * 4e-6 for number in range(60))
+
+
+def pause(seconds: float) -> None:
+    """Less than a sleep can be."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+def test_two_signals_in_quick_succession_leave_pi_the_time_to_save(launch: Launch) -> None:
+    saves = "import os, signal, time\nsignal.signal(15, lambda *_: (time.sleep(0.02), os._exit(7)))\nprint('ready')"
+    pi = (sys.executable, "-I", "-S", "-u", "-c", f"{saves}\nsignal.pause()")
+    for gap in _GAPS:
+        with launch.start(launch.top, *pi) as launcher:
+            assert launcher.stdout is not None
+            assert launcher.stdout.readline() == b"ready\n"
+            launcher.send_signal(signal.SIGTERM)
+            pause(gap)
+            launcher.send_signal(signal.SIGTERM)
+            assert launcher.wait(20) == 7, gap
+        assert launch.report == "started\nended 7\n"
+
+
+def test_an_end_is_reported_though_another_signal_comes_in_that_moment(launch: Launch) -> None:
+    for gap in _GAPS * 3:
+        with launch.start(launch.top, "/bin/sh", "-c", "echo ready; exec sleep 60") as launcher:
+            assert launcher.stdout is not None
+            assert launcher.stdout.readline() == b"ready\n"
+            launcher.send_signal(signal.SIGTERM)
+            pause(gap)
+            launcher.send_signal(signal.SIGTERM)
+            assert launcher.wait(20) == 128 + signal.SIGTERM, gap
+        assert launch.report == f"started\nended {128 + signal.SIGTERM}\n"
 
 
 def test_pi_ignores_no_signal(launch: Launch) -> None:
