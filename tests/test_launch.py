@@ -144,30 +144,29 @@ def pause(seconds: float) -> None:
         pass
 
 
-def test_two_signals_in_quick_succession_leave_pi_the_time_to_save(launch: Launch) -> None:
-    saves = "import os, signal, time\nsignal.signal(15, lambda *_: (time.sleep(0.02), os._exit(7)))\nprint('ready')"
-    pi = (sys.executable, "-I", "-S", "-u", "-c", f"{saves}\nsignal.pause()")
-    for gap in _GAPS:
+_SAVES: Final = "import os, signal, time; signal.signal(15, lambda *_: (time.sleep(0.02), os._exit(7)))"
+
+
+@pytest.mark.parametrize(
+    ("pi", "expected"),
+    [
+        ((sys.executable, "-I", "-S", "-u", "-c", f"{_SAVES}; print('ready'); signal.pause()"), 7),
+        (("/bin/sh", "-c", "echo ready; exec sleep 60"), 128 + signal.SIGTERM),
+    ],
+    ids=["Pi saves first", "the second comes as Pi ends"],
+)
+def test_two_signals_at_once_neither_cut_pi_short_nor_hide_its_end(
+    launch: Launch, pi: tuple[str, ...], expected: int
+) -> None:
+    for gap in _GAPS * 3:
         with launch.start(launch.top, *pi) as launcher:
             assert launcher.stdout is not None
             assert launcher.stdout.readline() == b"ready\n"
             launcher.send_signal(signal.SIGTERM)
             pause(gap)
             launcher.send_signal(signal.SIGTERM)
-            assert launcher.wait(20) == 7, gap
-        assert launch.report == "started\nended 7\n"
-
-
-def test_an_end_is_reported_though_another_signal_comes_in_that_moment(launch: Launch) -> None:
-    for gap in _GAPS * 3:
-        with launch.start(launch.top, "/bin/sh", "-c", "echo ready; exec sleep 60") as launcher:
-            assert launcher.stdout is not None
-            assert launcher.stdout.readline() == b"ready\n"
-            launcher.send_signal(signal.SIGTERM)
-            pause(gap)
-            launcher.send_signal(signal.SIGTERM)
-            assert launcher.wait(20) == 128 + signal.SIGTERM, gap
-        assert launch.report == f"started\nended {128 + signal.SIGTERM}\n"
+            assert launcher.wait(20) == expected, gap
+        assert launch.report == f"started\nended {expected}\n"
 
 
 def test_pi_ignores_no_signal(launch: Launch) -> None:
