@@ -115,7 +115,7 @@ let
             else
               lib.any (suffix: lib.hasSuffix suffix path) [
                 ".py"
-                ".variables"
+                ".json"
               ];
         };
       }

@@ -39,6 +39,8 @@ let
   cfg = config.m3ta.pi-agent;
   inherit (cfg) sandbox;
   hostUserNames = attrNames cfg.hostUsers;
+  # What the Python knows as well.
+  shared = builtins.fromJSON (builtins.readFile ./pi_agent/shared.json);
 
   # --- What can only be a mistake -------------------------------------------
   #
@@ -61,22 +63,7 @@ let
   overlap = a: b: within (components a) (components b) || within (components b) (components a);
 
   # What every sandbox has of its own: a bind mount there would be hidden by it, or hide it.
-  reserved = [
-    "/bin"
-    "/boot"
-    "/dev"
-    "/etc"
-    "/lib"
-    "/lib64"
-    "/nix"
-    "/proc"
-    "/run"
-    "/sbin"
-    "/sys"
-    "/tmp"
-    "/usr"
-    "/var/tmp"
-  ];
+  reserved = shared.reservedPaths;
   reservedBy = path: findFirst (overlap path) null reserved;
 
   # What Nix takes as the name of a store path and everybody as that of a file.
@@ -613,10 +600,7 @@ let
 
   stateRule = mode: path: "d ${tmpfilesField path} ${mode} ${cfg.user} ${cfg.group} - -";
 
-  # One a line, and comments.
-  terminalVariables = filter (line: line != "" && !hasPrefix "#" line) (
-    splitString "\n" (builtins.readFile ./pi_agent/terminal.variables)
-  );
+  terminalVariables = builtins.concatLists (builtins.attrValues shared.terminalVariables);
   runnerCommand = "${cfg.build.runner}/bin/${cfg.wrapper.runnerName}";
   sudoRules = [
     {
@@ -1053,10 +1037,7 @@ in
       };
 
       network = mkOption {
-        type = types.enum [
-          "full"
-          "none"
-        ];
+        type = types.enum shared.networks;
         default = "full";
         example = "none";
         description = ''

@@ -14,6 +14,7 @@ from pi_agent import envfile, files, paths, refusals
 from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.records import record
+from pi_agent.shared import TERMINAL_VARIABLES
 from pi_agent.state import PI_AGENT_DIRECTORY, PI_DIRECTORY, State
 from pi_agent.tree import HostTree
 
@@ -26,17 +27,7 @@ BYTES_AT_MOST: Final = 1024**2
 VARIABLES_AT_MOST: Final = 2000
 _ENV: Final = ".env"
 
-# What a program wants to know of its terminal and its user's language; nothing here reaches a shell. The file has one
-# name a line, and comments.
-_TERMINAL_FILE: Final = os.path.join(os.path.dirname(__file__), "terminal.variables")
-
-
-def _names(path: str) -> frozenset[str]:
-    with open(path, encoding="ascii") as file:
-        return frozenset(line for line in file.read().splitlines() if line and not line.startswith("#"))
-
-
-TERMINAL: Final = _names(_TERMINAL_FILE)
+TERMINAL: Final = TERMINAL_VARIABLES
 _TERMINAL_VALUE_AT_MOST: Final = 256
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from pi_agent import refusals
 from pi_agent.records import record
+from pi_agent.shared import NETWORKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 VERSION: Final = 2
-NETWORKS: Final = ("full", "none")
 
 
 @record

@@ -19,28 +19,14 @@ from pi_agent.identity import Identity, acting_as
 from pi_agent.policy import Policy
 from pi_agent.records import record
 from pi_agent.refusals import Refusal
+from pi_agent.shared import RESERVED_PATHS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 # The sandbox brings its own of these; a root there would hide it or be hidden.
-RESERVED: Final = (
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib64",
-    "/nix",
-    "/proc",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/tmp",  # noqa: S108 (a name to refuse, not a file to use)
-    "/usr",
-    "/var/tmp",  # noqa: S108
-)
+RESERVED: Final = RESERVED_PATHS
 # systemd takes these apart in BindPaths= even when quoted.
 _UNMOUNTABLE: Final = frozenset("\"'\\")
 

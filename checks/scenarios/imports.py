@@ -15,7 +15,7 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
 _ROOMS_OF_BOTH: Final = frozenset(
-    {"audit", "caller", "identity", "paths", "policy", "program", "project", "records", "refusals"}
+    {"audit", "caller", "identity", "paths", "policy", "program", "project", "records", "refusals", "shared"}
 )
 _ROOMS_OF_THE_RUNNER: Final = frozenset(
     {
