@@ -66,7 +66,7 @@ let
             program = "${program}/bin/pi";
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;
             shell = lib.getExe pkgs.bashInteractive;
-            launcher = "${./pi_agent/launch.bash}";
+            launcher = "${./pi_agent/session/launch.bash}";
             systemCallFilter = "${systemCallFilter}";
             tools = {
               inherit sudo;
@@ -146,7 +146,7 @@ let
       '';
 
   systemCallFilter = pkgs.runCommandLocal "pi-agent-system-call-filter" { } ''
-    ${pkgs.python3.interpreter} -I ${./pi_agent/seccomp.py} >$out
+    ${pkgs.python3.interpreter} -I ${./pi_agent/sandbox/system_call_filter.py} >$out
   '';
 
   python =

@@ -9,52 +9,43 @@ When it returns, no unit, mount or file of the session is left.
 
 import os
 
-from pi_agent import (
-    audit,
-    caller,
-    configuration,
-    identity,
-    inherited,
-    policy,
-    program,
-    project,
-    provenance,
-    refusals,
-    session,
-    staging,
-    state,
-    unit,
-)
+from pi_agent.cli import command_line, entry_point
+from pi_agent.linux import limits, standard_error
+from pi_agent.messages.notices import self_running_files_changed
+from pi_agent.policy import accounts, callers, policy_file, project_roots
+from pi_agent.sandbox import self_running
+from pi_agent.session import audit, configuration, guard, staging, supervision
+from pi_agent.state import user_state
 
 POLICY = "@policy@"
 COMMAND = "pi"
 
 
-def main(lap: program.Lap) -> int:
+def main(lap: entry_point.Lap) -> int:
     """Launch Pi as the policy has it and return its exit status."""
     facts: dict[str, str] = {"POLICY": POLICY}
     try:
         return launch(facts, lap)
     except Exception as error:
-        refusal = program.as_refusal(error)
+        refusal = entry_point.as_refusal(error)
         audit.refused(facts, refusal.status, refusal.what)
         raise refusal from error
 
 
-def launch(facts: dict[str, str], lap: program.Lap) -> int:
+def launch(facts: dict[str, str], lap: entry_point.Lap) -> int:
     """One launch, step by step. facts: filled with what the journal is to know of it. lap: told of each step's end."""
-    inherited.renounce()
-    frozen = policy.load(POLICY)
+    limits.drop_inherited()
+    frozen = policy_file.load(POLICY)
     lap("policy")
     facts["HOST_USER"] = os.environ.get("SUDO_UID", "")
-    user = caller.through_sudo(frozen, os.environ)
+    user = callers.through_sudo(frozen, os.environ)
     facts["HOST_USER"] = user.name
-    agent = identity.agent(frozen)
+    agent = accounts.agent(frozen)
     lap("caller")
-    arguments = program.arguments()
-    command = [frozen.program, *frozen.extra_run_args, *program.of_pi(arguments)]
-    if program.about_the_sandbox(arguments):
-        from pi_agent.commands import dispatch, parsing  # no launch of Pi waits for them
+    arguments = command_line.arguments()
+    command = [frozen.program, *frozen.extra_run_args, *command_line.for_pi(arguments)]
+    if command_line.is_sandbox_command(arguments):
+        from pi_agent.cli import dispatch, parsing
 
         request = parsing.parse(arguments, frozen.command_name)
         if (answered := dispatch.as_root(dispatch.Call(frozen, user, agent, request))) is not None:
@@ -63,31 +54,31 @@ def launch(facts: dict[str, str], lap: program.Lap) -> int:
     notices: list[str] = []
 
     # `pi --version` and `pi --help` concern no project and no configuration.
-    chosen = None if program.informational(arguments) else project.locate(frozen, user)
+    chosen = None if command_line.needs_no_project(arguments) else project_roots.locate(frozen, user)
     if chosen is not None:
         facts["PROJECT_ROOT"] = chosen.root
     lap("project")
-    own = state.open_state(frozen, agent, user.name)
+    own = user_state.open_state(frozen, agent, user.name)
     lap("state")
     from_host = chosen is not None
     configured = configuration.bring_up(frozen, user, agent, own, notices.append, from_host=from_host, lap=lap)
 
-    with session.opened(frozen.tools, user.name, user.uid) as opened:
+    with guard.opened(frozen.tools, user.name, user.uid) as opened:
         facts["UNIT"] = opened.unit
         lap("guard")
         start = staging.stage(frozen, opened, user, agent, own, chosen, configured, command, notices.append, lap)
         for notice in notices:
-            program.say(frozen.command_name, notice)
-        watched = provenance.watch(frozen, user, chosen) if start.terminal and chosen is not None else None
+            standard_error.say(frozen.command_name, notice)
+        watched = self_running.watch(frozen, user, chosen) if start.terminal and chosen is not None else None
         lap("provenance")
-        status = unit.conduct(frozen.tools, opened, start, lambda: audit.started(facts), lap)
+        status = supervision.conduct(frozen.tools, opened, start, lambda: audit.started(facts), lap)
         audit.ended(facts, str(status))
     lap("session end")
     if watched is not None and (changed := watched()):
-        program.say(frozen.command_name, refusals.notice_runs_by_itself(changed))
+        standard_error.say(frozen.command_name, self_running_files_changed(changed))
     lap("provenance")
     return status
 
 
 if __name__ == "__main__":
-    program.leave(program.run(COMMAND, main))
+    entry_point.exit_at_once(entry_point.run(COMMAND, main))

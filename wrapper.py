@@ -6,33 +6,36 @@ Runs as the host user and protects nothing: the runner decides everything again.
 import os
 import sys
 
-from pi_agent import audit, caller, policy, program, project, refusals
+from pi_agent.cli import command_line, entry_point
+from pi_agent.messages import refusals
+from pi_agent.policy import callers, policy_file, project_roots
+from pi_agent.session import audit
 
 POLICY = "@policy@"
 RUNNER = "@runner@"
 COMMAND = "pi"
 
 
-def main(lap: program.Lap) -> int:
+def main(lap: entry_point.Lap) -> int:
     """Check, then become `sudo runner`; returns only what the runner is not needed for."""
     try:
-        frozen = policy.load(POLICY)
+        frozen = policy_file.load(POLICY)
         lap("policy")
-        arguments = program.arguments()
-        needs_project = not program.informational(arguments)
-        if program.about_the_sandbox(arguments):
-            from pi_agent.commands import dispatch  # no launch of Pi waits for it
+        arguments = command_line.arguments()
+        needs_project = not command_line.needs_no_project(arguments)
+        if command_line.is_sandbox_command(arguments):
+            from pi_agent.cli import dispatch  # no launch of Pi waits for it
 
             answer = dispatch.on_host(frozen, arguments, RUNNER)
             if isinstance(answer, int):
                 return answer
             arguments, needs_project = [*answer.arguments], answer.command.launches
-        user = caller.by_uid(frozen, os.getuid())
+        user = callers.by_uid(frozen, os.getuid())
         lap("caller")
         if needs_project:
-            project.locate(frozen, user)
+            project_roots.locate(frozen, user)
     except Exception as error:
-        refusal = program.as_refusal(error)
+        refusal = entry_point.as_refusal(error)
         audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)
         raise refusal from error
     sudo = frozen.tools.sudo
@@ -43,4 +46,4 @@ def main(lap: program.Lap) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(program.run(COMMAND, main))
+    sys.exit(entry_point.run(COMMAND, main))

@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from pi_agent import configuration, state, sync
-from pi_agent.configuration import Configured
-from pi_agent.identity import Identity
-from pi_agent.policy import Policy
-from pi_agent.state import State
+from pi_agent.linux.identities import Identity
+from pi_agent.policy.policy_file import Policy
+from pi_agent.session import configuration
+from pi_agent.session.configuration import Configured
+from pi_agent.state import sync, user_state
+from pi_agent.state.user_state import State
 from tests import people, policies
 from tests.policies import USER
 
@@ -55,7 +56,7 @@ def bench(tmp: Path, **overrides: Any) -> Bench:
     top.mkdir(exist_ok=True)
     policy = policies.frozen(stateDir=str(top), **overrides)
     caller, agent = people.alice(tmp / "home"), people.agent(top)
-    opened = state.open_state(policy, agent, USER)
+    opened = user_state.open_state(policy, agent, USER)
     tree = top / "users" / USER
     return Bench(policy, caller, agent, opened, host, tree, tree / ".pi/agent", top / "sync" / USER / "memory.json")
 

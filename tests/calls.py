@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pi_agent.commands import parsing
-from pi_agent.commands.dispatch import Call
-from pi_agent.policy import Tools
+from pi_agent.cli import parsing
+from pi_agent.cli.dispatch import Call
+from pi_agent.policy.policy_file import Tools
 from tests.bench import Bench
 from tests.policies import replaced
 

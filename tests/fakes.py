@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from pi_agent import mountapi, paths
-from pi_agent.policy import Tools
+from pi_agent.linux import mount_api, paths
+from pi_agent.policy.policy_file import Tools
 from tests import policies
 from tests.policies import frozen
 
@@ -59,7 +59,7 @@ class Kernel:
         self.log = log
         self.refuses: set[str] = set()
         for name in ("clone", "set_attributes", "new", "detach", "attach", "user_namespace"):
-            monkeypatch.setattr(mountapi, name, getattr(self, name))
+            monkeypatch.setattr(mount_api, name, getattr(self, name))
 
     def calls(self, name: str = "") -> list[str]:
         """The calls so far, of one function or of all."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from pi_agent.identity import Identity
+from pi_agent.linux.identities import Identity
 from tests.policies import USER
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can")

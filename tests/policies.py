@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import orjson
 
-from pi_agent import policy
-from pi_agent.policy import Policy
-from pi_agent.records import values
+from pi_agent.policy import policy_file
+from pi_agent.policy.policy_file import Policy
+from pi_agent.python.records import values
 
 USER = "alice"
 # Where the files of the host users would be.
@@ -83,7 +83,7 @@ def frozen(**overrides: Any) -> Policy:
     entries = overrides.get("hostUsers", {USER: host_user("~/projects")})
     files = {f"{FILES}/{name}": orjson.dumps(entry) for name, entry in entries.items()}
     listed = {name: f"{FILES}/{name}" for name in entries}
-    return policy.parse(orjson.dumps(document(**{**overrides, "hostUsers": listed})), files.__getitem__)
+    return policy_file.parse(orjson.dumps(document(**{**overrides, "hostUsers": listed})), files.__getitem__)
 
 
 def written(folder: Path, **overrides: Any) -> Path:

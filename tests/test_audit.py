@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import audit
+from pi_agent.linux import journald
+from pi_agent.session import audit
 
 _FACTS = {"POLICY": "/p.json", "HOST_USER": "alice", "PROJECT_ROOT": "/home/alice/p"}
 
@@ -57,7 +58,7 @@ def fields(content: bytes) -> list[tuple[str, str]]:
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     with TemporaryDirectory(dir="/tmp") as top:  # the path of a socket is short
-        monkeypatch.setattr(audit, "SOCKET", f"{top}/socket")
+        monkeypatch.setattr(journald, "SOCKET", f"{top}/socket")
         found = Journal(f"{top}/socket")
         yield found
         found.socket.close()
@@ -101,7 +102,7 @@ def test_no_value_forges_a_field(root: bytes, why: bytes) -> None:
     evil = b"x\nPI_AGENT_HOST_USER=root\nMESSAGE\n\x01\0\0\0\0\0\0\0x\n"
     facts = {"PROJECT_ROOT": os.fsdecode(evil + root), "HOST_USER": "alice"}
     sent = {"MESSAGE": os.fsdecode(why + evil), **audit.fields({**facts, "UNIT": "u\n"})}
-    content = b"".join(audit._field(name, value) for name, value in sent.items())
+    content = b"".join(journald._field(name, value) for name, value in sent.items())
     assert fields(content) == list(sent.items())
 
 
@@ -118,7 +119,7 @@ def test_a_journal_that_cannot_be_reached_is_none_of_the_users_business(
     if kind == "nobody listens":
         journal.socket.close()
     elif kind != "too large":
-        monkeypatch.setattr(audit, "SOCKET", "/nonexistent/socket" if kind == "missing" else "/dev/null")
+        monkeypatch.setattr(journald, "SOCKET", "/nonexistent/socket" if kind == "missing" else "/dev/null")
     before = os.listdir("/proc/self/fd")
     _all({"PROJECT_ROOT": "x" * (1 << 24 if kind == "too large" else 1)})
     assert os.listdir("/proc/self/fd") == before
@@ -142,7 +143,7 @@ def test_a_journal_that_does_not_read_keeps_nobody_waiting(journal: Journal) -> 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
         with pytest.raises(BlockingIOError):
             while True:
-                other.sendto(b"x", audit.SOCKET)
+                other.sendto(b"x", journald.SOCKET)
     within(1, lambda: audit.started({**_FACTS, "UNIT": "u"}))
 
 

@@ -7,10 +7,9 @@ from importlib import import_module
 
 import pytest
 
-from pi_agent import program
-from pi_agent.commands import parsing, table
-from pi_agent.commands.table import COMMANDS, Argument, Command
-from pi_agent.refusals import EX_USAGE, Refusal
+from pi_agent.cli import command_line, command_table, parsing
+from pi_agent.cli.command_table import COMMANDS, Argument, Command
+from pi_agent.messages.refusal import EX_USAGE, Refusal
 
 _MANY = Command(
     "--sandbox-many", "does much", (Argument("--json", "as JSON"), Argument("DIR", "where"), Argument("X", "x"))
@@ -19,24 +18,24 @@ _MANY = Command(
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "COMMANDS", (*COMMANDS, _MANY))
+    monkeypatch.setattr(command_table, "COMMANDS", (*COMMANDS, _MANY))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_done_somewhere_and_told_in_one_line(command: Command) -> None:
-    assert program.about_the_sandbox([command.name]) is not command.before_pi
+    assert command_line.is_sandbox_command([command.name]) is not command.before_pi
     assert re.fullmatch(r"--sandbox-[a-z]+", command.name)
     assert command.launches or command.before_pi or {"run", "on_host"} & vars(import_module(command.room)).keys()
     for line in (command.summary, *(argument.help for argument in command.arguments)):
         assert line and line[0].islower() and not line.endswith(".")
-    assert table.named(command.name) is command
-    overview = table.overview("agent").splitlines()
+    assert command_table.named(command.name) is command
+    overview = command_table.overview("agent").splitlines()
     assert sum(f"agent {command.name}" in line for line in overview) == 1
     assert max(map(len, overview)) <= 100
 
 
 def test_the_help_of_a_command_shows_its_usage_and_its_arguments() -> None:
-    text = table.help_of(_MANY, "agent").splitlines()
+    text = command_table.help_of(_MANY, "agent").splitlines()
     assert text[0] == "usage: agent --sandbox-many [--json] [DIR] [X]"
     assert "  --json  as JSON" in text and "  DIR     where" in text
 
@@ -87,27 +86,27 @@ def test_what_is_no_command_is_told_with_those_that_are(name: str) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["-p"], ["-p", "--sandbox-help"], ["--sandbox"], ["sandbox-help"], [""]])
 def test_everything_else_is_pis(arguments: list[str]) -> None:
-    assert not program.about_the_sandbox(arguments)
-    assert program.of_pi(arguments) == arguments
+    assert not command_line.is_sandbox_command(arguments)
+    assert command_line.for_pi(arguments) == arguments
 
 
 @pytest.mark.parametrize("arguments", [[], ["-p"], ["--help"], ["--sandbox-help"], ["--sandbox-timing"], ["--"]])
 @pytest.mark.parametrize("word", ["--sandbox-timing", "--sandbox-timing=json"])
 def test_all_that_follows_the_question_for_the_time_is_pis(word: str, arguments: list[str]) -> None:
-    assert not program.about_the_sandbox([word, *arguments])
-    assert program.of_pi([word, *arguments]) == arguments
-    assert program.informational([word, *arguments]) == program.informational(arguments)
+    assert not command_line.is_sandbox_command([word, *arguments])
+    assert command_line.for_pi([word, *arguments]) == arguments
+    assert command_line.needs_no_project([word, *arguments]) == command_line.needs_no_project(arguments)
 
 
 @pytest.mark.parametrize("word", ["--sandbox-timing=", "--sandbox-timing=xml", "--sandbox-timing-json"])
 def test_it_is_asked_in_two_ways_and_no_other(word: str) -> None:
-    assert program.about_the_sandbox([word])
+    assert command_line.is_sandbox_command([word])
     with pytest.raises(Refusal) as caught:
         parsing.parse([word], "agent")
     assert caught.value.status == EX_USAGE
 
 
 def test_its_usage_shows_both_ways_and_that_the_rest_is_pis() -> None:
-    command = table.named(program.TIMING)
+    command = command_table.named(command_line.TIMING)
     assert command is not None
-    assert table.usage(command, "agent") == "agent --sandbox-timing[=json] [...]"
+    assert command_table.usage(command, "agent") == "agent --sandbox-timing[=json] [...]"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.refusals import EX_CONFIG, EX_DATAERR, Refusal
+from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, Refusal
 from tests.bench import bench, read, snapshot, write
 
 

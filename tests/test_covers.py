@@ -19,10 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import covers, paths, refusals
-from pi_agent.covers import Cover, Ground, Kind
-from pi_agent.identity import Identity
-from pi_agent.refusals import EX_UNAVAILABLE, Refusal
+from pi_agent.linux import paths
+from pi_agent.linux.identities import Identity
+from pi_agent.messages import notices
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.sandbox import project_search, protection
+from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.protection import Cover, Kind
 from tests import people
 from tests.people import needs_root
 from tests.trees import put
@@ -31,11 +34,11 @@ PIN, PROTECT, HIDE = Kind.PIN, Kind.PROTECT, Kind.HIDE
 
 
 @contextmanager
-def ground(root: Path, viewer: Identity | None = None) -> Iterator[Ground]:
+def ground(root: Path, viewer: Identity | None = None) -> Iterator[ProjectView]:
     """root as a staged project, looked at by ourselves or by viewer."""
     descriptor = os.open(root, os.O_PATH)
     try:
-        yield Ground(descriptor, str(root), viewer if viewer is not None else people.agent(root))
+        yield ProjectView(descriptor, str(root), viewer if viewer is not None else people.agent(root))
     finally:
         os.close(descriptor)
 
@@ -43,7 +46,7 @@ def ground(root: Path, viewer: Identity | None = None) -> Iterator[Ground]:
 def planned(root: Path, *protected: str, at: str = "", hidden: tuple[str, ...] = ()) -> dict[str, Kind]:
     """The covers of a session that starts at a directory of root, by path. hidden: absolute patterns."""
     with ground(root) as there:
-        found = covers.plan(there, str(root / at), protected, hidden, pytest.fail)
+        found = protection.plan(there, str(root / at), protected, hidden, pytest.fail)
     assert len({cover.path for cover in found}) == len(found)
     assert_parents_first(found)
     return {cover.path: cover.kind for cover in found}
@@ -176,15 +179,15 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
     # Six, the directories above each, and the two above all.
     for name, enough in (("COVERS_AT_MOST", 14), ("LOOKS_AT_MOST", 20)):
         with monkeypatch.context() as limited:
-            limited.setattr(covers, name, enough)
+            limited.setattr(project_search, name, enough)
             assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
-            limited.setattr(covers, name, enough - 1)
+            limited.setattr(project_search, name, enough - 1)
             with pytest.raises(Refusal) as refused:
                 planned(tmp_path, ".git/modules/*/hooks")
             assert refused.value.status == EX_UNAVAILABLE
             # After a session no look ends in an error.
             with ground(tmp_path) as there:
-                assert len(list(covers.named(there, str(tmp_path), [".git/modules/*/hooks"]))) <= 6
+                assert len(list(project_search.find(there, str(tmp_path), [".git/modules/*/hooks"]))) <= 6
 
 
 @pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
@@ -199,7 +202,7 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
     with ground(tmp_path) as there:
 
         def plan() -> list[Cover]:
-            return covers.plan(there, str(tmp_path / "sub"), patterns, hidden, pytest.fail)
+            return protection.plan(there, str(tmp_path / "sub"), patterns, hidden, pytest.fail)
 
         whole, fails_at, calls, failed = plan(), 0, 1, 0
 
@@ -224,25 +227,25 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
         # After a session no look ends in an error.
         fails_at, calls = 2, 0
         monkeypatch.setattr(os, call, failing)
-        assert {*covers.named(there, str(tmp_path), patterns)} <= {".git/hooks", ".envrc", "sub/.git/config"}
+        assert {*project_search.find(there, str(tmp_path), patterns)} <= {".git/hooks", ".envrc", "sub/.git/config"}
 
 
 def test_what_is_hidden_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         put(tmp_path / f"secrets/{number}")
-    monkeypatch.setattr(covers, "COVERS_AT_MOST", 6)
+    monkeypatch.setattr(protection, "COVERS_AT_MOST", 6)
     with pytest.raises(Refusal):
         planned(tmp_path, hidden=(f"{tmp_path}/secrets/*",))
 
 
 def test_a_session_starts_no_deeper_than_so_many_levels(tmp_path: Path) -> None:
-    deepest = "/".join("d" * covers.LEVELS_AT_MOST)
+    deepest = "/".join("d" * protection.LEVELS_AT_MOST)
     put(tmp_path / deepest / ".envrc")
     above = deepest.rpartition("/")[0]
     assert planned(tmp_path, ".envrc", at=above) == {}
     with pytest.raises(Refusal) as refused:
         planned(tmp_path, ".envrc", at=deepest)
-    assert str(covers.LEVELS_AT_MOST) in refused.value.what
+    assert str(protection.LEVELS_AT_MOST) in refused.value.what
 
 
 def test_hundreds_of_repositories_are_all_found(tmp_path: Path) -> None:
@@ -265,9 +268,9 @@ def test_a_project_too_wide_to_find_its_repositories_is_told_of(
         put(tmp_path / f"{number}/.git/config")
     told: list[str] = []
     with ground(tmp_path) as there:
-        for most, expected in ((6, []), (3, [refusals.notice_repositories_overlooked(str(tmp_path))])):
-            monkeypatch.setattr(covers, "_VISITED_AT_MOST", most)
-            covers.plan(there, str(tmp_path), [".git/config"], [], told.append)
+        for most, expected in ((6, []), (3, [notices.repositories_overlooked(str(tmp_path))])):
+            monkeypatch.setattr(project_search, "_VISITED_AT_MOST", most)
+            protection.plan(there, str(tmp_path), [".git/config"], [], told.append)
             assert told == expected
 
 
@@ -357,7 +360,7 @@ def test_only_what_the_viewer_can_reach_is_looked_at(open_directory: Path) -> No
     put(open_directory / "open/.git/config")
     (open_directory / "closed").chmod(0o700)
     with ground(open_directory, nobody(open_directory)) as there:
-        found = covers.plan(there, there.root, [".git/config"], [], pytest.fail)
+        found = protection.plan(there, there.root, [".git/config"], [], pytest.fail)
     assert [cover.path for cover in found] == ["open/.git", "open/.git/config"]
     assert os.geteuid() == 0
 

@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
-from pi_agent import audit, caller, identity, live, project, session
-from pi_agent.commands import doctor, parsing
-from pi_agent.commands.doctor import Finding, Patient
-from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE
+from pi_agent.cli import parsing
+from pi_agent.cli.commands import doctor
+from pi_agent.cli.commands.doctor import Finding, Patient
+from pi_agent.linux import journald
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE
+from pi_agent.policy import accounts, callers, project_roots
+from pi_agent.session import running_sessions, session_directory
 from tests import people, policies
 from tests.bench import Bench, bench
 from tests.calls import call_of
@@ -41,9 +44,9 @@ class Ward:
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent is us, who can be a user of this machine; and pytest works below /tmp."""
-    monkeypatch.setattr(identity, "agent", lambda policy: people.agent(policy.state_dir))
+    monkeypatch.setattr(accounts, "agent", lambda policy: people.agent(policy.state_dir))
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.getpwuid(os.geteuid()))
-    monkeypatch.setattr(project, "RESERVED", ())
+    monkeypatch.setattr(project_roots, "RESERVED", ())
 
 
 @pytest.fixture
@@ -180,7 +183,7 @@ def test_a_further_path_that_a_launch_would_refuse_is_a_failure(tmp_path: Path) 
 
 
 def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "STAGING", str(ward.tmp / "staging"))
+    monkeypatch.setattr(session_directory, "STAGING", str(ward.tmp / "staging"))
     monkeypatch.setattr(doctor, "_SECOND_LOOK", 0.0)
     staged = ward.tmp / "staging/1000"
     for name in ("pi-agent-alice-1", "pi-agent-alice-2"):
@@ -190,16 +193,16 @@ def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.Mo
     patient = ward.patient(systemctl=f"printf '{listed}'")
     with open(staged / "pi-agent-alice-1/lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert live.staged() == ({"pi-agent-alice-1.service"}, {"pi-agent-alice-2.service"})
+        assert running_sessions.attended_and_abandoned() == ({"pi-agent-alice-1.service"}, {"pi-agent-alice-2.service"})
         finding = only(doctor._leftovers(patient))
     assert finding.grade == "FAIL"
     assert finding.what.endswith("pi-agent-alice-2.service, pi-agent-bob-3.service")
-    monkeypatch.setattr(session, "STAGING", str(ward.tmp / "none"))
+    monkeypatch.setattr(session_directory, "STAGING", str(ward.tmp / "none"))
     assert only(doctor._leftovers(ward.patient(systemctl=""))).grade == "ok"
 
 
 def test_a_journal_that_nobody_listens_at_is_told(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "SOCKET", str(ward.tmp / "none"))
+    monkeypatch.setattr(journald, "SOCKET", str(ward.tmp / "none"))
     assert only(doctor._journal(ward.patient())).grade == "FAIL"
 
 
@@ -211,7 +214,7 @@ _OURS = "echo 'ok    sudo           lets the caller start the runner'"
 
 def ask(ward: Ward, monkeypatch: pytest.MonkeyPatch, body: str) -> int:
     """Ask a runner behind a sudo that does body."""
-    monkeypatch.setattr(caller, "by_uid", lambda policy, uid: ward.here.caller)
+    monkeypatch.setattr(callers, "by_uid", lambda policy, uid: ward.here.caller)
     policy = ward.patient().policy
     sudo = ward.bin.script("sudo", body)
     request = parsing.parse(["--sandbox-doctor"], "pi")

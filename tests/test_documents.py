@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent import documents, merge
-from pi_agent.documents import AUTH, CODE_KEYS, SETTINGS, Document, Kind, Memory, merged, nothing_known
-from pi_agent.merge import REMOVED, changes, overridden
-from pi_agent.refusals import EX_DATAERR, Refusal
-from pi_agent.tree import HostTree
+from pi_agent.messages.refusal import EX_DATAERR, Refusal
+from pi_agent.state import documents, json_merge, pi_lock
+from pi_agent.state.documents import AUTH, CODE_KEYS, SETTINGS, Document, Kind, Memory, merged, nothing_known
+from pi_agent.state.host_config import HostTree
+from pi_agent.state.json_merge import REMOVED, changes, overridden
 from tests.bench import read, snapshot, write
 from tests.shapes import canonical, json_objects
 
@@ -198,7 +198,7 @@ def test_memory_survives_json(kind: Kind, host: Any, inside: Any, nix: Any) -> N
     assert canonical([again.host, again.written]) == canonical([memory.host, memory.written])
     assert again.choices.keys() == memory.choices.keys()
     for path, value in memory.choices.items():
-        assert again.choices[path] is REMOVED if value is REMOVED else merge.same(again.choices[path], value)
+        assert again.choices[path] is REMOVED if value is REMOVED else json_merge.same(again.choices[path], value)
 
 
 # -- reading the host's
@@ -393,7 +393,7 @@ def test_a_stale_lock_is_taken_over_at_once(tmp_path: Path, monkeypatch: pytest.
 def test_a_lock_that_nobody_gives_up_delays_but_does_not_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(documents, "_LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(pi_lock, "_LOCK_PATIENCE", 0.05)
     lock = tmp_path / "settings.json.lock"
     if kind == "directory":
         lock.mkdir()

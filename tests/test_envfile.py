@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent import envfile
-from pi_agent.envfile import parse, rendered
+from pi_agent.environment import env_file_syntax
+from pi_agent.environment.env_file_syntax import parse, rendered
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 _VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -55,7 +55,7 @@ def test_what_is_rendered_is_read_back_by_systemd(variables: dict[str, str]) -> 
     assert parsed(rendered(variables)) == variables
 
 
-@given(st.dictionaries(_NAMES, _VALUES.filter(envfile.is_value), max_size=4))
+@given(st.dictionaries(_NAMES, _VALUES.filter(env_file_syntax.is_value), max_size=4))
 def test_what_is_rendered_is_read_back_by_us(variables: dict[str, str]) -> None:
     assert parse(rendered(variables)) == variables
 
@@ -155,15 +155,15 @@ def test_any_bytes_are_variables_or_refused(content: bytes) -> None:
     except ValueError as error:
         assert str(error)
     else:
-        assert all(envfile.is_name(name) and envfile.is_value(value) for name, value in found.items())
+        assert all(env_file_syntax.is_name(name) and env_file_syntax.is_value(value) for name, value in found.items())
         assert parse(rendered(found)) == found
 
 
 @pytest.mark.parametrize("name", ["A", "_", "a1", "HTTP_PROXY", "class"])
 def test_names(name: str) -> None:
-    assert envfile.is_name(name)
+    assert env_file_syntax.is_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "1", "A-B", "A B", "A\n", "Ä", "A=", "²", "A\0"])
 def test_what_is_no_name(name: str) -> None:
-    assert not envfile.is_name(name)
+    assert not env_file_syntax.is_name(name)

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent import environment, paths
-from pi_agent.envfile import parse as parsed
-from pi_agent.envfile import rendered
-from pi_agent.environment import Surroundings
-from pi_agent.policy import Policy
-from pi_agent.refusals import EX_CONFIG, EX_DATAERR, EX_UNAVAILABLE, Refusal
-from pi_agent.tree import HostTree
+from pi_agent.environment import dotenv_file, env_files, variable_layers
+from pi_agent.environment.env_file_syntax import parse as parsed
+from pi_agent.environment.env_file_syntax import rendered
+from pi_agent.environment.variable_layers import Surroundings
+from pi_agent.linux import paths
+from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_UNAVAILABLE, Refusal
+from pi_agent.policy.policy_file import Policy
+from pi_agent.state.host_config import HostTree
 from tests import people
 from tests.bench import bench, snapshot, write
 from tests.limits import no_room
@@ -35,10 +36,10 @@ def laid(
     secret: dict[str, str] | None = None,
     safe_directory: str | None = None,
 ) -> dict[str, str]:
-    layers = environment.layers(
+    layers = variable_layers.layers(
         policy, people.agent("/var/lib/pi-agent"), around, terminal or {}, host or {}, secret or {}, safe_directory
     )
-    return environment.merged(layers)
+    return variable_layers.merged(layers)
 
 
 # -- layers
@@ -111,7 +112,7 @@ def test_git_trusts_a_directory_of_somebody_else_only_where_asked_to() -> None:
 
 
 def test_the_surroundings_name_only_what_exists() -> None:
-    around = environment.surroundings(people.alice("/"), people.agent("/"), nix_daemon=True)
+    around = variable_layers.surroundings(people.alice("/"), people.agent("/"), nix_daemon=True)
     assert around.nix_daemon == os.path.exists("/nix/var/nix/daemon-socket/socket")
     assert all(os.path.isdir(path) for path in around.path)
     assert around.certificates is None or os.path.exists(around.certificates)
@@ -120,8 +121,8 @@ def test_the_surroundings_name_only_what_exists() -> None:
 def test_a_daemon_of_nix_that_is_not_shown_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: True)
     who = people.alice("/"), people.agent("/")
-    assert environment.surroundings(*who, nix_daemon=True).nix_daemon
-    assert not environment.surroundings(*who, nix_daemon=False).nix_daemon
+    assert variable_layers.surroundings(*who, nix_daemon=True).nix_daemon
+    assert not variable_layers.surroundings(*who, nix_daemon=False).nix_daemon
 
 
 # -- the terminal's variables
@@ -130,12 +131,12 @@ def test_a_daemon_of_nix_that_is_not_shown_is_not_named(monkeypatch: pytest.Monk
 def test_the_terminal_is_described_and_nothing_else_is_passed() -> None:
     passed = {"TERM": "xterm", "COLORTERM": "truecolor", "LANG": "de_DE.UTF-8", "LC_TIME": "C", "NO_COLOR": ""}
     refused = {"PATH": "/x", "LD_PRELOAD": "/x", "NODE_OPTIONS": "-r /x", "HOME": "/x", "SUDO_UID": "0", "IFS": "x"}
-    assert environment.terminal({**passed, **refused}) == passed
+    assert variable_layers.terminal({**passed, **refused}) == passed
 
 
 def test_the_names_come_from_a_file_that_nix_reads_too() -> None:
-    assert {"TERM", "LANG", "TZ", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX"} <= environment.TERMINAL
-    assert all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for name in environment.TERMINAL)
+    assert {"TERM", "LANG", "TZ", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX"} <= variable_layers.TERMINAL
+    assert all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for name in variable_layers.TERMINAL)
     # What chooses code, or files that a root's program would open, is not for sudo to let through.
     bad = (
         "TERMINFO",
@@ -151,28 +152,28 @@ def test_the_names_come_from_a_file_that_nix_reads_too() -> None:
         "NODE_",
         "SUDO_",
     )
-    assert not [name for name in environment.TERMINAL if name.startswith(bad)]
+    assert not [name for name in variable_layers.TERMINAL if name.startswith(bad)]
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", "a\nb", "\x7f", "ü", "\udcff", "x" * 257, "\t"])
 def test_a_value_that_is_odd_is_not_passed(value: str) -> None:
-    assert environment.terminal({"TERM": value, "LC_ALL": value, "LANG": "C"}) == {"LANG": "C"}
+    assert variable_layers.terminal({"TERM": value, "LC_ALL": value, "LANG": "C"}) == {"LANG": "C"}
 
 
 @given(st.dictionaries(st.text(max_size=8) | st.text(max_size=8).map("LC_".__add__), st.text(max_size=8), max_size=5))
 def test_every_value_that_is_passed_is_plain(environ: dict[str, str]) -> None:
-    for value in environment.terminal(environ).values():
+    for value in variable_layers.terminal(environ).values():
         assert value.isascii() and value.isprintable()
 
 
 @given(st.text(max_size=8).map("LC_".__add__))
 @example("LC_\nA")
 def test_every_name_that_is_passed_is_a_variables_name(name: str) -> None:
-    assert all(re.fullmatch(r"[A-Z_]+", passed) for passed in environment.terminal({name: "C"}))
+    assert all(re.fullmatch(r"[A-Z_]+", passed) for passed in variable_layers.terminal({name: "C"}))
 
 
 def test_a_name_cannot_bring_another_variable_along() -> None:
-    described = environment.terminal({"LC_X\nNODE_OPTIONS": "--require=/evil"})
+    described = variable_layers.terminal({"LC_X\nNODE_OPTIONS": "--require=/evil"})
     assert described == {}
     lines = rendered(laid(frozen(), terminal=described)).decode().splitlines()
     assert not any(line.startswith("NODE_OPTIONS=") for line in lines)
@@ -183,7 +184,7 @@ def test_a_name_cannot_bring_another_variable_along() -> None:
 
 def host_env(top: Path, *roots: Path) -> dict[str, str]:
     tree = HostTree(str(top), os.open(top, os.O_PATH), lambda: tuple(map(str, roots)))
-    return {name: value for found in environment.host_files(tree).values() for name, value in found.items()}
+    return {name: value for found in env_files.host_files(tree).values() for name, value in found.items()}
 
 
 def test_both_env_files_are_read_and_the_inner_one_wins(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_both_env_files_are_read_and_the_inner_one_wins(tmp_path: Path) -> None:
 
 
 def test_more_variables_than_systemd_merges_in_good_time_are_refused(tmp_path: Path) -> None:
-    most = environment.VARIABLES_AT_MOST
+    most = env_files.VARIABLES_AT_MOST
     write(tmp_path / ".pi/agent/.env", "".join(f"V{number}=\n" for number in range(most)))
     assert len(host_env(tmp_path / ".pi/agent")) == most
     write(tmp_path / ".pi/.env", "V=\n")  # together they are too many
@@ -220,7 +221,7 @@ def test_the_env_file_beside_a_linked_agent_directory_is_that_of_dot_pi(tmp_path
 
 @pytest.mark.parametrize(
     "content",
-    [b"A=\xff\n", b"A=\0\n", b"A=\xed\xa0\x80", b"#" * (environment.BYTES_AT_MOST + 1), b"A", b'A="x', b"1=x"],
+    [b"A=\xff\n", b"A=\0\n", b"A=\xed\xa0\x80", b"#" * (env_files.BYTES_AT_MOST + 1), b"A", b'A="x', b"1=x"],
     ids=lambda content: repr(content[:9]),
 )
 def test_an_env_file_that_cannot_be_understood_is_refused_with_its_path(tmp_path: Path, content: bytes) -> None:
@@ -232,7 +233,7 @@ def test_an_env_file_that_cannot_be_understood_is_refused_with_its_path(tmp_path
 
 
 def test_an_env_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
-    write(tmp_path / ".env", b"A=1\n".rjust(environment.BYTES_AT_MOST))
+    write(tmp_path / ".env", b"A=1\n".rjust(env_files.BYTES_AT_MOST))
     assert host_env(tmp_path) == {"A": "1"}
 
 
@@ -263,7 +264,7 @@ def test_a_planted_env_link_that_leads_out_of_its_root_is_refused(tmp_path: Path
 
 
 def secrets(*files: Path | str) -> dict[str, str]:
-    return environment.secrets(frozen(environmentFiles=[str(file) for file in files]))
+    return env_files.secrets(frozen(environmentFiles=[str(file) for file in files]))
 
 
 def refused(*files: Path | str) -> str:
@@ -329,7 +330,7 @@ def test_an_environment_file_that_cannot_be_used_is_refused_and_named(trusted: P
     elif kind in ("device", "loop"):
         path.symlink_to("/dev/zero" if kind == "device" else "file")
     elif kind != "missing":
-        path.write_bytes({"binary": b"\xff", "nul": b"\0", "huge": b"x" * (environment.BYTES_AT_MOST + 1)}[kind])
+        path.write_bytes({"binary": b"\xff", "nul": b"\0", "huge": b"x" * (env_files.BYTES_AT_MOST + 1)}[kind])
     assert str(path) in refused(path)
 
 
@@ -358,7 +359,7 @@ def test_a_secret_is_not_in_the_refusal(trusted: Path, tmp_path: Path, content: 
 
 def test_the_dotenv_has_the_hosts_values_then_the_modules_and_no_secret(tmp_path: Path) -> None:
     here = bench(tmp_path, environment={"A": "nix"}, environmentFiles=["/run/secret.env"], extraEnvironment={"X": "1"})
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "host", "B": "host"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "host", "B": "host"})
     path = here.tree / ".pi/.env"
     assert parsed(path.read_bytes()) == {"A": "nix", "B": "host"}
     assert "/run/secret.env" in path.read_text()
@@ -367,12 +368,12 @@ def test_the_dotenv_has_the_hosts_values_then_the_modules_and_no_secret(tmp_path
 
 def test_the_dotenv_is_written_only_when_it_changes(tmp_path: Path) -> None:
     here = bench(tmp_path)
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     before = (here.tree / ".pi/.env").stat()
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert (here.tree / ".pi/.env").stat() == before
     (here.tree / ".pi/.env").write_text("EVIL=1")
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert b"EVIL" not in (here.tree / ".pi/.env").read_bytes()
 
 
@@ -387,7 +388,7 @@ def test_what_is_planted_in_place_of_the_dotenv_is_replaced_not_followed(tmp_pat
         os.mkfifo(here.tree / ".pi/.env")
     else:
         (here.tree / ".pi/.env").symlink_to(tmp_path / "outside/.env")
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert snapshot(tmp_path / "outside") == {".env": b"precious"}
     assert parsed((here.tree / ".pi/.env").read_bytes()) == {"A": "1"}
 
@@ -395,7 +396,7 @@ def test_what_is_planted_in_place_of_the_dotenv_is_replaced_not_followed(tmp_pat
 def test_a_directory_in_place_of_the_dotenv_does_not_refuse_every_launch(tmp_path: Path) -> None:
     here = bench(tmp_path)
     (here.tree / ".pi/.env").mkdir()
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert parsed((here.tree / ".pi/.env").read_bytes()) == {"A": "1"}
 
 
@@ -404,16 +405,16 @@ def test_what_the_agent_closed_does_not_keep_the_dotenv_from_being_written(ordin
     here = bench(ordinary)
     write(here.tree / ".pi/.env", "B=1")
     (here.tree / planted).chmod(0)
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert parsed((here.tree / ".pi/.env").read_bytes()) == {"A": "1"}
 
 
 def test_a_dotenv_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     here = bench(tmp_path)
-    environment.write_dotenv(here.policy, here.agent, here.state, {"A": "0"})
+    dotenv_file.write(here.policy, here.agent, here.state, {"A": "0"})
     before = snapshot(here.tree)
     with pytest.raises(Refusal) as caught, no_room():
-        environment.write_dotenv(here.policy, here.agent, here.state, {"A": "1"})
+        dotenv_file.write(here.policy, here.agent, here.state, {"A": "1"})
     assert caught.value.status == EX_UNAVAILABLE
     assert ".pi/.env" in caught.value.what
     assert snapshot(here.tree) == before

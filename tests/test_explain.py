@@ -9,9 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
-from pi_agent import caller, project, session, staging, sync, tree
-from pi_agent.commands import explain, parsing
-from pi_agent.refusals import EX_CONFIG, EX_DATAERR, EX_NOPERM
+from pi_agent.cli import parsing
+from pi_agent.cli.commands import explain
+from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_NOPERM
+from pi_agent.policy import callers, project_roots
+from pi_agent.session import session_directory, staging
+from pi_agent.state import scans, sync
 from tests import policies
 from tests.bench import Bench, bench, snapshot, write
 from tests.calls import call_of
@@ -36,7 +39,7 @@ class Explained:
         self.here.host.mkdir(parents=True)
         self.top = tmp
         monkeypatch.chdir(self.root)
-        monkeypatch.setattr(project, "RESERVED", ())  # pytest works below /tmp
+        monkeypatch.setattr(project_roots, "RESERVED", ())  # pytest works below /tmp
 
     def tell(self, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         """The status, and what is told."""
@@ -120,10 +123,10 @@ def test_the_properties_are_those_that_the_same_plan_gives_a_launch(
     it: Explained, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told = it.json(capfd)
-    own = session.named(it.here.caller.name, it.here.caller.uid, "0123456789abcdef")
+    own = session_directory.named(it.here.caller.name, it.here.caller.uid, "0123456789abcdef")
     gathered = it.here.bring_up()
 
-    chosen = project.locate(it.here.policy, it.here.caller)
+    chosen = project_roots.locate(it.here.policy, it.here.caller)
     who = it.here.caller, it.here.agent
     with staging.planned(it.here.policy, own, *who, chosen, gathered, lambda _: None) as plan:
         assert [each.replace("0123456789abcdef", "ID") for each in plan.properties] == told["unit"]["properties"]
@@ -156,7 +159,7 @@ def test_names_are_harmless_and_a_page_is_narrow(
 def test_what_is_out_of_bounds_or_closed_is_told_and_left(
     it: Explained, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 20)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 20)
     for number in range(30):
         write(it.here.isolated / f"skills/{number}", "x")
     write(it.here.isolated / "settings.json", "broken")
@@ -217,5 +220,5 @@ def test_in_the_wrapper_only_who_is_refused_is_answered(
     told = orjson.loads(capfd.readouterr().out)
     assert (told["user"], told["allowed"]) == ("nobody", False)
     assert told.keys() == it.json(capfd).keys()
-    monkeypatch.setattr(caller, "by_uid", lambda policy, uid: it.here.caller)
+    monkeypatch.setattr(callers, "by_uid", lambda policy, uid: it.here.caller)
     assert explain.on_host(it.here.policy, request) == ["--sandbox-explain", "--json"]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import transcripts
-from pi_agent.commands import export, parsing
-from pi_agent.commands.export import Judgement, Remembered
-from pi_agent.refusals import EX_UNAVAILABLE, EX_USAGE, Refusal
+from pi_agent.cli import parsing
+from pi_agent.cli.commands import export
+from pi_agent.cli.commands.export import Judgement, Remembered
+from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
+from pi_agent.state import transcripts
 from tests import people
 from tests.bench import Bench, bench, snapshot
 from tests.calls import call_of

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import files
-from pi_agent.files import Replacement
-from pi_agent.signature import signature_of
+from pi_agent.linux import directories, files, removal
+from pi_agent.linux.files import Replacement
+from pi_agent.linux.signatures import signature_of
 from tests.bench import snapshot
 from tests.limits import few_descriptors, no_room
 from tests.people import needs_root
@@ -238,7 +238,7 @@ def test_what_is_moved_aside_is_found_under_the_name_returned(tmp_path: Path) ->
     with opened(tmp_path) as directory:
         for content in ("first", "second"):
             put(tmp_path / "name", content)
-            kept = files.move_aside(directory, "name")
+            kept = directories.move_aside(directory, "name")
             assert kept.startswith("name.displaced-")
             assert (tmp_path / kept).read_text() == content
     assert [path.read_text() for path in displaced(tmp_path, "name")] == ["first", "second"]
@@ -251,7 +251,7 @@ def test_a_name_of_any_length_can_be_moved_aside(tmp_path: Path, name: bytes) ->
     with opened(tmp_path) as directory:
         for content in ("first", "second"):
             put(tmp_path / os.fsdecode(name), content)
-            kept.append(os.fsencode(files.move_aside(directory, os.fsdecode(name))))
+            kept.append(os.fsencode(directories.move_aside(directory, os.fsdecode(name))))
     assert all(each.startswith(name[:200] + b".displaced-") and len(each) <= 255 for each in kept)
     assert [(tmp_path / os.fsdecode(each)).read_text() for each in kept] == ["first", "second"]
     assert len(os.listdir(tmp_path)) == 2
@@ -263,7 +263,9 @@ def test_a_name_of_any_length_can_be_moved_aside(tmp_path: Path, name: bytes) ->
 def entered(top: Path, path: str) -> list[str]:
     """The names in the directory that path, a name or several, leads to from top."""
     with opened(top) as parent:
-        descriptor = files.enter_path(parent, path) if "/" in path or not path else files.enter(parent, path)
+        descriptor = (
+            directories.enter_path(parent, path) if "/" in path or not path else directories.enter(parent, path)
+        )
     try:
         return os.listdir(descriptor)
     finally:
@@ -327,7 +329,7 @@ def test_no_entering_leaves_a_descriptor_open(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             entered(tmp_path, path)
     with opened(tmp_path) as top:
-        files.make_path(top, "a/c/d")
+        directories.make_path(top, "a/c/d")
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
@@ -336,13 +338,13 @@ def test_no_entering_leaves_a_descriptor_open(tmp_path: Path) -> None:
 
 def ensure(top: Path, path: str) -> None:
     with opened(top) as parent:
-        files.make_path(parent, path)
+        directories.make_path(parent, path)
 
 
 def test_ensure_makes_a_private_directory_and_then_opens_the_same(tmp_path: Path) -> None:
     os.umask(0)
     with opened(tmp_path) as top:
-        first, second = files.ensure(top, "x"), files.ensure(top, "x")
+        first, second = directories.ensure(top, "x"), directories.ensure(top, "x")
     assert os.path.samestat(os.fstat(first), os.fstat(second))
     assert stat.S_IMODE(os.fstat(first).st_mode) == 0o700
     for descriptor in (first, second):
@@ -397,7 +399,7 @@ def test_ensure_opens_up_what_is_closed_on_the_way(ordinary: Path) -> None:
 
 def remove(top: Path, name: str) -> None:
     with opened(top) as directory:
-        files.remove(directory, name)
+        removal.remove(directory, name)
 
 
 @pytest.mark.parametrize("kind", ["file", "closed file", "link", "link to a directory", "dangling", "fifo"])
@@ -460,7 +462,7 @@ def test_a_tree_of_any_width_is_removed_with_few_descriptors(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", ["directory", "file"])
 def test_what_was_planted_under_a_name_of_ours_does_not_stop_a_removal(tmp_path: Path, kind: str) -> None:
     (tmp_path / "tree/below").mkdir(parents=True)
-    planted = tmp_path / f"{files.OURS}removing-{os.getpid()}-1"
+    planted = tmp_path / f"{directories.OURS}removing-{os.getpid()}-1"
     put(planted / "x" if kind == "directory" else planted)
     remove(tmp_path, "tree")
     assert not (tmp_path / "tree").exists()
@@ -482,7 +484,7 @@ def test_what_is_moved_up_to_go_gets_names_of_ours_that_nobody_can_guess(
             (tmp_path / f"tree/{number}/below").mkdir(parents=True)
         remove(tmp_path, "tree")
     assert len(set(names)) == len(names) == 20
-    assert all(name.startswith(files.OURS) for name in names)
+    assert all(name.startswith(directories.OURS) for name in names)
     assert len({name[-16:] for name in names}) == 20
     assert snapshot(tmp_path) == {}
 
@@ -519,14 +521,14 @@ def test_a_link_that_takes_the_place_of_what_is_going_is_not_followed(
     put(tmp_path / "outside/precious", "precious")
     (tmp_path / "outside").chmod(0o500)
     put(tmp_path / "tree/x")
-    enter = files.enter
+    enter = directories.enter
 
     def swapped(parent: int, name: str) -> int:
         (tmp_path / "tree").rename(tmp_path / "away")
         (tmp_path / "tree").symlink_to("outside")
         return enter(parent, name)
 
-    monkeypatch.setattr(files, "enter", swapped)
+    monkeypatch.setattr(directories, "enter", swapped)
     remove(tmp_path, "tree")
     assert (tmp_path / "outside/precious").read_text() == "precious"
     assert mode_of(tmp_path / "outside") == 0o500

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import git_identity
-from pi_agent.git_identity import parsed, rendered
+from pi_agent.environment import git_identity
+from pi_agent.environment.git_identity import parsed, rendered
 from tests.bench import bench, snapshot, write
 
 _IDENTITY = {"name": "Alice A.", "email": "alice@example.org"}

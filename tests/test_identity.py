@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import identity
-from pi_agent.identity import Identity, acting_as
-from pi_agent.refusals import EX_CONFIG, Refusal
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages.refusal import EX_CONFIG, Refusal
+from pi_agent.policy import accounts
 from tests import people
 from tests.people import needs_root
 from tests.policies import frozen
@@ -21,13 +21,13 @@ _STRANGER = Identity("stranger", 54321, 54322, (54322, 54323), "/")
 
 
 def test_the_agent_is_the_policys_user_and_groups_at_home_in_the_state_directory() -> None:
-    found = identity.agent(frozen(user=_ENTRY.pw_name, group=_OTHER_GROUP.gr_name))
+    found = accounts.agent(frozen(user=_ENTRY.pw_name, group=_OTHER_GROUP.gr_name))
     gid = _OTHER_GROUP.gr_gid
     assert found == Identity(_ENTRY.pw_name, _ENTRY.pw_uid, gid, (gid,), "/var/lib/pi-agent")
 
 
 def test_the_project_group_joins_the_agents_groups() -> None:
-    found = identity.agent(frozen(user=_ENTRY.pw_name, group=_GROUP, projectGroup=_OTHER_GROUP.gr_name))
+    found = accounts.agent(frozen(user=_ENTRY.pw_name, group=_GROUP, projectGroup=_OTHER_GROUP.gr_name))
     assert (found.gid, found.groups) == (0, (0, _OTHER_GROUP.gr_gid))
 
 
@@ -41,7 +41,7 @@ def test_the_project_group_joins_the_agents_groups() -> None:
 )
 def test_a_missing_user_or_group_is_named(overrides: dict[str, str], missing: str) -> None:
     with pytest.raises(Refusal) as caught:
-        identity.agent(frozen(**overrides))
+        accounts.agent(frozen(**overrides))
     assert caught.value.status == EX_CONFIG
     assert missing in caught.value.what
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent import merge
-from pi_agent.merge import REMOVED, applied, changes, overridden, recorded, same, without
+from pi_agent.state import json_merge
+from pi_agent.state.json_merge import REMOVED, applied, changes, overridden, recorded, same, without
 from tests.shapes import canonical, json_objects, json_values
 
 _DEPTHS = st.integers(1, 4)
@@ -96,7 +96,7 @@ def test_override_by_example() -> None:
 
 
 def test_differences_at_above_and_below_what_was_touched_are_dropped() -> None:
-    differences: merge.Changes = {("a",): 1, ("b", "c"): 2, ("d", "e", "f"): 3, ("ab",): 4, ("b", "x"): 5}
+    differences: json_merge.Changes = {("a",): 1, ("b", "c"): 2, ("d", "e", "f"): 3, ("ab",): 4, ("b", "x"): 5}
     assert without(differences, [("a",)]).keys() == {("b", "c"), ("d", "e", "f"), ("ab",), ("b", "x")}
     assert ("b", "c") not in without(differences, [("b",)])
     assert ("b", "c") not in without(differences, [("b", "c", "deeper")])
@@ -109,7 +109,7 @@ def test_differences_at_above_and_below_what_was_touched_are_dropped() -> None:
 
 def told(host: Any, edits: list[Any], depth: int) -> Any:
     """What the differences that are known after a series of edits inside make of the unchanged host's document."""
-    known: merge.Changes = {}
+    known: json_merge.Changes = {}
     written = host
     for edit in edits:
         known = recorded(known, changes(written, edit, depth))
@@ -146,7 +146,7 @@ def test_what_is_recorded_of_edits_comes_in_an_order_in_which_none_undoes_anothe
     host: Any, edits: list[Any], depth: int
 ) -> None:
     """A path comes after those above it, which hold nothing but room for it; a removal has nothing below it."""
-    known: merge.Changes = {}
+    known: json_merge.Changes = {}
     written = host
     for edit in edits:
         known = recorded(known, changes(written, edit, depth))
@@ -173,7 +173,7 @@ def test_without_news_or_without_anything_known_nothing_is_lost(host: Any, insid
 
 
 def test_recording_by_example() -> None:
-    known: merge.Changes = {("a",): 1, ("b", "c"): 2, ("b", "d"): 3, ("e",): REMOVED, ("bb",): 4}
+    known: json_merge.Changes = {("a",): 1, ("b", "c"): 2, ("b", "d"): 3, ("e",): REMOVED, ("bb",): 4}
     assert recorded(known, {("b",): 5}) == {("a",): 1, ("e",): REMOVED, ("bb",): 4, ("b",): 5}
     assert recorded(known, {("b", "c"): REMOVED}) == {**known, ("b", "c"): REMOVED}
     assert recorded(known, {("a", "x"): 6}) == {**known, ("a",): {}, ("a", "x"): 6}

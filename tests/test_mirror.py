@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_agent import mirror, progress, tree
-from pi_agent.mirror import Plan
-from pi_agent.refusals import EX_DATAERR, Refusal
-from pi_agent.tree import HostTree
+from pi_agent.linux import progress_bar
+from pi_agent.messages.refusal import EX_DATAERR, Refusal
+from pi_agent.state import copying, mirror, scans
+from pi_agent.state.host_config import HostTree
+from pi_agent.state.mirror import Plan
 from tests import people
 from tests.bench import bench, snapshot
 from tests.limits import few_descriptors
@@ -45,8 +46,8 @@ class Sides:
         host = HostTree(str(self.host), os.open(self.host, os.O_PATH), lambda: ())
         isolated = os.open(self.isolated, os.O_RDONLY)
         try:
-            files = tree.scan_host(host, lambda name: False, self.notices.append)
-            present = tree.scan_isolated(isolated, lambda name: name != "sessions")
+            files = scans.scan_host(host, lambda name: False, self.notices.append)
+            present = scans.scan_isolated(isolated, lambda name: name != "sessions")
             plan = mirror.plan(files, present, self.manifest, mirrored)
             who = people.alice("/"), people.agent("/")
             copied = mirror.carry_out(plan, host, *who, isolated, self.notices.append)
@@ -236,8 +237,8 @@ def test_links_planted_between_plan_and_execution_are_not_followed(sides: Sides)
     before = snapshot(sides.outside)
     host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
     top = os.open(sides.isolated, os.O_RDONLY)
-    files = tree.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(files, tree.scan_isolated(top, lambda name: True), {}, mirrored)
+    files = scans.scan_host(host, lambda name: False, pytest.fail)
+    plan = mirror.plan(files, scans.scan_isolated(top, lambda name: True), {}, mirrored)
     assert plan.remove == ("skills/old", "skills/parent/x", "skills/there/sub", "skills/there/x")
     assert plan.make == ("skills/new",)
     for name in ("old", "there", "parent"):
@@ -257,8 +258,8 @@ def test_a_link_planted_where_a_copy_goes_is_not_followed(sides: Sides) -> None:
     put(sides.outside / "SKILL.md", "precious")
     host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
     top = os.open(sides.isolated, os.O_RDONLY)
-    files = tree.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(files, tree.scan_isolated(top, lambda name: True), {}, mirrored)
+    files = scans.scan_host(host, lambda name: False, pytest.fail)
+    plan = mirror.plan(files, scans.scan_isolated(top, lambda name: True), {}, mirrored)
     assert plan == Plan((), (), ("skills/there/SKILL.md",))
     (sides.isolated / "skills/there").rename(sides.isolated / "away")
     (sides.isolated / "skills/there").symlink_to(sides.outside)
@@ -291,7 +292,7 @@ def test_a_host_file_that_vanishes_meanwhile_is_named_and_the_rest_copied(sides:
     put(sides.host / "skills/kept")
     host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
     top = os.open(sides.isolated, os.O_RDONLY)
-    plan = mirror.plan(tree.scan_host(host, lambda name: False, pytest.fail), {}, {}, mirrored)
+    plan = mirror.plan(scans.scan_host(host, lambda name: False, pytest.fail), {}, {}, mirrored)
     (sides.host / "skills/gone").unlink()
     notices: list[str] = []
     copied = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, notices.append)
@@ -311,14 +312,14 @@ def test_more_files_than_a_batch_holds_are_copied_in_few_descriptors(sides: Side
 def test_at_most_the_budget_is_copied_from_a_file_that_grows(tmp_path: Path) -> None:
     put(tmp_path / "source", "x" * 100)
     source, target = os.open(tmp_path / "source", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
-    into = mirror.Target(people.agent(tmp_path), lambda folder: target, executables=True)
-    mirror._copy(source, target, "copy", into, 60, lambda files, size: None)
+    into = copying.Target(people.agent(tmp_path), lambda folder: target, executables=True)
+    copying._copy(source, target, "copy", into, 60, lambda files, size: None)
     assert (tmp_path / "copy").stat().st_size == 60
 
 
 def test_a_deep_tree_is_removed_with_few_descriptors(nest: Nest, sides: Sides) -> None:
     """How deep a tree may be that is removed whole, test_files.py says."""
-    nest(sides.isolated, ["skills", *["d"] * tree.DEPTH_AT_MOST])
+    nest(sides.isolated, ["skills", *["d"] * scans.DEPTH_AT_MOST])
     with few_descriptors(20):
         sides.mirror()
     assert snapshot(sides.isolated) == {}
@@ -366,8 +367,8 @@ def test_what_was_to_be_removed_and_vanishes_meanwhile_is_no_error(sides: Sides,
         put(sides.host / "skills/planted/kept")
     host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
     top = os.open(sides.isolated, os.O_RDONLY)
-    found = tree.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(found, tree.scan_isolated(top, lambda name: True), {}, mirrored)
+    found = scans.scan_host(host, lambda name: False, pytest.fail)
+    plan = mirror.plan(found, scans.scan_isolated(top, lambda name: True), {}, mirrored)
     assert plan.remove == (vanishing,)
     shutil.rmtree(sides.isolated / "skills")
     copied = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
@@ -432,7 +433,7 @@ def test_a_long_copy_says_on_a_terminal_how_far_it_is(
     here = bench(tmp_path)
     for name in ("a.md", "b.md"):
         put(here.host / name)
-    monkeypatch.setattr(progress, "_AFTER", 0)
+    monkeypatch.setattr(progress_bar, "_AFTER", 0)
     here.sync()
     assert capfd.readouterr().err == ""
     put(here.host / "c.md")

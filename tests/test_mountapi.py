@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import mountapi
+from pi_agent.linux import mount_api
 from tests.namespaces import alone, mounted, tmpfs
 from tests.people import needs_root
 
@@ -40,8 +40,8 @@ def test_a_clone_shows_the_object_it_was_made_of_wherever_that_went(tmp_path: Pa
         (tmp_path / "source").symlink_to("/etc")
         (tmp_path / "target").rename(tmp_path / "elsewhere")
         (tmp_path / "target").symlink_to("/etc")
-        tree = mountapi.clone(source)
-        mountapi.attach(tree, target)
+        tree = mount_api.clone(source)
+        mount_api.attach(tree, target)
         os.close(tree)
         assert os.listdir(tmp_path / "elsewhere") == ["file"]
         assert not mounted("/etc")
@@ -54,9 +54,9 @@ def test_a_file_is_mounted_over_a_file_and_not_over_a_directory(tmp_path: Path) 
         (tmp_path / "source").write_text("x")
         (tmp_path / "file").write_text("y")
         (tmp_path / "directory").mkdir()
-        tree = mountapi.clone(opened(tmp_path / "source"))
-        refused(errno.EINVAL, lambda: mountapi.attach(tree, opened(tmp_path / "directory")))
-        mountapi.attach(tree, opened(tmp_path / "file"))
+        tree = mount_api.clone(opened(tmp_path / "source"))
+        refused(errno.EINVAL, lambda: mount_api.attach(tree, opened(tmp_path / "directory")))
+        mount_api.attach(tree, opened(tmp_path / "file"))
         assert (tmp_path / "file").read_text() == "x"
 
     alone(act)
@@ -66,10 +66,10 @@ def test_attributes_hold_for_the_clone_alone(tmp_path: Path) -> None:
     def act() -> None:
         source, target = tmpfs(tmp_path / "source"), tmp_path / "target"
         target.mkdir()
-        tree = mountapi.clone(opened(source))
-        mountapi.set_attributes(tree, mountapi.RDONLY)
-        mountapi.set_attributes(tree, mountapi.NOSUID | mountapi.NODEV | mountapi.NOEXEC)
-        mountapi.attach(tree, opened(target))
+        tree = mount_api.clone(opened(source))
+        mount_api.set_attributes(tree, mount_api.RDONLY)
+        mount_api.set_attributes(tree, mount_api.NOSUID | mount_api.NODEV | mount_api.NOEXEC)
+        mount_api.attach(tree, opened(target))
         assert {"ro", "nosuid", "nodev", "noexec"} <= mounted(target), "each adds to the others"
         refused(errno.EROFS, (target / "x").touch)
         assert not {"ro", "nosuid"} & mounted(source)
@@ -82,9 +82,9 @@ def test_a_clone_that_was_mounted_nowhere_leaves_nothing(tmp_path: Path) -> None
     def act() -> None:
         source = tmpfs(tmp_path / "source")
         before = Path("/proc/self/mountinfo").read_text()
-        os.close(mountapi.clone(opened(source)))
+        os.close(mount_api.clone(opened(source)))
         assert Path("/proc/self/mountinfo").read_text() == before
-        refused(errno.EBADF, lambda: mountapi.clone(-2))
+        refused(errno.EBADF, lambda: mount_api.clone(-2))
 
     alone(act)
 
@@ -95,16 +95,16 @@ def test_detaching_takes_what_is_in_use_and_all_below_and_minds_no_absence(tmp_p
         tmpfs(top / "below")
         in_use = os.open(top / "below", os.O_RDONLY)
         (tmp_path / "link").symlink_to("top")
-        mountapi.detach(str(tmp_path / "link"))
+        mount_api.detach(str(tmp_path / "link"))
         assert mounted(top) and mounted(top / "below"), "a link is not followed"
-        mountapi.detach(str(top))
+        mount_api.detach(str(top))
         assert not mounted(top) and not mounted(top / "below")
         os.close(in_use)
-        mountapi.detach(str(top))
-        mountapi.detach(str(tmp_path / "none"))
+        mount_api.detach(str(top))
+        mount_api.detach(str(tmp_path / "none"))
         (tmp_path / "file").touch()
-        mountapi.detach(str(tmp_path / "file"))
-        refused(errno.ENOTDIR, lambda: mountapi.detach(str(tmp_path / "file/x")))
+        mount_api.detach(str(tmp_path / "file"))
+        refused(errno.ENOTDIR, lambda: mount_api.detach(str(tmp_path / "file/x")))
 
     alone(act)
 
@@ -114,8 +114,8 @@ def test_a_new_devpts_is_another_instance_with_its_options(tmp_path: Path) -> No
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
             options = {"mode": "0620", "ptmxmode": "0666", "gid": "5"}
-            tree = mountapi.new("devpts", options, mountapi.NOSUID | mountapi.NOEXEC)
-            mountapi.attach(tree, opened(tmp_path / name))
+            tree = mount_api.new("devpts", options, mount_api.NOSUID | mount_api.NOEXEC)
+            mount_api.attach(tree, opened(tmp_path / name))
             os.close(tree)
             assert {"nosuid", "noexec"} <= mounted(tmp_path / name)
             assert stat.S_IMODE((tmp_path / name / "ptmx").stat().st_mode) == 0o666
@@ -131,14 +131,14 @@ def test_a_new_devpts_is_another_instance_with_its_options(tmp_path: Path) -> No
 
 def test_what_the_kernel_does_not_know_is_an_error_and_leaves_no_descriptor() -> None:
     before = os.listdir("/proc/self/fd")
-    refused(errno.ENODEV, lambda: mountapi.new("nonsense", {}, 0))
-    refused(errno.EINVAL, lambda: mountapi.new("devpts", {"mode": "nonsense"}, 0))
+    refused(errno.ENODEV, lambda: mount_api.new("nonsense", {}, 0))
+    refused(errno.EINVAL, lambda: mount_api.new("devpts", {"mode": "nonsense"}, 0))
     assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_user_namespace_has_the_maps_and_nobody_in_it() -> None:
     before = os.listdir("/proc/self/fd")
-    namespace = mountapi.user_namespace("0 0 10\n10 2000 5\n", "0 7 1\n")
+    namespace = mount_api.user_namespace("0 0 10\n10 2000 5\n", "0 7 1\n")
     for name, expected in (("uid_map", "0 0 10 10 2000 5"), ("gid_map", "0 7 1")):
         shown = subprocess.run(
             ["nsenter", f"--user=/proc/self/fd/{namespace}", "--preserve-credentials", "cat", f"/proc/self/{name}"],
@@ -153,8 +153,8 @@ def test_a_user_namespace_has_the_maps_and_nobody_in_it() -> None:
 
 def test_maps_that_the_kernel_refuses_are_an_error_and_leave_nothing() -> None:
     before = os.listdir("/proc/self/fd")
-    refused(errno.EINVAL, lambda: mountapi.user_namespace("0 0 2\n1 1 1\n", "0 0 1\n"))
-    refused(errno.EINVAL, lambda: mountapi.user_namespace("0 0 1\n", "nonsense\n"))
+    refused(errno.EINVAL, lambda: mount_api.user_namespace("0 0 2\n1 1 1\n", "0 0 1\n"))
+    refused(errno.EINVAL, lambda: mount_api.user_namespace("0 0 1\n", "nonsense\n"))
     assert os.listdir("/proc/self/fd") == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -186,7 +186,7 @@ def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
             os.close(listen)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             os.fork, os.read = forked, ready
-            mountapi.user_namespace("0 0 1\n", "0 0 1\n")
+            mount_api.user_namespace("0 0 1\n", "0 0 1\n")
         except BaseException:
             if not helper:
                 os.write(tell, b"came back")

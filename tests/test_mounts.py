@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import mountapi, mounts, paths, refusals
-from pi_agent.identity import Identity, acting_as
-from pi_agent.mounts import Extent, swap
-from pi_agent.refusals import EX_UNAVAILABLE, Refusal
+from pi_agent.linux import mount_api, paths
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages.quoting import escaped
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.sandbox import mounts
+from pi_agent.sandbox.mounts import Extent, swap
 from tests.fakes import Kernel
 from tests.namespaces import alone, mounted, tmpfs
 from tests.people import needs_root
@@ -90,7 +92,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 
 _CALLER, _AGENT = Identity("alice", 1000, 100, (), "/"), Identity("pi-agent", 996, 100, (), "/")
-_FLAGS = mountapi.NOSUID | mountapi.NODEV
+_FLAGS = mount_api.NOSUID | mount_api.NODEV
 
 
 def mapped_at(descriptor: int, target: str) -> bool:
@@ -141,7 +143,7 @@ def test_where_nothing_can_be_mounted_the_launch_is_refused(
     with pytest.raises(Refusal) as caught:
         staged(*places)
     assert caught.value.status == EX_UNAVAILABLE
-    assert refusals.shown(str(places[0])) in caught.value.what and "Invalid argument" in caught.value.what
+    assert escaped(str(places[0])) in caught.value.what and "Invalid argument" in caught.value.what
 
 
 @pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
@@ -167,7 +169,7 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
     kernel: Kernel, places: tuple[Path, Path], what: str
 ) -> None:
     mounts.stage_terminals(str(places[1]))
-    flags = mountapi.NOSUID | mountapi.NOEXEC
+    flags = mount_api.NOSUID | mount_api.NOEXEC
     assert kernel.calls() == [
         f"new devpts gid=5,mode=0620,ptmxmode=0666 {flags}",
         f"attach /dev/null at {places[1]}",

@@ -12,9 +12,9 @@ from typing import Final
 
 import pytest
 
-from pi_agent import refusals
-from pi_agent.commands import pages, table
-from pi_agent.commands.table import COMMANDS, Argument, Command
+from pi_agent.cli import command_table, completions, manual_page
+from pi_agent.cli.command_table import COMMANDS, Argument, Command
+from pi_agent.messages import refusals
 
 _TOP: Final = Path(__file__).parent.parent
 _NASTY: Final = r"it's [a]: «b» \c `d` $e"
@@ -25,11 +25,11 @@ _MANY: Final = Command(
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "COMMANDS", (*COMMANDS, _MANY))
+    monkeypatch.setattr(command_table, "COMMANDS", (*COMMANDS, _MANY))
 
 
 def test_the_pages_lie_where_shells_and_man_look_for_those_of_the_command() -> None:
-    assert set(pages.pages("agent+x")) == {
+    assert set(completions.pages("agent+x")) == {
         "share/bash-completion/completions/agent+x",
         "share/zsh/site-functions/_agent+x",
         "share/fish/vendor_completions.d/agent+x.fish",
@@ -39,28 +39,30 @@ def test_the_pages_lie_where_shells_and_man_look_for_those_of_the_command() -> N
 
 @pytest.mark.usefixtures("many")
 def test_every_command_and_every_argument_is_in_every_page() -> None:
-    for command in table.COMMANDS:
-        for text in (pages.bash("pi"), pages.zsh("pi"), pages.fish("pi").replace("-l ", "--")):
+    for command in command_table.COMMANDS:
+        for text in (completions.bash("pi"), completions.zsh("pi"), completions.fish("pi").replace("-l ", "--")):
             assert command.name in text
             for argument in command.arguments:
                 assert argument.positional or argument.attached or argument.name in text
-        manual = pages.manual("pi").replace("\\-", "-").replace("\\fR", "").replace("\\fB", "").replace("\\fI", "")
-        usage = table.usage(command, "pi")
+        manual = (
+            manual_page.manual("pi").replace("\\-", "-").replace("\\fR", "").replace("\\fB", "").replace("\\fI", "")
+        )
+        usage = command_table.usage(command, "pi")
         assert f"\n{usage}\n" in manual
-    assert "(rsc" in pages.manual("pi") and "\\[u00AB]b" in pages.manual("pi")
-    assert pages.manual("pi").isascii()
+    assert "(rsc" in manual_page.manual("pi") and "\\[u00AB]b" in manual_page.manual("pi")
+    assert manual_page.manual("pi").isascii()
 
 
 def test_building_writes_the_pages_and_a_launch_never_imports_them(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "pi_agent.commands.pages", "agent", str(tmp_path)]
     subprocess.run(argv, check=True, cwd=_TOP)
-    assert (tmp_path / "share/zsh/site-functions/_agent").read_text() == pages.zsh("agent")
+    assert (tmp_path / "share/zsh/site-functions/_agent").read_text() == completions.zsh("agent")
     for name in ("dispatch", "parsing", "table"):
         assert "pages" not in (_TOP / f"pi_agent/commands/{name}.py").read_text()
 
 
 def test_the_manual_knows_every_exit_status_and_no_other() -> None:
-    shown = {int(number) for number in re.findall(r"^\.B (\d+)$", pages.manual("pi"), flags=re.MULTILINE)}
+    shown = {int(number) for number in re.findall(r"^\.B (\d+)$", manual_page.manual("pi"), flags=re.MULTILINE)}
     assert shown == {0} | {value for name, value in vars(refusals).items() if name.startswith("EX_")}
 
 
@@ -68,7 +70,7 @@ def test_the_manual_knows_every_exit_status_and_no_other() -> None:
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not here; the scenario asks it")
 def test_groff_has_nothing_to_complain_of() -> None:
     argv = ["groff", "-man", "-ww", "-Tutf8"]
-    done = subprocess.run(argv, input=pages.manual("agent"), check=True, capture_output=True, text=True)
+    done = subprocess.run(argv, input=manual_page.manual("agent"), check=True, capture_output=True, text=True)
     assert done.stderr == ""
     assert "«b»" in done.stdout and "It's [a]" in done.stdout
 
@@ -76,7 +78,7 @@ def test_groff_has_nothing_to_complain_of() -> None:
 def _bash(*words: str) -> list[str]:
     """What bash would offer for the last word, and at the end the options that `compopt` was told."""
     script = (
-        f"{pages.bash('agent')}\n"
+        f"{completions.bash('agent')}\n"
         'told=(); compopt() { told+=("$*"); }\n'
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
         "function=$(complete -p agent | sed 's/.*-F \\([^ ]*\\).*/\\1/'); $function; "
@@ -121,7 +123,7 @@ def test_bash_offers_commands_first_then_their_arguments_and_leaves_the_rest_to_
 
 @pytest.mark.parametrize("program", ["pi", "pi-agent", "pi+", "_pi.1"])
 def test_any_name_of_the_command_will_do(program: str) -> None:
-    argv = ["bash", "-euc", f"{pages.bash(program)}\ncomplete -p -- {program}"]
+    argv = ["bash", "-euc", f"{completions.bash(program)}\ncomplete -p -- {program}"]
     subprocess.run(argv, check=True, capture_output=True)
-    names = {re.findall(r"-F (\S+)", pages.bash(name))[0] for name in ("pi", "pi-agent", "pi+", "pi-")}
+    names = {re.findall(r"-F (\S+)", completions.bash(name))[0] for name in ("pi", "pi-agent", "pi+", "pi-")}
     assert len(names) == 4

@@ -5,11 +5,11 @@ from types import ModuleType
 
 import pytest
 
-from pi_agent import parser
+from pi_agent.python import lazy_orjson
 
 
 def test_orjson_is_given() -> None:
-    assert parser.orjson().loads(b"[1]") == [1]
+    assert lazy_orjson.orjson().loads(b"[1]") == [1]
 
 
 @pytest.mark.parametrize("name", ["dataclasses", "enum", "json", "uuid", "zoneinfo", "orjson"])
@@ -18,4 +18,4 @@ def test_a_package_of_which_the_disk_hides_what_is_in_it_is_an_import_error(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, ModuleType(name))
     with pytest.raises(ImportError):
-        parser.orjson()
+        lazy_orjson.orjson()

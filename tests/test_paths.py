@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import paths
+from pi_agent.linux import paths
 from tests.people import needs_root
 
 

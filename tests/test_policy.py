@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import policy, refusals
-from pi_agent.refusals import EX_CONFIG, Refusal
+from pi_agent.messages.quoting import escaped
+from pi_agent.messages.refusal import EX_CONFIG, Refusal
+from pi_agent.policy import policy_file
 from tests import policies
 from tests.policies import document, frozen
 
@@ -44,7 +45,7 @@ def test_every_key_reaches_its_field() -> None:
         commandName="pie",
     )
     assert (parsed.user, parsed.group, parsed.project_group, parsed.state_dir) == ("u", "g", "dev", "/var/lib/pi-agent")
-    assert parsed.host_users["bob"] == policy.HostUser(("~", "/srv/x"), "conf")
+    assert parsed.host_users["bob"] == policy_file.HostUser(("~", "/srv/x"), "conf")
     assert "bob" in parsed.host_users and "alice" not in parsed.host_users
     assert parsed.sync_config_from_host is False
     assert parsed.settings == {"a": {"b": [1]}}
@@ -73,7 +74,7 @@ def test_every_option_of_the_sandbox_reaches_its_field() -> None:
             "allowAddresses": ["10.0.0.1"],
             "nixDaemon": False,
         }
-    ).sandbox == policy.Sandbox(
+    ).sandbox == policy_file.Sandbox(
         protected_paths=(".envrc", "*.x"),
         hidden_paths=(".ssh",),
         read_only_paths=("/srv/r",),
@@ -114,7 +115,7 @@ def test_a_further_path_is_absolute(key: str, path: str) -> None:
 def test_a_missing_key_is_named(key: str) -> None:
     incomplete = {name: value for name, value in document().items() if name != key}
     with pytest.raises(ValueError, match=rf"policy\.{key} is missing"):
-        policy.parse(orjson.dumps(incomplete))
+        policy_file.parse(orjson.dumps(incomplete))
 
 
 @pytest.mark.parametrize("key", sorted(policies.tools()))
@@ -171,7 +172,7 @@ def test_a_value_of_the_wrong_type_is_named(key: str, value: object) -> None:
 @pytest.mark.parametrize("value", [[], "/x", {"bob": []}, {"bob": "x"}, {"bob": policies.host_user("~")}])
 def test_a_host_user_is_a_name_and_the_absolute_path_of_a_file(value: object) -> None:
     with pytest.raises(ValueError, match=r"policy\.hostUsers"):
-        policy.parse(orjson.dumps(document(hostUsers=value)))
+        policy_file.parse(orjson.dumps(document(hostUsers=value)))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_host_users_file_is_read_once_and_for_that_user_alone() -> None:
         read.append(path)
         return files[path]
 
-    users = policy.parse(orjson.dumps(document(hostUsers={"bob": "/b", "carol": "/c"})), reading).host_users
+    users = policy_file.parse(orjson.dumps(document(hostUsers={"bob": "/b", "carol": "/c"})), reading).host_users
     assert "carol" in users and not read
     assert users["bob"] is users["bob"] and read == ["/b"]
     with pytest.raises(KeyError):
@@ -209,7 +210,7 @@ def test_a_host_users_file_is_read_once_and_for_that_user_alone() -> None:
 
 
 def test_a_host_users_file_that_is_missing_is_told(tmp_path: Path) -> None:
-    users = policy.parse(orjson.dumps(document(hostUsers={"bob": str(tmp_path / "none")}))).host_users
+    users = policy_file.parse(orjson.dumps(document(hostUsers={"bob": str(tmp_path / "none")}))).host_users
     with pytest.raises(Refusal) as caught:
         users["bob"]
     assert caught.value.status == EX_CONFIG
@@ -222,7 +223,7 @@ _RELATIVE = ["", ".", "x", "./x", "../x", "~bob", "~bob/x", "~~", " /x", "x/~", 
 @pytest.mark.parametrize("path", _RELATIVE)
 def test_a_root_that_is_neither_absolute_nor_below_home_is_refused_and_named(path: str) -> None:
     said = refusing(policies.host_user("~/fine", path))
-    assert refusals.shown(f"hostUsers.bob.projectRoots has a path that is not absolute: {path!r}") in said
+    assert escaped(f"hostUsers.bob.projectRoots has a path that is not absolute: {path!r}") in said
 
 
 @pytest.mark.parametrize("path", ["/", "/x", "/x/../y", "~", "~/", "~/x y"])
@@ -245,11 +246,11 @@ def test_an_environment_file_is_read_from_an_absolute_path_alone(path: str) -> N
 )
 def test_what_is_no_policy_is_refused_with_a_value_error(value: object) -> None:
     with pytest.raises(ValueError):
-        policy.parse(orjson.dumps(value))
+        policy_file.parse(orjson.dumps(value))
 
 
 def test_load_reads_a_policy(tmp_path: Path) -> None:
-    loaded = policy.load(str(policies.written(tmp_path, hostUsers={"bob": policies.host_user("/srv/x")})))
+    loaded = policy_file.load(str(policies.written(tmp_path, hostUsers={"bob": policies.host_user("/srv/x")})))
     assert loaded == policies.replaced(frozen(), host_users=loaded.host_users)
     assert loaded.host_users["bob"].project_roots == ("/srv/x",)
 
@@ -259,7 +260,7 @@ def test_load_refuses_what_is_no_policy_and_names_the_file(tmp_path: Path, conte
     file = tmp_path / "policy.json"
     file.write_bytes(content)
     with pytest.raises(Refusal) as caught:
-        policy.load(str(file))
+        policy_file.load(str(file))
     assert caught.value.status == EX_CONFIG
     assert str(file) in caught.value.what
 
@@ -267,5 +268,5 @@ def test_load_refuses_what_is_no_policy_and_names_the_file(tmp_path: Path, conte
 def test_load_refuses_a_file_that_is_missing_or_a_directory(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(Refusal) as caught:
-            policy.load(str(path))
+            policy_file.load(str(path))
         assert caught.value.status == EX_CONFIG

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_agent import process
-from pi_agent.refusals import EX_UNAVAILABLE, Refusal
+from pi_agent.linux import processes
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 
 _PYTHON = sys.executable
 
@@ -21,25 +21,25 @@ def python(code: str, *arguments: str) -> list[str]:
 
 def refused(argv: list[str]) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        process.run(argv)
+        processes.run(argv)
     assert caught.value.status == EX_UNAVAILABLE
     assert caught.value.what.isprintable()
     return caught.value
 
 
 def test_output_and_errors_are_collected_together() -> None:
-    finished = process.run(["/bin/sh", "-c", "echo out; echo err >&2; echo again"])
-    assert finished == process.Finished(0, "out\nerr\nagain")
+    finished = processes.run(["/bin/sh", "-c", "echo out; echo err >&2; echo again"])
+    assert finished == processes.Finished(0, "out\nerr\nagain")
 
 
 @settings(max_examples=10)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), max_size=3))
 def test_arguments_arrive_unchanged(words: list[str]) -> None:
-    assert process.run(python("import sys; print(ascii(sys.argv[1:]))", *words)).output == ascii(words)
+    assert processes.run(python("import sys; print(ascii(sys.argv[1:]))", *words)).output == ascii(words)
 
 
 def test_undecodable_arguments_arrive_unchanged() -> None:
-    finished = process.run(python("import sys, os; print(os.fsencode(sys.argv[1]))", os.fsdecode(b"\xff\n ")))
+    finished = processes.run(python("import sys, os; print(os.fsencode(sys.argv[1]))", os.fsdecode(b"\xff\n ")))
     assert finished.output == repr(b"\xff\n ")
 
 
@@ -47,8 +47,8 @@ def test_the_environment_is_built_from_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LD_PRELOAD", "/nonexistent/evil.so")
     monkeypatch.setenv("SECRET", "x")
     # On top of ours, a shell only ever adds its own.
-    lines = process.run(["/usr/bin/env"]).output.splitlines()
-    assert dict(line.split("=", 1) for line in lines) == process.PLAIN_SYSTEMD
+    lines = processes.run(["/usr/bin/env"]).output.splitlines()
+    assert dict(line.split("=", 1) for line in lines) == processes.PLAIN_SYSTEMD
 
 
 _OPEN = """
@@ -76,7 +76,7 @@ def test_input_is_not_the_callers() -> None:
     os.close(write)
     os.dup2(read, 0)
     try:
-        assert process.run(["/bin/cat"]).output == ""
+        assert processes.run(["/bin/cat"]).output == ""
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -87,8 +87,8 @@ def test_input_is_empty_and_no_descriptor_is_handed_down_but_those_named(tmp_pat
     (tmp_path / "secret").write_text("x")
     descriptor = os.open(tmp_path / "secret", os.O_RDONLY)
     others = inheritable()
-    assert process.run(python(_OPEN)).output == f"'' {sorted(others)}"
-    assert process.run(python(_OPEN), descriptors=[descriptor]).output == f"'' {sorted(others | {descriptor})}"
+    assert processes.run(python(_OPEN)).output == f"'' {sorted(others)}"
+    assert processes.run(python(_OPEN), descriptors=[descriptor]).output == f"'' {sorted(others | {descriptor})}"
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)
 
@@ -104,8 +104,8 @@ def test_a_programs_output_cannot_reach_a_terminal_raw() -> None:
 
 
 def test_accepted_statuses_are_returned() -> None:
-    assert process.run(["/bin/sh", "-c", "exit 3"], accept=(0, 3)).status == 3
-    assert process.run(["/bin/sh", "-c", "kill -15 $$"], accept=range(256)).status == 143
+    assert processes.run(["/bin/sh", "-c", "exit 3"], accept=(0, 3)).status == 3
+    assert processes.run(["/bin/sh", "-c", "kill -15 $$"], accept=range(256)).status == 143
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "not executable"])
@@ -127,7 +127,7 @@ def test_a_program_is_never_looked_up_on_a_path(monkeypatch: pytest.MonkeyPatch,
 
 def test_no_descriptor_is_left_open() -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    process.run(["/bin/true"])
+    processes.run(["/bin/true"])
     refused(["/bin/false"])
     refused(["/nonexistent"])
     assert sorted(os.listdir("/proc/self/fd")) == before
@@ -137,19 +137,19 @@ def test_a_started_process_has_its_group_and_environment(tmp_path: Path) -> None
     code = "import os, sys; open(sys.argv[1], 'w').write(f\"{os.getpgid(0) == os.getpid()} {os.environ['TERM']}\")"
     argv = python(code, str(tmp_path / "out"))
     for own_group in (True, False):
-        assert process.wait(process.start(argv, {"TERM": "xterm"}, own_group=own_group)) == 0
+        assert processes.wait(processes.start(argv, {"TERM": "xterm"}, own_group=own_group)) == 0
         assert (tmp_path / "out").read_text() == f"{own_group} xterm"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGSEGV])
 def test_a_process_that_a_signal_ended_counts_as_128_and_its_number(number: signal.Signals) -> None:
     code = f"import os, resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.kill(os.getpid(), {int(number)})"
-    assert process.wait(process.start(python(code), {}, own_group=True)) == 128 + number
+    assert processes.wait(processes.start(python(code), {}, own_group=True)) == 128 + number
 
 
 def test_signals_that_python_ignores_work_in_what_it_starts() -> None:
     """As the kernel says it: a Python would ignore both for itself again."""
-    status = process.run(["/bin/sh", "-c", "grep SigIgn /proc/$$/status"]).output
+    status = processes.run(["/bin/sh", "-c", "grep SigIgn /proc/$$/status"]).output
     ignored = int(status.split()[1], 16)
     assert not ignored & (1 << (signal.SIGPIPE - 1))
     assert not ignored & (1 << (signal.SIGXFSZ - 1))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pi_agent import progress
+from pi_agent.linux import progress_bar
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def said(screen: int) -> str:
 
 
 def test_on_a_terminal_what_takes_long_is_shown_and_wiped_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_AFTER", 0)
-    monkeypatch.setattr(progress, "_EVERY", 0)
+    monkeypatch.setattr(progress_bar, "_AFTER", 0)
+    monkeypatch.setattr(progress_bar, "_EVERY", 0)
     with terminal() as screen:
-        with progress.shown("copying", 4) as step:
+        with progress_bar.shown("copying", 4) as step:
             step(0, 5 * 1024**2)
             assert "copying [------------------------] 0 of 4 files, 5 MiB" in said(screen)
             step(2, 0)
@@ -48,24 +48,24 @@ def test_on_a_terminal_what_takes_long_is_shown_and_wiped_away(monkeypatch: pyte
 
 def test_what_is_done_at_once_is_not_shown() -> None:
     with terminal() as screen:
-        with progress.shown("copying", 2) as step:
+        with progress_bar.shown("copying", 2) as step:
             step(1, 1)
             step(1, 1)
         assert said(screen) == ""
 
 
 def test_it_is_wiped_away_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_AFTER", 0)
+    monkeypatch.setattr(progress_bar, "_AFTER", 0)
     with terminal() as screen:
-        with pytest.raises(KeyboardInterrupt), progress.shown("copying", 2) as step:
+        with pytest.raises(KeyboardInterrupt), progress_bar.shown("copying", 2) as step:
             step(1, 1)
             raise KeyboardInterrupt
         assert said(screen).endswith("\r\x1b[K")
 
 
 def test_in_a_pipe_there_is_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_AFTER", 0)
-    with progress.shown("copying", 1) as step:
+    monkeypatch.setattr(progress_bar, "_AFTER", 0)
+    with progress_bar.shown("copying", 1) as step:
         step(1, 1)
     assert capfd.readouterr().err == ""
 
@@ -73,4 +73,4 @@ def test_in_a_pipe_there_is_nothing(capfd: pytest.CaptureFixture[str], monkeypat
 @pytest.mark.parametrize("columns", [0, 1, 20, 80])
 @pytest.mark.parametrize(("files", "total"), [(0, 0), (1, 1), (7, 200_000), (9, 3)])
 def test_the_line_is_never_wider_than_the_terminal(columns: int, files: int, total: int) -> None:
-    assert len(progress.drawn("copying", files, total, 1, columns)) <= max(columns - 1, 0)
+    assert len(progress_bar.drawn("copying", files, total, 1, columns)) <= max(columns - 1, 0)

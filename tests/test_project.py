@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_agent import paths, project
-from pi_agent.project import Project
-from pi_agent.refusals import EX_CONFIG, EX_NOPERM, Refusal
+from pi_agent.linux import paths
+from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, Refusal
+from pi_agent.policy import project_roots
+from pi_agent.policy.project_roots import Project
 from tests import people
 from tests.policies import USER, frozen, host_user
 
@@ -23,7 +24,7 @@ At = Callable[..., Project]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home outside the reserved directories: those are reserved by name, and /tmp, where tests live, is one."""
-    monkeypatch.setattr(project, "RESERVED", tuple(path for path in project.RESERVED if path != "/tmp"))
+    monkeypatch.setattr(project_roots, "RESERVED", tuple(path for path in project_roots.RESERVED if path != "/tmp"))
     monkeypatch.setattr(paths, "only_root_changes", lambda directory: False)
     (tmp_path / "home/projects/demo/src").mkdir(parents=True)
     return tmp_path / "home"
@@ -36,7 +37,7 @@ def locate(home: Path, monkeypatch: pytest.MonkeyPatch) -> At:
     def at(directory: str, *roots: str, state_dir: str = "/var/lib/pi-agent") -> Project:
         monkeypatch.chdir(home / directory)
         policy = frozen(hostUsers={USER: host_user(*roots)}, stateDir=state_dir)
-        found = project.locate(policy, people.alice(home))
+        found = project_roots.locate(policy, people.alice(home))
         assert paths.real_path(found.descriptor) == found.root
         os.close(found.descriptor)
         return found
@@ -79,9 +80,9 @@ def test_the_innermost_root_is_taken_whatever_the_order(locate: At, home: Path) 
 
 def test_a_tilde_alone_is_home_and_a_tilde_elsewhere_is_a_name(locate: At, home: Path) -> None:
     assert locate("projects", "~").root == str(home)
-    assert project.expanded("~/x", "/home/a") == "/home/a/x"
+    assert project_roots.expanded("~/x", "/home/a") == "/home/a/x"
     for literal in ("~bob/x", "/a/~/b", "x~", "/~"):
-        assert project.expanded(literal, "/home/a") == literal
+        assert project_roots.expanded(literal, "/home/a") == literal
 
 
 def test_a_refusal_names_the_roots_as_written_and_the_nix_line(locate: At, home: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_whole_home_and_what_is_reserved_is_never_proposed(
     locate: At, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert '"~/src" "~/projects" ]' in refused(locate, ".", "~/src").remedy
-    monkeypatch.setattr(project, "RESERVED", (f"{home}/projects",))
+    monkeypatch.setattr(project_roots, "RESERVED", (f"{home}/projects",))
     refusal = refused(locate, "projects/demo", "~/src")
     assert "projectRoots" not in refusal.remedy
     assert "cannot be made a project root" in refusal.remedy
@@ -173,7 +174,7 @@ def test_a_removed_directory_is_refused(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(Refusal) as caught:
-        project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
+        project_roots.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
     assert caught.value.status == EX_NOPERM
     assert "was removed" in caught.value.what
 
@@ -187,7 +188,7 @@ def test_another_directory_with_the_name_of_the_removed_one_is_not_taken(
     gone.rmdir()
     (home / "projects/gone (deleted)").mkdir()
     with pytest.raises(Refusal) as caught:
-        project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
+        project_roots.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
     assert caught.value.status == EX_NOPERM
 
 
@@ -197,7 +198,7 @@ def test_a_directory_deeper_than_a_path_can_be_is_refused(home: Path, monkeypatc
         os.mkdir("d" * 250)
         os.chdir("d" * 250)
     with pytest.raises(Refusal) as caught:
-        project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
+        project_roots.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
     assert caught.value.status == EX_NOPERM
 
 
@@ -213,14 +214,14 @@ def test_a_fault_of_the_machine_is_not_taken_for_a_removed_directory(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
         with pytest.raises(OSError) as caught:
-            project.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
+            project_roots.locate(frozen(hostUsers={USER: host_user("~")}), people.alice(home))
     assert caught.value.errno == errno.EIO
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_the_root_is_held_when_its_name_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home / "projects/demo")
-    found = project.locate(frozen(hostUsers={USER: host_user("~/projects")}), people.alice(home))
+    found = project_roots.locate(frozen(hostUsers={USER: host_user("~/projects")}), people.alice(home))
     (home / "projects").rename(home / "moved")
     (home / "projects").mkdir()
     assert os.path.samestat(os.fstat(found.descriptor), os.stat(home / "moved"))
@@ -231,7 +232,7 @@ def test_nothing_is_left_open_but_the_root(home: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(home / "projects/demo")
     before = sorted(os.listdir("/proc/self/fd"))  # with the number that listing took for itself
     policy = frozen(hostUsers={USER: host_user("~", "~/projects", "~/none", "~/projects/demo", "/srv")})
-    found = project.locate(policy, people.alice(home))
+    found = project_roots.locate(policy, people.alice(home))
     assert len(os.listdir("/proc/self/fd")) == len(before) + 1
     os.close(found.descriptor)
     assert sorted(os.listdir("/proc/self/fd")) == before
@@ -250,13 +251,13 @@ def test_a_root_above_or_below_the_state_directory_is_refused(locate: At, home: 
 
 def mountable(root: str) -> Refusal | None:
     try:
-        project._check_mountable(root, frozen())
+        project_roots._check_mountable(root, frozen())
     except Refusal as refusal:
         return refusal
     return None
 
 
-@pytest.mark.parametrize("reserved", [*project.RESERVED, "/"])
+@pytest.mark.parametrize("reserved", [*project_roots.RESERVED, "/"])
 def test_what_the_sandbox_provides_itself_is_no_root(reserved: str) -> None:
     for root in (reserved, f"{reserved.rstrip('/')}/x/y") if reserved != "/" else ("/",):
         refusal = mountable(root)
@@ -306,7 +307,7 @@ def test_the_innermost_root_is_found_and_no_other_directory_is_allowed(
     """links: where a link `l` stands, and where it leads; roots: a place, and whether it is reached by its link."""
     with TemporaryDirectory(dir="/var/tmp") as top, pytest.MonkeyPatch.context() as patch:
         top = os.path.realpath(top)
-        patch.setattr(project, "RESERVED", ())
+        patch.setattr(project_roots, "RESERVED", ())
         patch.setattr(paths, "only_root_changes", lambda descriptor: trusted)
         for place in _PLACES:
             os.makedirs(f"{top}/{place}", exist_ok=True)
@@ -321,7 +322,7 @@ def test_the_innermost_root_is_found_and_no_other_directory_is_allowed(
         expected = max((root for root in real if here == root or here.startswith(f"{root}/")), key=len, default=None)
         policy = frozen(hostUsers={USER: host_user(*written)}, stateDir="/var/lib/pi-agent")
         try:
-            found = project.locate(policy, people.alice(top))
+            found = project_roots.locate(policy, people.alice(top))
         except Refusal as refusal:
             assert expected is None and refusal.status == EX_NOPERM
         else:

@@ -7,10 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pi_agent import covers, provenance
-from pi_agent.covers import Ground
-from pi_agent.project import Project
-from pi_agent.provenance import Snapshot
+from pi_agent.policy.project_roots import Project
+from pi_agent.sandbox import project_search, self_running
+from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.self_running import Snapshot
 from tests import people, policies
 from tests.policies import frozen
 from tests.trees import await_tick, put
@@ -21,7 +21,7 @@ _PROTECTED = [".git/hooks", ".git/config", ".envrc", ".vscode"]
 def look(root: Path) -> Snapshot:
     descriptor = os.open(root, os.O_PATH)
     try:
-        return provenance.snapshot(Ground(descriptor, str(root), people.alice(root)), str(root), _PROTECTED)
+        return self_running.snapshot(ProjectView(descriptor, str(root), people.alice(root)), str(root), _PROTECTED)
     finally:
         os.close(descriptor)
 
@@ -33,7 +33,7 @@ def news(root: Path, act: Callable[[], object]) -> list[str]:
     act()
     after = look(root)
     assert os.listdir("/proc/self/fd") == open_before
-    return provenance.changed(before, after)
+    return self_running.changed(before, after)
 
 
 def test_what_is_new_or_changed_is_told_and_nothing_else(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ _RUN_BY_NPM = [
     b'\xef\xbb\xbf{"scripts": {"postinstall": "evil"}}',
     b'{"scripts": {"postinstall": "evil"}, "description": "\xff"}',
     b'{"scripts": {"postinstall": "evil"}, "description": "\\ud800"}',
-    b'{"scripts": {"postinstall": "evil"}}' + b" " * provenance._PACKAGE_AT_MOST,
+    b'{"scripts": {"postinstall": "evil"}}' + b" " * self_running._PACKAGE_AT_MOST,
 ]
 
 
@@ -127,7 +127,7 @@ def test_the_look_ends_at_a_depth_and_at_a_number(tmp_path: Path, monkeypatch: p
         put(tmp_path / ".vscode/1/2/3/too-deep")
 
     assert news(tmp_path, deep) == [".vscode/1/2/told"]
-    monkeypatch.setattr(provenance, "_FILES_AT_MOST", 20)
+    monkeypatch.setattr(self_running, "_FILES_AT_MOST", 20)
 
     def many() -> None:
         for number in range(100):
@@ -183,7 +183,7 @@ def test_a_watch_looks_now_and_again_afterwards(tmp_path: Path) -> None:
     put(tmp_path / ".envrc")
     policy = frozen(sandbox=policies.sandbox(protectedPaths=[".envrc", "sub"]))
     project = Project(str(tmp_path), os.open(tmp_path, os.O_PATH), str(tmp_path))
-    told = provenance.watch(policy, people.alice(tmp_path), project)
+    told = self_running.watch(policy, people.alice(tmp_path), project)
     assert told() == []
     put(tmp_path / ".envrc", "longer")
     put(tmp_path / "sub/x")
@@ -196,8 +196,8 @@ def test_a_look_that_the_viewer_is_not_let_into_at_all_is_empty(ordinary: Path) 
     put(ordinary / ".envrc")
     descriptor = os.open(ordinary, os.O_PATH)
     ordinary.chmod(0)
-    ground = Ground(descriptor, str(ordinary), people.alice(ordinary))
-    assert provenance.snapshot(ground, str(ordinary), _PROTECTED) == {}
-    assert list(covers.named(ground, str(ordinary), _PROTECTED)) == []
+    ground = ProjectView(descriptor, str(ordinary), people.alice(ordinary))
+    assert self_running.snapshot(ground, str(ordinary), _PROTECTED) == {}
+    assert list(project_search.find(ground, str(ordinary), _PROTECTED)) == []
     ordinary.chmod(0o700)
     os.close(descriptor)

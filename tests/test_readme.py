@@ -13,7 +13,7 @@ import pytest
 from escapes.case import PROMISES
 from escapes.table import CASES
 
-from pi_agent import refusals
+from pi_agent.messages import refusals
 
 _TOP: Final = Path(__file__).parent.parent
 _README: Final = (_TOP / "README.md").read_text()
@@ -61,7 +61,7 @@ def test_what_a_refusal_says_is_in_the_table(text: str) -> None:
 
 
 def test_why_a_root_was_not_considered_is_in_the_table() -> None:
-    because = refusals.root_redirectable("…", "…").partition(". ")[0]
+    because = refusals.root_not_considered("…", "…").partition(". ")[0]
     assert because in section("When something is refused")
 
 

@@ -5,7 +5,7 @@ from subprocess import run
 
 import pytest
 
-from pi_agent.records import record
+from pi_agent.python.records import record
 
 
 @record

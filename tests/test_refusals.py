@@ -8,25 +8,26 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pi_agent import refusals
-from pi_agent.refusals import Refusal, nix_string, shown
+from pi_agent.messages import command_refusals, refusals
+from pi_agent.messages.quoting import escaped, nix_string
+from pi_agent.messages.refusal import Refusal
 
 _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
 _TEXT = st.text(st.characters(), max_size=60)  # with surrogates
 
 # Every refusal with the status it must have, and a call of it with hostile text wherever it takes any.
 _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
-    "argument_unknown": (64, lambda x: refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
-    "command_unknown": (64, lambda x: refusals.command_unknown(x, "pi", ["--sandbox-help"])),
-    "session_not_chosen": (64, lambda x: refusals.session_not_chosen("pi")),
-    "session_unknown": (64, lambda x: refusals.session_unknown(x, "pi")),
-    "session_not_ended": (69, lambda x: refusals.session_not_ended("pi-agent-alice-0.service")),
-    "export_directory_missing": (64, lambda x: refusals.export_directory_missing("pi")),
-    "export_failed": (69, lambda x: refusals.export_failed(x)),
+    "argument_unknown": (64, lambda x: command_refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
+    "command_unknown": (64, lambda x: command_refusals.command_unknown(x, "pi", ["--sandbox-help"])),
+    "session_not_chosen": (64, lambda x: command_refusals.session_not_chosen("pi")),
+    "session_unknown": (64, lambda x: command_refusals.session_unknown(x, "pi")),
+    "session_not_ended": (69, lambda x: command_refusals.session_not_ended("pi-agent-alice-0.service")),
+    "export_directory_missing": (64, lambda x: command_refusals.export_directory_missing("pi")),
+    "export_failed": (69, lambda x: command_refusals.export_failed(x)),
     "state_being_reset": (69, lambda x: refusals.state_being_reset()),
-    "reset_not_confirmed": (64, lambda x: refusals.reset_not_confirmed()),
-    "sessions_live": (69, lambda x: refusals.sessions_live(["0a1b2c3d"], "pi")),
-    "reset_incomplete": (69, lambda x: refusals.reset_incomplete(x)),
+    "reset_not_confirmed": (64, lambda x: command_refusals.reset_not_confirmed()),
+    "sessions_live": (69, lambda x: command_refusals.sessions_live(["0a1b2c3d"], "pi")),
+    "reset_incomplete": (69, lambda x: command_refusals.reset_incomplete(x)),
     "policy_unreadable": (78, lambda x: refusals.policy_unreadable(x, x)),
     "identity_missing": (78, lambda x: refusals.identity_missing("user", x)),
     "state_missing": (78, lambda x: refusals.state_missing(x, x)),
@@ -34,7 +35,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "not_through_sudo": (77, lambda x: refusals.not_through_sudo()),
     "root_refused": (77, lambda x: refusals.root_refused("pi")),
     "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
-    "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_redirectable(x, x)])),
+    "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_not_considered(x, x)])),
     "directory_gone": (77, lambda x: refusals.directory_gone(x)),
     "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
     "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
@@ -138,7 +139,7 @@ def test_a_bug_says_its_kind_and_place_on_one_line() -> None:
 
 @given(_TEXT)
 def test_what_is_shown_is_one_line_without_control_characters(text: str) -> None:
-    result = shown(text)
+    result = escaped(text)
     assert result.isprintable()
     assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in result)
     assert len(result.splitlines()) <= 1
@@ -147,36 +148,36 @@ def test_what_is_shown_is_one_line_without_control_characters(text: str) -> None
 
 @given(st.binary(max_size=60))
 def test_bytes_are_shown_as_the_name_that_python_makes_of_them(name: bytes) -> None:
-    assert shown(name) == shown(name.decode("utf-8", "surrogateescape"))
-    assert shown(name).isprintable()
+    assert escaped(name) == escaped(name.decode("utf-8", "surrogateescape"))
+    assert escaped(name).isprintable()
 
 
 @pytest.mark.parametrize("text", ["/home/alice/p", "ä ü", "日本", "a b", "$x", "'\"", "%h", "~"])
 def test_what_is_harmless_is_shown_as_it_is(text: str) -> None:
-    assert shown(text) == text
+    assert escaped(text) == text
 
 
 def test_what_is_shown_by_example() -> None:
-    assert shown("a\nb") == "a\\nb"
-    assert shown("\x1b[0m") == "\\x1b[0m"
-    assert shown(b"\xff") == "\\xff"
-    assert shown("\\n") == "\\\\n"
-    assert shown("\u202e") == "\\u202e"
-    assert shown("\udc00") == "\\udc00"
+    assert escaped("a\nb") == "a\\nb"
+    assert escaped("\x1b[0m") == "\\x1b[0m"
+    assert escaped(b"\xff") == "\\xff"
+    assert escaped("\\n") == "\\\\n"
+    assert escaped("\u202e") == "\\u202e"
+    assert escaped("\udc00") == "\\udc00"
 
 
 def test_what_is_shown_is_bounded() -> None:
-    assert shown("x" * 400) == "x" * 400
-    assert shown("x" * 401) == "x" * 400 + "…"
-    assert len(shown("\n" * 10**5)) == 401
+    assert escaped("x" * 400) == "x" * 400
+    assert escaped("x" * 401) == "x" * 400 + "…"
+    assert len(escaped("\n" * 10**5)) == 401
 
 
 @given(_TEXT, _TEXT)
 @example("\x80", "\udc80")
 def test_two_names_never_look_the_same(left: str, right: str) -> None:
     assume(left != right)
-    assume(max(len(shown(left)), len(shown(right))) <= 400)
-    assert shown(left) != shown(right)
+    assume(max(len(escaped(left)), len(escaped(right))) <= 400)
+    assert escaped(left) != escaped(right)
 
 
 def test_a_nix_string_says_what_it_should() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.report import Report
+from pi_agent.session.report import Report
 
 
 @pytest.fixture

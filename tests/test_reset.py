@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import files, live, session, state, tree
-from pi_agent.commands import reset
-from pi_agent.refusals import EX_UNAVAILABLE, EX_USAGE, Refusal
+from pi_agent.cli.commands import reset
+from pi_agent.linux import removal
+from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
+from pi_agent.session import running_sessions, session_directory
+from pi_agent.state import scans, user_state
 from tests import people
 from tests.bench import Bench, bench, snapshot
 from tests.calls import call_of
@@ -23,13 +25,13 @@ CACHES = (".cache", ".npm", ".npm-global", ".pi/agent/npm", ".pi/agent/git", ".p
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A bench whose launch is over, with something in every place."""
-    monkeypatch.setattr(session, "STAGING", str(tmp_path / "staging"))
-    monkeypatch.setattr(session, "sweep", lambda tools, uid: None)
+    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(session_directory, "sweep", lambda tools, uid: None)
     made = bench(tmp_path)
     made.sync()
     for name in (*CACHES, "own", ".pi/agent/sessions", ".pi-agent-removing-0"):
         put(made.tree / name / "deep/file")
-    state.release(made.state)  # its launch is over
+    user_state.release(made.state)  # its launch is over
     yield made
 
 
@@ -111,13 +113,13 @@ def test_at_a_terminal_the_answer_counts(
 
 
 def test_under_a_session_nothing_goes(here: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "of", lambda uid: [])
+    monkeypatch.setattr(running_sessions, "of_user", lambda uid: [])
     running = bench(tmp_path)
     before = snapshot(here.tree)
     refusal = refused(here, "--all", "--yes")
     assert refusal.status == EX_UNAVAILABLE and "--sandbox-stop" in refusal.remedy
     assert snapshot(here.tree) == before
-    state.release(running.state)
+    user_state.release(running.state)
     assert done(here, "--all", "--yes") == 0
 
 
@@ -129,22 +131,22 @@ def test_a_lock_is_held_by_every_process_of_a_launch_until_the_last_has_ended(he
         os.close(tell)
         os.read(listen, 1)
         os._exit(0)
-    state.release(running.state)
-    own = state.existing(here.policy, here.agent, USER)
-    assert own is not None and not state.claim(own)
+    user_state.release(running.state)
+    own = user_state.existing(here.policy, here.agent, USER)
+    assert own is not None and not user_state.claim(own)
     os.close(tell)
     os.waitpid(child, 0)
-    assert state.claim(own)
+    assert user_state.claim(own)
 
 
 def test_what_is_claimed_no_launch_gets_and_another_user_is_not_concerned(here: Bench, tmp_path: Path) -> None:
-    own = state.existing(here.policy, here.agent, USER)
-    assert own is not None and state.claim(own)
+    own = user_state.existing(here.policy, here.agent, USER)
+    assert own is not None and user_state.claim(own)
     with pytest.raises(Refusal) as caught:
         bench(tmp_path)
     assert caught.value.status == EX_UNAVAILABLE and "being reset" in caught.value.what
-    state.open_state(here.policy, here.agent, "bob")
-    state.release(own)
+    user_state.open_state(here.policy, here.agent, "bob")
+    user_state.release(own)
     bench(tmp_path)
 
 
@@ -155,7 +157,7 @@ def test_what_dead_runners_left_is_ended_first(here: Bench, monkeypatch: pytest.
         assert (here.tree / "own").exists()
         swept.append(uid)
 
-    monkeypatch.setattr(session, "sweep", sweep)
+    monkeypatch.setattr(session_directory, "sweep", sweep)
     done(here, "--all", "--yes")
     assert swept == [here.caller.uid]
 
@@ -191,7 +193,7 @@ def test_a_link_on_the_way_is_none(here: Bench, tmp_path: Path) -> None:
 def test_a_tree_without_end_is_not_counted_to_its_end_and_goes(
     here: Bench, nest: Nest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 10)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 10)
     nest(here.tree / ".cache", ["d" * 100] * 2000)
     for number in range(20):
         put(here.tree / f".npm/{number}")
@@ -216,7 +218,7 @@ def test_what_cannot_be_removed_is_told(here: Bench, monkeypatch: pytest.MonkeyP
     def failing(directory: int, name: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "remove", failing)
+    monkeypatch.setattr(removal, "remove", failing)
     refusal = refused(here, "--yes")
     assert refusal.status == EX_UNAVAILABLE and "Permission denied" in refusal.what
 
@@ -224,12 +226,12 @@ def test_what_cannot_be_removed_is_told(here: Bench, monkeypatch: pytest.MonkeyP
 @people.needs_root
 def test_sweeping_ends_what_nobody_takes_care_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(session, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
     ended: list[str] = []
-    monkeypatch.setattr(session, "_sweep", lambda tools, own: ended.append(own.unit))
+    monkeypatch.setattr(session_directory, "sweep_one", lambda tools, own: ended.append(own.unit))
     (tmp_path / "staging").mkdir(mode=0o700)
     (tmp_path / "staging/7").mkdir(mode=0o700)
     (tmp_path / "staging/7/pi-agent-alice-0").mkdir()
-    session.sweep(None, 7)  # type: ignore[arg-type]
-    session.sweep(None, 8)  # type: ignore[arg-type]
+    session_directory.sweep(None, 7)  # type: ignore[arg-type]
+    session_directory.sweep(None, 8)  # type: ignore[arg-type]
     assert ended == ["pi-agent-alice-0.service"]

@@ -13,26 +13,17 @@ import orjson
 import pytest
 
 import runner
-from pi_agent import (
-    audit,
-    caller,
-    configuration,
-    identity,
-    inherited,
-    policy,
-    program,
-    project,
-    provenance,
-    refusals,
-    session,
-    staging,
-    state,
-    unit,
-)  # fmt: skip
-from pi_agent.project import Project
-from pi_agent.refusals import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
-from pi_agent.session import Session
-from pi_agent.unit import Start
+from pi_agent.cli import entry_point
+from pi_agent.linux import limits
+from pi_agent.messages import refusal, refusals
+from pi_agent.messages.refusal import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
+from pi_agent.policy import accounts, callers, policy_file, project_roots
+from pi_agent.policy.project_roots import Project
+from pi_agent.sandbox import self_running
+from pi_agent.session import audit, configuration, guard, staging, supervision
+from pi_agent.session.session_directory import Session
+from pi_agent.session.systemd_run import Start
+from pi_agent.state import user_state
 from tests import people
 from tests.policies import frozen
 
@@ -50,17 +41,17 @@ class Launch:
         own = Project("/home/alice/p", os.open(tmp, os.O_PATH), "/home/alice/p/demo")
         monkeypatch.setenv("SUDO_UID", "1000")
         for room, name, stand_in in (
-            (inherited, "renounce", lambda: None),
-            (policy, "load", lambda path: frozen()),
-            (caller, "through_sudo", lambda frozen, environ: people.alice("/home/alice")),
-            (identity, "agent", lambda frozen: people.agent("/")),
-            (project, "locate", lambda frozen, user: own),
-            (state, "open_state", lambda frozen, agent, name: None),
+            (limits, "drop_inherited", lambda: None),
+            (policy_file, "load", lambda path: frozen()),
+            (callers, "through_sudo", lambda frozen, environ: people.alice("/home/alice")),
+            (accounts, "agent", lambda frozen: people.agent("/")),
+            (project_roots, "locate", lambda frozen, user: own),
+            (user_state, "open_state", lambda frozen, agent, name: None),
             (configuration, "bring_up", lambda *arguments, **options: None),
-            (session, "opened", self.opened),
+            (guard, "opened", self.opened),
             (staging, "stage", self.stage),
-            (provenance, "watch", lambda *arguments: lambda: [*self.note("looked"), *self.changed]),
-            (unit, "conduct", self.conduct),
+            (self_running, "watch", lambda *arguments: lambda: [*self.note("looked"), *self.changed]),
+            (supervision, "conduct", self.conduct),
             (audit, "started", lambda facts: self.note("started", dict(facts))),
             (audit, "ended", lambda facts, outcome: self.note("ended", dict(facts), outcome)),
             (audit, "refused", lambda facts, status, why: self.note("refused", dict(facts), status, why)),
@@ -81,14 +72,14 @@ class Launch:
         return Start([], {}, self.terminal)
 
     def conduct(
-        self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: program.Lap
+        self, tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: entry_point.Lap
     ) -> int:
         self.note("conducted")
         meanwhile()
         lap("session run")
         return 7
 
-    def refuse(self, room: Any, name: str, refusal: refusals.Refusal) -> None:
+    def refuse(self, room: Any, name: str, refusal: refusal.Refusal) -> None:
         def refusing(*arguments: Any, **options: Any) -> None:
             raise refusal
 
@@ -96,7 +87,7 @@ class Launch:
 
     def run(self, *arguments: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-        return program.run("pi", runner.main)
+        return entry_point.run("pi", runner.main)
 
 
 @pytest.fixture
@@ -138,11 +129,11 @@ def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
 @pytest.mark.parametrize(
     ("room", "name", "known"),
     [
-        (policy, "load", {}),
-        (caller, "through_sudo", {"HOST_USER": "1000"}),
-        (project, "locate", {"HOST_USER": "alice"}),
+        (policy_file, "load", {}),
+        (callers, "through_sudo", {"HOST_USER": "1000"}),
+        (project_roots, "locate", {"HOST_USER": "alice"}),
         (staging, "stage", _BEGUN),
-        (unit, "conduct", _BEGUN),
+        (supervision, "conduct", _BEGUN),
     ],
 )
 def test_a_refusal_is_told_with_what_was_known_by_then(
@@ -157,18 +148,18 @@ def test_a_refusal_is_told_with_what_was_known_by_then(
 
 
 def test_a_session_that_began_and_did_not_come_to_run_pi_is_refused_in_the_journal(launch: Launch) -> None:
-    def conduct(tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: program.Lap) -> int:
+    def conduct(tools: object, own: Session, start: Start, meanwhile: Callable[[], None], lap: entry_point.Lap) -> int:
         meanwhile()
         raise refusals.session_not_started(own.unit)
 
-    launch.monkeypatch.setattr(unit, "conduct", conduct)
+    launch.monkeypatch.setattr(supervision, "conduct", conduct)
     assert launch.run() == EX_UNAVAILABLE
     assert [entry[0] for entry in launch.told] == ["started", "refused"]
     assert [entry[1] for entry in launch.told] == [_BEGUN, _BEGUN]
 
 
 def test_what_runs_inside_is_pi_with_the_policys_arguments_first(launch: Launch) -> None:
-    launch.monkeypatch.setattr(policy, "load", lambda path: frozen(extraRunArgs=["--extra"]))
+    launch.monkeypatch.setattr(policy_file, "load", lambda path: frozen(extraRunArgs=["--extra"]))
     launch.run("-p", "--sandbox-shell")
     assert launch.commands == [["/nix/store/pi/bin/pi", "--extra", "-p", "--sandbox-shell"]]
 
@@ -209,7 +200,7 @@ def test_programs_are_told_in_one_line_of_json(launch: Launch, capfd: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "done"), [(policy, "load", 1), (caller, "through_sudo", 2), (staging, "stage", 6)]
+    ("room", "name", "done"), [(policy_file, "load", 1), (callers, "through_sudo", 2), (staging, "stage", 6)]
 )
 def test_of_a_refused_launch_the_steps_until_then_are_told_after_the_refusal(
     launch: Launch, capfd: pytest.CaptureFixture[str], room: Any, name: str, done: int

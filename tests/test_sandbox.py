@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pi_agent import sandbox
-from pi_agent.identity import Identity
-from pi_agent.mounts import Bind
-from pi_agent.sandbox import System
-from pi_agent.session import Session
+from pi_agent.linux.identities import Identity
+from pi_agent.sandbox import system_directories, unit_properties
+from pi_agent.sandbox.mounts import Bind
+from pi_agent.sandbox.system_directories import System
+from pi_agent.session.session_directory import Session
 from tests import policies
 from tests.policies import frozen
 
@@ -26,7 +26,7 @@ def properties(project_group: str | None = None, binds: Sequence[Bind] = _BINDS,
         projectGroup=project_group, settings={"secret": "hunter2"}, environment={"A": "hunter2"},
         extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"], sandbox=policies.sandbox(**options),
     )  # fmt: skip
-    return sandbox.properties(policy, _AGENT, _SYSTEM, _SESSION, binds)
+    return unit_properties.properties(policy, _AGENT, _SYSTEM, _SESSION, binds)
 
 
 def values(name: str, found: list[str] | None = None) -> list[str]:
@@ -51,7 +51,9 @@ def test_only_the_project_and_the_state_are_writable() -> None:
 def test_further_paths_are_bound_each_as_it_may_be_used() -> None:
     binds = [*_BINDS, Bind("/run/x/0", '/srv/a "b"%h', writable=False), Bind("/run/x/1", "/srv/w", writable=True)]
     found = properties(binds=binds)
-    assert values("BindReadOnlyPaths", found)[1:] == [f"{sandbox.quoted('/run/x/0')}:{sandbox.quoted(binds[2].target)}"]
+    assert values("BindReadOnlyPaths", found)[1:] == [
+        f"{unit_properties.quoted('/run/x/0')}:{unit_properties.quoted(binds[2].target)}"
+    ]
     assert [shlex.split(each) for each in values("BindPaths", found)[2:]] == [["/run/x/1:/srv/w"]]
 
 
@@ -138,7 +140,7 @@ def test_every_property_is_one_line() -> None:
 
 
 def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
-    found = sandbox.system(nix_daemon=True, network=True)
+    found = system_directories.look(nix_daemon=True, network=True)
     assert all(os.path.exists(path) for path in found.binds)
     links = dict(found.links)
     assert links["/var/run"] == "/run"
@@ -151,18 +153,18 @@ def test_the_system_names_only_what_exists_and_shows_links_as_links() -> None:
 
 def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: True)
-    shown, not_shown = (set(sandbox.system(nix_daemon=each, network=True).binds) for each in (True, False))
+    shown, not_shown = (set(system_directories.look(nix_daemon=each, network=True).binds) for each in (True, False))
     assert shown - not_shown == {"/nix/var/nix/daemon-socket"} and not_shown < shown
     assert not any(path.startswith("/nix/var/nix/daemon-socket") for path in not_shown)
     assert not {"/nix", "/nix/var", "/nix/var/nix"} & not_shown
 
 
 def test_a_path_with_blanks_is_one_word() -> None:
-    assert shlex.split(sandbox.quoted("/a b")) == ["/a b"]
+    assert shlex.split(unit_properties.quoted("/a b")) == ["/a b"]
 
 
 def test_without_a_network_nothing_is_shown_that_resolves_names() -> None:
-    shown = sandbox.system(nix_daemon=True, network=True).binds
-    offline = sandbox.system(nix_daemon=True, network=False).binds
+    shown = system_directories.look(nix_daemon=True, network=True).binds
+    offline = system_directories.look(nix_daemon=True, network=False).binds
     assert set(offline) <= set(shown)
     assert not any(path.startswith("/run/nscd") or "resolve" in path for path in offline)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import seccomp
+from pi_agent.sandbox import system_call_filter
 
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 OPEN, OPENAT, OPENAT_AARCH64, READ = 2, 257, 56, 0
@@ -22,7 +22,7 @@ def answer(audit: int, number: int, *arguments: int) -> int:
     """What the filter returns for a system call, by the kernel's rules for classic BPF."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number, audit, 0, *padded)
-    code = list(struct.iter_unpack("<HBBI", seccomp.program()))
+    code = list(struct.iter_unpack("<HBBI", system_call_filter.program()))
     place, value = 0, 0
     while True:
         operation, yes, no, operand = code[place]
@@ -61,7 +61,9 @@ def test_everything_else_is_left_to_the_other_filters() -> None:
 
 def test_what_cannot_be_judged_is_refused() -> None:
     assert answer(0x80000016, READ) == REFUSED, "s390x"
-    assert all(answer(each.audit, READ if each.openat != READ else 1) == ALLOWED for each in seccomp.ARCHITECTURES)
+    assert all(
+        answer(each.audit, READ if each.openat != READ else 1) == ALLOWED for each in system_call_filter.ARCHITECTURES
+    )
 
 
 # prctl(2): PR_SET_NO_NEW_PRIVS is 38, PR_SET_SECCOMP with SECCOMP_MODE_FILTER is 22 with 2; struct sock_fprog.
@@ -88,6 +90,6 @@ def test_the_kernel_takes_the_filter_and_follows_it(tmp_path: Path) -> None:
         words = [sys.executable, "-I", "-c", TRY, str(tmp_path)]
         return subprocess.run(words, input=code, capture_output=True, check=True).stdout
 
-    built = subprocess.run([sys.executable, "-I", seccomp.__file__], capture_output=True, check=True).stdout
+    built = subprocess.run([sys.executable, "-I", system_call_filter.__file__], capture_output=True, check=True).stdout
     assert tried(built) == b"refused\n"
     assert tried(b"") == b"", "the control"

@@ -18,9 +18,9 @@ from types import ModuleType
 
 import pytest
 
-from pi_agent import session
-from pi_agent.refusals import EX_UNAVAILABLE, Refusal
-from pi_agent.session import Session
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.session import guard, session_directory
+from pi_agent.session.session_directory import Session
 from tests.bench import snapshot
 from tests.fakes import Bin, Kernel
 from tests.people import needs_root
@@ -28,8 +28,8 @@ from tests.people import needs_root
 
 @pytest.fixture
 def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(session, "STAGING", str(tmp_path / "staging"))
-    monkeypatch.setattr(session, "_SECOND_LOOKS", (0.01, 0.01))
+    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
     return tmp_path / "staging"
 
 
@@ -94,7 +94,7 @@ def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin
     own = session_in(tmp_path / "staging")
     fill(own)
     places = own.mounts
-    session._clean_up(bin_.tools(), own, ended=False)
+    session_directory.clean_up(bin_.tools(), own, ended=False)
     assert not os.path.exists(own.directory)
     assert bin_.calls() == [
         "systemctl kill --kill-whom=main --signal=TERM pi-agent-alice-0.service",
@@ -107,14 +107,14 @@ def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin
 
 def test_a_unit_that_ended_is_not_stopped_again(bin_: Bin, tmp_path: Path) -> None:
     own = session_in(tmp_path / "staging")
-    session._clean_up(bin_.tools(), own, ended=True)
+    session_directory.clean_up(bin_.tools(), own, ended=True)
     assert {call.split()[0] for call in bin_.calls()} == {"detach"}
     assert not os.path.exists(own.directory)
 
 
 def test_cleaning_up_what_is_gone_or_fails_to_stop_is_fine(bin_: Bin, tmp_path: Path) -> None:
     own = Session("x.service", f"{tmp_path}/none")
-    session._clean_up(bin_.tools(systemctl="exit 5"), own, ended=False)
+    session_directory.clean_up(bin_.tools(systemctl="exit 5"), own, ended=False)
 
 
 def test_removal_follows_no_link(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_removal_follows_no_link(tmp_path: Path) -> None:
     fill(own)
     Path(f"{own.root}/out").symlink_to(outside)
     Path(f"{own.directory}/file").symlink_to(outside / "precious")
-    session._remove(own.directory, os.stat(own.directory).st_dev)
+    session_directory._remove(own.directory, os.stat(own.directory).st_dev)
     assert not os.path.exists(own.directory)
     assert snapshot(outside) == {"precious": b"x"}
 
@@ -137,7 +137,7 @@ def test_nothing_on_another_device_is_touched(tmp_path: Path) -> None:
     Path(f"{own.project}/src/precious").write_text("x")
     Path(own.argv).write_text("x")
     with pytest.raises(OSError):
-        session._remove(own.directory, os.stat(own.directory).st_dev + 1)
+        session_directory._remove(own.directory, os.stat(own.directory).st_dev + 1)
     assert Path(f"{own.project}/src/precious").read_text() == "x"
 
 
@@ -152,14 +152,14 @@ def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep
     (busy / "precious").write_text("x")
     before = snapshot(tmp_path / "staging")
     with pytest.raises(OSError):
-        session._clean_up(bin_.tools(), own, ended=True)
+        session_directory.clean_up(bin_.tools(), own, ended=True)
     left = snapshot(tmp_path / "staging")
     assert left[f"pi-agent-alice-0/{which}/precious"] == b"x"
     gone = before.keys() - left.keys()
     mounted = {f"pi-agent-alice-0/{name}" for name in ("project", "state", "terminals", "extras/0")}
     assert gone <= mounted, "nothing but an empty mount point may be gone"
     (busy / "precious").unlink()
-    session._clean_up(bin_.tools(), own, ended=True)
+    session_directory.clean_up(bin_.tools(), own, ended=True)
     assert not os.path.exists(own.directory)
 
 
@@ -262,10 +262,10 @@ def test_a_file_that_is_mounted_outlives_the_clean_up(bin_: Bin, tmp_path: Path,
 
 
 def test_a_staging_directory_that_is_not_roots_is_refused(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "STAGING", str(ordinary / "staging"))
+    monkeypatch.setattr(session_directory, "STAGING", str(ordinary / "staging"))
     (ordinary / "staging").mkdir(mode=0o700)
     bin_ = Bin(ordinary / "bin")
-    with pytest.raises(Refusal) as caught, session.opened(bin_.tools(), "alice", 1000):
+    with pytest.raises(Refusal) as caught, guard.opened(bin_.tools(), "alice", 1000):
         pass
     assert caught.value.status == EX_UNAVAILABLE
     assert snapshot(ordinary / "staging") == {}
@@ -285,7 +285,7 @@ def test_a_staging_directory_that_others_can_enter_is_refused(staging: Path, bin
         staging.chmod({"group": 0o710, "world": 0o701, "owner": 0o700}[kind])
     if kind == "owner":
         os.chown(staging, 4321, 0)
-    with pytest.raises(Refusal) as caught, session.opened(bin_.tools(), "alice", 1000):
+    with pytest.raises(Refusal) as caught, guard.opened(bin_.tools(), "alice", 1000):
         pass
     assert caught.value.status == EX_UNAVAILABLE
     assert bin_.calls() == []
@@ -293,7 +293,7 @@ def test_a_staging_directory_that_others_can_enter_is_refused(staging: Path, bin
 
 @needs_root
 def test_a_session_is_private_named_by_us_and_gone_afterwards(staging: Path, bin_: Bin) -> None:
-    with session.opened(bin_.tools(), "ev il/../%h\n", 1000) as own:
+    with guard.opened(bin_.tools(), "ev il/../%h\n", 1000) as own:
         assert re.fullmatch(
             r"pi-agent-ev_il_\.\._h_?_-[0-9a-f]{16}\.service|pi-agent-[A-Za-z0-9_.-]+\.service", own.unit
         )
@@ -326,7 +326,7 @@ def test_a_session_that_cannot_lock_its_place_leaves_nothing(
     descriptors = len(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patch:
         patch.setattr(module, call, failing)
-        with pytest.raises(Refusal) as caught, session.opened(bin_.tools(), "alice", 1000):
+        with pytest.raises(Refusal) as caught, guard.opened(bin_.tools(), "alice", 1000):
             pass
     assert caught.value.status == EX_UNAVAILABLE
     assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -334,7 +334,7 @@ def test_a_session_that_cannot_lock_its_place_leaves_nothing(
 
 @needs_root
 def test_a_session_that_fails_is_stopped_and_gone(staging: Path, bin_: Bin) -> None:
-    with pytest.raises(RuntimeError), session.opened(bin_.tools(), "alice", 1000) as own:
+    with pytest.raises(RuntimeError), guard.opened(bin_.tools(), "alice", 1000) as own:
         fill_more(own)
         raise RuntimeError
     assert left_in(staging) == []
@@ -344,7 +344,7 @@ def test_a_session_that_fails_is_stopped_and_gone(staging: Path, bin_: Bin) -> N
 @needs_root
 def test_two_sessions_do_not_disturb_each_other(staging: Path, bin_: Bin) -> None:
     tools = bin_.tools()
-    with session.opened(tools, "alice", 1000) as first, session.opened(tools, "alice", 1000) as second:
+    with guard.opened(tools, "alice", 1000) as first, guard.opened(tools, "alice", 1000) as second:
         assert first != second
         assert os.path.isdir(first.directory) and os.path.isdir(second.directory)
         assert not bin_.calls("systemctl"), "the first was not swept by the second"
@@ -359,7 +359,7 @@ def test_what_a_dead_runner_left_is_swept_and_what_lives_is_not(staging: Path, b
         fill(own)
     lock = os.open(f"{live.directory}/lock", os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    with session.opened(bin_.tools(), "alice", 1000) as own:
+    with guard.opened(bin_.tools(), "alice", 1000) as own:
         assert {path.name for path in place.iterdir()} == {"pi-agent-live", os.path.basename(own.directory)}
     os.close(lock)
     assert "systemctl stop pi-agent-dead.service" in bin_.calls()
@@ -374,15 +374,15 @@ def test_a_directory_that_cannot_be_removed_does_not_refuse_every_launch(
     staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(session_in(place_of(staging), "pi-agent-busy"))
-    remove = session._remove
+    remove = session_directory._remove
 
     def busy(directory: str, device: int) -> None:
         if directory.endswith("pi-agent-busy"):
             raise OSError(16, "Device or resource busy")
         remove(directory, device)
 
-    monkeypatch.setattr(session, "_remove", busy)
-    with session.opened(bin_.tools(), "alice", 1000):
+    monkeypatch.setattr(session_directory, "_remove", busy)
+    with guard.opened(bin_.tools(), "alice", 1000):
         pass
 
 
@@ -391,7 +391,7 @@ def test_a_user_waits_for_no_other_and_sweeps_after_no_other(staging: Path, bin_
     theirs = session_in(place_of(staging, 1001), "pi-agent-bob-0")
     top = os.open(staging / "1001", os.O_RDONLY)
     fcntl.flock(top, fcntl.LOCK_EX)
-    with session.opened(bin_.tools(), "alice", 1000):
+    with guard.opened(bin_.tools(), "alice", 1000):
         pass
     os.close(top)
     assert os.path.isdir(theirs.directory)
@@ -409,7 +409,7 @@ def test_a_users_place_that_others_can_enter_is_refused(staging: Path, bin_: Bin
         place = place_of(staging)
         place.chmod(0o710 if kind == "group" else 0o700)
         os.chown(place, 4321 if kind == "owner" else 0, 0)
-    with pytest.raises(Refusal) as caught, session.opened(bin_.tools(), "alice", 1000):
+    with pytest.raises(Refusal) as caught, guard.opened(bin_.tools(), "alice", 1000):
         pass
     assert caught.value.status == EX_UNAVAILABLE
     assert bin_.calls() == []
@@ -528,7 +528,7 @@ def test_a_guard_that_was_killed_is_replaced_by_the_runner_itself(
         return pid
 
     monkeypatch.setattr(os, "fork", remembered)
-    with session.opened(bin_.tools(), "alice", 1000) as own:
+    with guard.opened(bin_.tools(), "alice", 1000) as own:
         fill_more(own)
         os.kill(guards[0], signal.SIGKILL)
     assert left_in(staging) == []
@@ -548,7 +548,7 @@ def test_signals_meant_for_a_session_do_not_end_its_guard(
         return pid
 
     monkeypatch.setattr(os, "fork", remembered)
-    with session.opened(bin_.tools(), "alice", 1000):
+    with guard.opened(bin_.tools(), "alice", 1000):
         comm = Path(f"/proc/{guards[0]}/comm")
         until(lambda: comm.read_text() == "pi-agent-guard\n")
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
@@ -559,8 +559,8 @@ def test_signals_meant_for_a_session_do_not_end_its_guard(
 
 @needs_root
 def test_the_users_directory_goes_with_the_last_session(staging: Path, bin_: Bin) -> None:
-    with session.opened(bin_.tools(), "alice", 1000):
-        with session.opened(bin_.tools(), "alice", 1000) as second:
+    with guard.opened(bin_.tools(), "alice", 1000):
+        with guard.opened(bin_.tools(), "alice", 1000) as second:
             assert Path(second.directory).parent == staging / "1000"
         assert (staging / "1000").is_dir()
     assert not (staging / "1000").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from pi_agent.signature import Signature, signature_of
+from pi_agent.linux.signatures import Signature, signature_of
 from tests.trees import await_tick
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from pi_agent import envfile, mountapi, paths, refusals, session, staging
-from pi_agent.configuration import Configured
-from pi_agent.policy import Policy
-from pi_agent.project import Project
-from pi_agent.records import values
-from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE, Refusal
-from pi_agent.session import Session
-from pi_agent.unit import Start
+from pi_agent.environment import env_file_syntax
+from pi_agent.linux import mount_api, paths
+from pi_agent.messages import notices
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project
+from pi_agent.python.records import values
+from pi_agent.session import session_directory, staging
+from pi_agent.session.configuration import Configured
+from pi_agent.session.session_directory import Session
+from pi_agent.session.systemd_run import Start
 from tests import people, policies
 from tests.bench import Bench, bench
 from tests.fakes import Bin, Kernel
@@ -104,7 +107,7 @@ def test_the_environment_is_given_to_the_unit_in_one_file(stage: Stage) -> None:
 
 
 def environment_of(stage: Stage) -> dict[str, str]:
-    return envfile.parse(Path(stage.session.environment).read_bytes())
+    return env_file_syntax.parse(Path(stage.session.environment).read_bytes())
 
 
 def test_a_session_has_pseudo_terminals_of_its_own(stage: Stage) -> None:
@@ -234,7 +237,7 @@ def test_a_further_path_is_followed_through_the_links_of_root(tmp_path: Path, mo
 def test_on_a_file_system_that_cannot_map_owners_there_is_a_notice(stage: Stage) -> None:
     stage.kernel.refuses = {"idmap"}
     stage.stage(stage.project)
-    assert stage.notices == [refusals.notice_foreign_file_system(stage.project.root)]
+    assert stage.notices == [notices.owners_not_mapped(stage.project.root)]
     assert environment_of(stage)["GIT_CONFIG_VALUE_0"] == stage.project.root
 
 
@@ -244,7 +247,7 @@ def test_so_there_is_for_a_further_path(tmp_path: Path, monkeypatch: pytest.Monk
     stage.kernel.refuses = {"idmap"}
     stage.stage(stage.project)
     places = (stage.project.root, f"{tmp_path}/data")
-    assert stage.notices == [refusals.notice_foreign_file_system(place) for place in places]
+    assert stage.notices == [notices.owners_not_mapped(place) for place in places]
 
 
 def cover_something(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +273,7 @@ def test_what_lies_in_the_project_is_covered(tmp_path: Path, monkeypatch: pytest
     attached = stage.kernel.attached()
     assert attached[f"{project}/.envrc"] == f"{project}/.envrc"
     assert attached[f"{project}/.ssh"] == stage.session.empty[0]
-    flags = mountapi.RDONLY | mountapi.NOSUID | mountapi.NODEV
+    flags = mount_api.RDONLY | mount_api.NOSUID | mount_api.NODEV
     assert f"set_attributes {project}/.envrc {flags}" in stage.kernel.calls()
 
 
@@ -284,7 +287,7 @@ def test_without_its_covers_nothing_starts(tmp_path: Path, monkeypatch: pytest.M
             raise OSError(1, "Operation not permitted")
         attach(tree, target)
 
-    monkeypatch.setattr(mountapi, "attach", refusing)
+    monkeypatch.setattr(mount_api, "attach", refusing)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(Refusal) as caught:
         stage.stage(stage.project)
@@ -323,7 +326,7 @@ def test_all_of_it_for_real_and_gone_afterwards(tmp_path: Path, monkeypatch: pyt
         (staged / "src/main.py").write_text("edited")
         assert Path(stage.session.extras, "0").read_text() == "precious"
         Path(stage.session.extras, "1/made").touch()
-        session._clean_up(stage.policy.tools, stage.session, ended=True)
+        session_directory.clean_up(stage.policy.tools, stage.session, ended=True)
         assert not os.path.exists(stage.session.directory)
 
     alone(act)

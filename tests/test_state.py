@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import state
-from pi_agent.refusals import EX_CONFIG, EX_UNAVAILABLE, Refusal
-from pi_agent.state import State
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
+from pi_agent.state import user_state
+from pi_agent.state.user_state import State
 from tests import people
 from tests.people import needs_root
 from tests.policies import USER, frozen
@@ -17,11 +17,11 @@ _INSIDE = (".pi/agent/sessions", ".npm", ".npm-global/bin", ".npm-global/lib", "
 
 
 def opened(top: Path, user: str = USER) -> State:
-    return state.open_state(frozen(stateDir=str(top)), people.agent(top), user)
+    return user_state.open_state(frozen(stateDir=str(top)), people.agent(top), user)
 
 
 def linked(own: State, root: str) -> None:
-    state.link_project(own, people.agent("/"), root)
+    user_state.link_project(own, people.agent("/"), root)
 
 
 def test_the_tree_has_what_pi_and_npm_expect_and_is_private(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import control, live
-from pi_agent.commands import output, status, stop
-from pi_agent.commands.status import Use
-from pi_agent.live import Live
-from pi_agent.refusals import EX_UNAVAILABLE, EX_USAGE, Refusal
-from pi_agent.session import Session
+from pi_agent.cli import output
+from pi_agent.cli.commands import status, stop
+from pi_agent.cli.commands.status import Use
+from pi_agent.linux import systemctl
+from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
+from pi_agent.session import running_sessions
+from pi_agent.session.running_sessions import RunningSession
+from pi_agent.session.session_directory import Session
 from tests.bench import Bench, bench
 from tests.calls import call_of
 from tests.fakes import Bin
@@ -20,9 +22,9 @@ from tests.fakes import Bin
 NONE = Use(None, None)
 
 
-def one(number: int, root: str | None = "/home/alice/p") -> Live:
+def one(number: int, root: str | None = "/home/alice/p") -> RunningSession:
     own = Session(f"pi-agent-alice-{number}.service", f"/run/pi-agent/1000/{number}")
-    return Live(own, f"id{number}", 1_700_000_000, root, root)
+    return RunningSession(own, f"id{number}", 1_700_000_000, root, root)
 
 
 @pytest.fixture
@@ -38,12 +40,12 @@ def here(tmp_path: Path) -> Bench:
 class Sessions:
     """Those that go on. rounds: how often each must be stopped before it is gone."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *each: Live, rounds: int = 1) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *each: RunningSession, rounds: int = 1) -> None:
         self.stopped: list[str] = []
         self.rounds = rounds
-        monkeypatch.setattr(live, "of", lambda uid: list(each))
-        monkeypatch.setattr(live, "is_live", lambda own: self.stopped.count(own.unit) < self.rounds)
-        monkeypatch.setattr(control, "stop", lambda tools, unit: self.stopped.append(unit))
+        monkeypatch.setattr(running_sessions, "of_user", lambda uid: list(each))
+        monkeypatch.setattr(running_sessions, "is_running", lambda own: self.stopped.count(own.unit) < self.rounds)
+        monkeypatch.setattr(systemctl, "stop", lambda tools, unit: self.stopped.append(unit))
         monkeypatch.setattr(stop, "_ROUND", 0.01)
         monkeypatch.setattr(stop, "_POLL", 0.001)
 
@@ -67,7 +69,7 @@ def test_a_systemd_that_does_not_answer_takes_no_session_away(bin_: Bin, body: s
 
 def test_sessions_are_a_table_and_foreign_names_in_it_harmless(capfd: pytest.CaptureFixture[str]) -> None:
     each = one(1, "/home/alice/p\x1b[2J\nq")
-    starting = Live(each.session, "id2", None, None, None)
+    starting = RunningSession(each.session, "id2", None, None, None)
     status.show([each, starting], {each.session.unit: Use(3 * 1024**2, 61.0)}, each.since + 7200 if each.since else 0)
     head, row, second = capfd.readouterr().out.splitlines()
     assert head.split() == ["SESSION", "SINCE", "FOR", "MEMORY", "CPU", "PROJECT", "ROOT"]

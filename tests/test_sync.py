@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import sync, tree
-from pi_agent.documents import Memory
-from pi_agent.refusals import EX_DATAERR, EX_UNAVAILABLE, Refusal
+from pi_agent.messages.refusal import EX_DATAERR, EX_UNAVAILABLE, Refusal
+from pi_agent.state import scans, sync, sync_memory
+from pi_agent.state.documents import Memory
 from tests.bench import Bench, bench, read, snapshot, write
 from tests.limits import no_room
 from tests.policies import USER, host_user
@@ -162,7 +162,7 @@ def test_a_tree_past_the_limits_is_refused_and_nothing_isolated_changes(
     for number in range(4):
         write(here.host / f"skills/{number}", "x")
     before = snapshot(tmp_path / "state")
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 4)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 4)
     with pytest.raises(Refusal) as caught:
         here.sync()
     assert caught.value.status == EX_DATAERR
@@ -234,14 +234,14 @@ def test_a_memory_whose_paths_are_no_paths_is_forgotten(tmp_path: Path, path: li
 @given(st.dictionaries(file_names, st.tuples(*[st.integers(0, 2**63)] * 8), max_size=4))
 def test_memory_holds_names_of_any_bytes(files: dict[str, tuple[int, ...]]) -> None:
     synced = {name: [*numbers] for name, numbers in files.items()}
-    again = sync._Memory.from_json(sync._Memory(synced, {}).to_json())
+    again = sync_memory.SyncMemory.from_json(sync_memory.SyncMemory(synced, {}).to_json())
     assert again.files == synced
 
 
 def test_memories_are_told_apart_as_json_does_it() -> None:
-    one, other = (sync._Memory({}, {"settings.json": Memory({}, {}, {("a",): value})}) for value in (1, True))
+    one, other = (sync_memory.SyncMemory({}, {"settings.json": Memory({}, {}, {("a",): value})}) for value in (1, True))
     assert one != other
-    assert one == sync._Memory({}, {"settings.json": Memory({}, {}, {("a",): 1})})
+    assert one == sync_memory.SyncMemory({}, {"settings.json": Memory({}, {}, {("a",): 1})})
 
 
 def test_the_memory_is_out_of_the_agents_reach(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_what_grew_out_of_bounds_inside_is_kept_aside_and_refuses_nothing(
     write(here.host / "skills/a", "host")
     write(here.host / "custom/a", "host")
     here.sync()
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 40)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 40)
     for name in ("skills", "custom", "own"):
         if kind == "deep":
             (here.isolated / name).mkdir(exist_ok=True)
@@ -409,7 +409,7 @@ def test_what_grew_out_of_bounds_inside_is_kept_aside_and_refuses_nothing(
 @pytest.mark.parametrize("name", [".pi-agent-x", f"{'x' * 250}.md"], ids=["ours", "long"])
 def test_what_grew_out_of_bounds_refuses_nothing_whatever_its_name(tmp_path: Path, nest: Nest, name: str) -> None:
     here = bench(tmp_path)
-    nest(here.isolated, [name, *["d"] * (tree.DEPTH_AT_MOST + 5)])
+    nest(here.isolated, [name, *["d"] * (scans.DEPTH_AT_MOST + 5)])
     try:
         here.sync()
     except Refusal as refusal:

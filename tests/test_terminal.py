@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import terminal
-from pi_agent.terminal import RESET, Terminal
+from pi_agent.linux import terminals
+from pi_agent.linux.terminals import RESET, Terminal
 
 _ROOT = Path(__file__).parents[1]
 _XTERM = {"TERM": "xterm"}
@@ -136,5 +136,5 @@ print(seen is not None and seen.modes is not None, file=sys.stderr)
 
 def test_in_a_pipe_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "isatty", lambda stream: False)
-    assert terminal.seen(_XTERM) is None
-    assert terminal.beyond_sudo(_XTERM, 1) is None
+    assert terminals.seen(_XTERM) is None
+    assert terminals.beyond_sudo(_XTERM, 1) is None

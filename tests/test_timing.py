@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pi_agent import timing
+from pi_agent.cli import timing
 
 _STEPS = {"start": 0.0401, "session run": 1.25, "rest": 0.00000049}
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent import transcripts, tree
-from pi_agent.transcripts import Head
+from pi_agent.state import scans, transcripts
+from pi_agent.state.transcripts import Head
 from tests.bench import Bench, bench
 from tests.trees import Nest, put
 
@@ -92,7 +92,7 @@ def test_what_became_a_link_since_is_not_opened(here: Bench, tmp_path: Path) -> 
 
 
 def test_a_tree_without_end_is_left_at_the_bounds(here: Bench, nest: Nest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 100)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 100)
     nest(here.isolated / "sessions", ["d"] * 200)
     assert names(here) == []
     assert list(passed_over(here).values()) == ["it lies too deep"]

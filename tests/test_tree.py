@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import files, tree
-from pi_agent.refusals import EX_DATAERR, Refusal
-from pi_agent.tree import HostTree, Kind, Overgrown, StrayLink
+from pi_agent.linux import directories
+from pi_agent.messages.refusal import EX_DATAERR, Refusal
+from pi_agent.state import host_config, scans, tree_entries
+from pi_agent.state.host_config import HostTree, StrayLink
+from pi_agent.state.scans import Overgrown
+from pi_agent.state.tree_entries import Kind
 from tests.limits import few_descriptors
 from tests.people import needs_root
 from tests.trees import Nest
@@ -18,16 +21,16 @@ def host_tree(top: Path, *roots: Path) -> HostTree:
     return HostTree(str(top), os.open(top, os.O_PATH), lambda: tuple(str(root) for root in roots))
 
 
-def scanned(top: Path, *roots: Path) -> tuple[dict[str, tree.Entry], list[str]]:
+def scanned(top: Path, *roots: Path) -> tuple[dict[str, tree_entries.Entry], list[str]]:
     """What the host's scan finds, and its notices."""
     notices: list[str] = []
-    return tree.scan_host(host_tree(top, *roots), lambda name: False, notices.append), notices
+    return scans.scan_host(host_tree(top, *roots), lambda name: False, notices.append), notices
 
 
-def isolated(top: Path) -> dict[str, tree.Entry]:
+def isolated(top: Path) -> dict[str, tree_entries.Entry]:
     descriptor = os.open(top, os.O_RDONLY)
     try:
-        return tree.scan_isolated(descriptor, lambda name: not name.startswith("skipped"))
+        return scans.scan_isolated(descriptor, lambda name: not name.startswith("skipped"))
     finally:
         os.close(descriptor)
 
@@ -59,14 +62,14 @@ def test_only_names_at_the_top_are_skipped(conf: Path) -> None:
     (conf / "skills/sessions").write_text("")
     (conf / "sessions").mkdir()
     (conf / "sessions/big").write_text("")
-    found = tree.scan_host(host_tree(conf), lambda name: name == "sessions", pytest.fail)
+    found = scans.scan_host(host_tree(conf), lambda name: name == "sessions", pytest.fail)
     assert "skills/sessions" in found
     assert not any(name.startswith("sessions") for name in found)
 
 
 def test_what_is_skipped_is_not_even_looked_at(conf: Path) -> None:
     (conf / "sessions").symlink_to("sessions")
-    assert tree.scan_host(host_tree(conf), lambda name: name == "sessions", pytest.fail)
+    assert scans.scan_host(host_tree(conf), lambda name: name == "sessions", pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_what_vanishes_meanwhile_is_passed_over_and_named(conf: Path) -> None:
             (conf / "gone").rmdir()
         return False
 
-    found = tree.scan_host(host, skip, notices.append)
+    found = scans.scan_host(host, skip, notices.append)
     assert "skills/one/SKILL.md" in found
     assert notices == [f"{conf}/gone was left out: No such file or directory"]
 
@@ -197,7 +200,7 @@ def test_two_links_to_one_directory_are_no_loop(conf: Path) -> None:
 
 
 def test_links_that_multiply_without_a_loop_meet_the_limit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 500)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 500)
     for level in range(12):
         (conf / f"d{level}").mkdir()
         for name in ("x", "y"):
@@ -208,7 +211,7 @@ def test_links_that_multiply_without_a_loop_meet_the_limit(conf: Path, monkeypat
 
 
 def test_what_is_passed_over_and_long_ways_count_as_looks(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "LOOKS_AT_MOST", 100)
+    monkeypatch.setattr(scans, "LOOKS_AT_MOST", 100)
     for number in range(60):  # each is looked for from the top: two looks
         (conf / f"skills/{number}").symlink_to("nowhere")
     with pytest.raises(Refusal) as caught:
@@ -246,7 +249,7 @@ def test_a_directory_that_can_be_listed_and_not_entered_is_named_and_the_rest_is
 def test_too_many_entries_are_refused_and_as_many_as_allowed_are_not(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 4)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 4)
     assert len(scanned(conf)[0]) == 4
     (conf / "one-more").write_text("")
     with pytest.raises(Refusal) as caught:
@@ -257,9 +260,9 @@ def test_too_many_entries_are_refused_and_as_many_as_allowed_are_not(
 
 
 def test_too_many_bytes_are_refused_and_as_many_as_allowed_are_not(conf: Path) -> None:
-    os.truncate(conf / "AGENTS.md", tree.BYTES_AT_MOST - 5)
+    os.truncate(conf / "AGENTS.md", scans.BYTES_AT_MOST - 5)
     assert scanned(conf)[0]
-    os.truncate(conf / "AGENTS.md", tree.BYTES_AT_MOST - 4)
+    os.truncate(conf / "AGENTS.md", scans.BYTES_AT_MOST - 4)
     with pytest.raises(Refusal) as caught:
         scanned(conf)
     assert caught.value.status == EX_DATAERR
@@ -287,7 +290,7 @@ def test_no_scan_leaves_a_descriptor_open(conf: Path) -> None:
     (conf / "loop").symlink_to(".")
     host = host_tree(conf)
     before = sorted(os.listdir("/proc/self/fd"))
-    tree.scan_host(host, lambda name: False, lambda notice: None)
+    scans.scan_host(host, lambda name: False, lambda notice: None)
     isolated(conf)
     assert sorted(os.listdir("/proc/self/fd")) == before
 
@@ -348,7 +351,7 @@ def test_a_link_out_of_the_inner_of_two_roots_is_left_out(planted: Path, tmp_pat
 
 
 def test_a_link_into_the_store_is_followed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(host_config, "STORE", str(tmp_path / "store"))
     (tmp_path / "store").mkdir()
     (tmp_path / "store/abc-AGENTS.md").write_text("")
     (tmp_path / "store-not").mkdir()
@@ -382,7 +385,7 @@ def test_a_directory_swapped_for_a_link_after_the_scan_is_still_judged(planted: 
     (planted / "skills").mkdir()
     (planted / "skills/id_ed25519").write_text("mine")
     host = host_tree(planted, tmp_path / "projects")
-    assert "skills/id_ed25519" in tree.scan_host(host, lambda name: False, pytest.fail)
+    assert "skills/id_ed25519" in scans.scan_host(host, lambda name: False, pytest.fail)
     (planted / "skills").rename(planted / "away")
     (planted / "skills").symlink_to(tmp_path / "secret")
     with pytest.raises(StrayLink):
@@ -458,7 +461,7 @@ def test_an_isolated_directory_that_vanishes_meanwhile_is_no_error(
     """A session of the same user may be running, and do so on purpose."""
     (conf / "gone").mkdir()
     (conf / "other/kept").mkdir(parents=True)
-    enter = files.enter
+    enter = directories.enter
 
     def late(parent: int, name: str) -> int:
         if name == os.path.basename(vanishing) and not (conf.parent / "away").exists():
@@ -469,7 +472,7 @@ def test_an_isolated_directory_that_vanishes_meanwhile_is_no_error(
                 (conf / vanishing).write_text("")
         return enter(parent, name)
 
-    monkeypatch.setattr(files, "enter", late)
+    monkeypatch.setattr(directories, "enter", late)
     found = isolated(conf)
     assert {"AGENTS.md", "other/kept"} <= found.keys()
     assert not any(name.startswith(f"{vanishing}/") for name in found)
@@ -480,7 +483,7 @@ def test_only_wanted_names_at_the_top_are_looked_at(conf: Path) -> None:
     (conf / "skills/sessions").mkdir()
     descriptor = os.open(conf, os.O_RDONLY)
     try:
-        assert tree.scan_isolated(descriptor, lambda name: name == "skills").keys() == {
+        assert scans.scan_isolated(descriptor, lambda name: name == "skills").keys() == {
             "skills", "skills/one", "skills/one/SKILL.md", "skills/sessions",
         }  # fmt: skip
     finally:
@@ -488,8 +491,8 @@ def test_only_wanted_names_at_the_top_are_looked_at(conf: Path) -> None:
 
 
 def test_a_tree_deeper_than_any_configuration_is_overgrown(nest: Nest, conf: Path) -> None:
-    (conf / "deep" / "/".join(["d"] * (tree.DEPTH_AT_MOST + 1))).mkdir(parents=True)
-    assert len(isolated(conf)) == 4 + 1 + tree.DEPTH_AT_MOST + 1
+    (conf / "deep" / "/".join(["d"] * (scans.DEPTH_AT_MOST + 1))).mkdir(parents=True)
+    assert len(isolated(conf)) == 4 + 1 + scans.DEPTH_AT_MOST + 1
     nest(conf, ["deeper", *["d"] * 3000])
     with pytest.raises(Overgrown) as caught:
         isolated(conf)
@@ -497,7 +500,7 @@ def test_a_tree_deeper_than_any_configuration_is_overgrown(nest: Nest, conf: Pat
 
 
 def test_a_tree_larger_than_any_configuration_is_overgrown(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "ENTRIES_AT_MOST", 40)
+    monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 40)
     before = sorted(os.listdir("/proc/self/fd"))
     for number in range(50):
         (conf / f"skills/{number}").write_text("")
@@ -512,5 +515,5 @@ def test_a_host_tree_is_followed_as_deep_as_any_configuration_and_no_deeper(nest
     found, notices = scanned(conf)
     assert "skills/one/SKILL.md" in found
     depth = len([name for name in found if name.startswith("deep")])
-    assert depth == tree.DEPTH_AT_MOST + 1
+    assert depth == scans.DEPTH_AT_MOST + 1
     assert len(notices) == 1 and "lies too deep" in notices[0] and notices[0].isprintable()

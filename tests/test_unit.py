@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent import control, mounts, process, relay, unit
-from pi_agent import terminal as terminals
-from pi_agent.refusals import EX_UNAVAILABLE, Refusal
-from pi_agent.relay import Relay
-from pi_agent.session import Session
-from pi_agent.unit import Start
+from pi_agent.linux import processes, systemctl, terminals
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.sandbox import mounts
+from pi_agent.session import signal_relay, supervision, systemd_run
+from pi_agent.session.session_directory import Session
+from pi_agent.session.signal_relay import Relay
+from pi_agent.session.systemd_run import Start
 from tests.fakes import Bin
 from tests.policies import frozen, replaced
 
@@ -25,7 +26,7 @@ _SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/pi-agent-alice-0")
 
 
 def test_the_command_by_example() -> None:
-    argv = unit.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
+    argv = systemd_run.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
     assert argv == [
         "/nix/store/systemd/bin/systemd-run",
         "--quiet",
@@ -51,13 +52,13 @@ def test_the_command_by_example() -> None:
 
 
 def test_at_a_terminal_there_is_a_pty_without_a_tint_and_no_pipe() -> None:
-    argv = unit.command(_POLICY, _SESSION, [], terminal=True)
+    argv = systemd_run.command(_POLICY, _SESSION, [], terminal=True)
     assert {"--pty", "--background="} <= set(argv)
     assert "--pipe" not in argv
 
 
 def test_at_a_terminal_pi_is_in_a_session_that_owns_it() -> None:
-    first, *between, name, prompt = unit.owning_terminal(_TOOLS, ["pi", "-p"])
+    first, *between, name, prompt = systemd_run.owning_terminal(_TOOLS, ["pi", "-p"])
     assert (first, between[0], name, prompt) == ("/nix/store/util-linux/bin/setsid", "--ctty", "pi", "-p")
     assert between[1:3] == ["/nix/store/bash/bin/bash", "-p"]
 
@@ -67,7 +68,7 @@ def test_who_suspends_itself_at_a_terminal_goes_on_at_once() -> None:
     suspends = "trap 'echo again; exit 3' CONT; while :; do kill -s TSTP 0; sleep 0.01; done"
     tools = replaced(_TOOLS, setsid="/usr/bin/setsid", bash="/bin/bash")
     master, slave = pty.openpty()
-    words = unit.owning_terminal(tools, ["/bin/bash", "-c", suspends])
+    words = systemd_run.owning_terminal(tools, ["/bin/bash", "-c", suspends])
     with subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
         os.close(slave)
         assert process.communicate(timeout=20)[0] == b"again\n"
@@ -110,7 +111,7 @@ class Running:
         ending = "[ $1 != is-active ] || exit 3"  # the unit ends as soon as it is asked to
         tools = self.bin.tools(systemd_run=report + body, systemctl=f"{systemctl}\n{show}\n{ending}")
         start = Start([tools.systemd_run], {"TERM": "xterm"}, terminal=terminal)
-        return unit.conduct(tools, self.session, start, meanwhile)
+        return supervision.conduct(tools, self.session, start, meanwhile)
 
 
 @pytest.fixture
@@ -282,7 +283,7 @@ def test_signals_are_passed_on(running: Running, number: signal.Signals, expecte
 def test_who_does_not_end_in_time_when_asked_to_is_killed(
     running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    monkeypatch.setattr(control, "GRACE", 1)
+    monkeypatch.setattr(systemctl, "GRACE", 1)
     killed = "systemctl kill --signal=KILL u.service"
     wait = waiting(f'grep -q "{killed}" "{running.bin.log}"')
     assert running.conduct(f"{_LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", facts(2, 9)) == 137
@@ -299,7 +300,7 @@ def test_only_who_was_asked_to_end_has_no_more_than_the_grace(
     running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, patient: bool
 ) -> None:
     """Ctrl-C and Ctrl-\\ mean whatever Pi takes them for."""
-    monkeypatch.setattr(control, "GRACE", 3600)
+    monkeypatch.setattr(systemctl, "GRACE", 3600)
     wait = waiting(f'grep -q "systemctl kill" "{running.bin.log}"')
     assert running.conduct(f"{_LISTENING}kill -{int(number)} $PPID\n{wait}\n{running.ended(0)}") == 0
     assert (signal.alarm(0) == 0) is patient
@@ -334,7 +335,7 @@ def test_a_unit_that_has_no_process_yet_is_killed_until_it_has_ended(running: Ru
 def test_who_asks_systemd_for_a_unit_that_never_comes_is_told_to_let_go(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "_PATIENCE", 0.1)
+    monkeypatch.setattr(signal_relay, "_PATIENCE", 0.1)
     told = running.bin.top / "told"
     asking = f"trap 'echo >\"{told}\"; exit 1' TERM\n{_LISTENING}kill -15 $PPID\n" + waiting("false")
     assert running.conduct(asking, facts(0, 0, "inactive"), started=False) == 143
@@ -345,14 +346,14 @@ def test_who_asks_systemd_for_a_unit_that_never_comes_is_told_to_let_go(
 def test_a_signal_right_after_the_start_hits_the_session_and_not_the_runner(
     running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    start = process.start
+    start = processes.start
 
     def interrupted(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -> int:
         pid = start(argv, environ, own_group=own_group)
         os.kill(os.getpid(), number)
         return pid
 
-    monkeypatch.setattr(process, "start", interrupted)
+    monkeypatch.setattr(processes, "start", interrupted)
     try:
         assert running.conduct("exit 255", facts(2, 9), started=False) == 128 + number
     except KeyboardInterrupt:

@@ -9,8 +9,11 @@ import orjson
 import pytest
 
 import wrapper
-from pi_agent import audit, paths, program, project
-from pi_agent.refusals import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
+from pi_agent.cli import entry_point
+from pi_agent.linux import paths
+from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
+from pi_agent.policy import project_roots
+from pi_agent.session import audit
 from tests import people, policies
 from tests.policies import USER, host_user
 
@@ -29,7 +32,7 @@ class Wrapper:
         monkeypatch.setattr(wrapper, "POLICY", str(tmp / "policy.json"))
         monkeypatch.setattr(wrapper, "RUNNER", _RUNNER)
         monkeypatch.setattr(os, "execv", self._become)
-        monkeypatch.setattr(project, "RESERVED", tuple(path for path in project.RESERVED if path != "/tmp"))
+        monkeypatch.setattr(project_roots, "RESERVED", tuple(path for path in project_roots.RESERVED if path != "/tmp"))
         monkeypatch.setattr(paths, "only_root_changes", lambda directory: False)
         self.be(USER)
         self.allow(hostUsers={USER: host_user("~/projects")})
@@ -51,7 +54,7 @@ class Wrapper:
 
     def call(self, *arguments: str) -> int:
         self.monkeypatch.setattr(sys, "argv", ["pi", *arguments])
-        return program.run("pi", wrapper.main)
+        return entry_point.run("pi", wrapper.main)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.terminal import RESET
+from pi_agent.linux.terminals import RESET
 from scenarios.guest import FACTS, as_user, ended, home, inside, isolated, on_machine, policy, terminal
 
 # What a program does, and the status that a shell would show for it.

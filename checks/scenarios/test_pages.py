@@ -11,13 +11,13 @@ from typing import Final
 import pexpect
 import pytest
 
-from pi_agent.commands import pages, table
-from pi_agent.commands.table import Argument, Command
+from pi_agent.cli import command_table, completions
+from pi_agent.cli.command_table import Argument, Command
 from scenarios.guest import PATIENCE, as_user, home, on_machine
 
 _SYSTEM: Final = Path("/run/current-system/sw/share")
 _SHELLS: Final = ("bash", "zsh", "fish")
-_NAMES: Final = [command.name for command in table.COMMANDS]
+_NAMES: Final = [command.name for command in command_table.COMMANDS]
 # Has all that a command can have; `sandbox` is a command of its own, so that none of the installed ones is loaded.
 _MANY: Final = Command(
     "--sandbox-many",
@@ -82,7 +82,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("shell", _SHELLS)
 def test_every_command_can_be_completed_and_so_can_its_flags(shell: str, place: Path) -> None:
-    for command in table.COMMANDS:
+    for command in command_table.COMMANDS:
         others = [name for name in _NAMES if name != command.name]
         shortest = next(
             command.name[:end]
@@ -110,9 +110,9 @@ def test_what_is_pis_own_is_completed_by_files_as_ever(shell: str, place: Path) 
 def test_a_directory_is_completed_by_directories_and_what_has_no_names_by_nothing(
     shell: str, place: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "COMMANDS", (*table.COMMANDS, _MANY))
+    monkeypatch.setattr(command_table, "COMMANDS", (*command_table.COMMANDS, _MANY))
     other = tmp_path_factory.mktemp("pages")
-    pages.main(["box", str(other)])
+    completions.main(["box", str(other)])
     share = other / "share"
     assert _completed(shell, "box --sandbox-many some-d", place, share) == "<--sandbox-many><some-d>"
     assert _completed(shell, "box --sandbox-many x some-d", place, share) == "<--sandbox-many><x><some-dir>"
@@ -123,7 +123,7 @@ def test_a_directory_is_completed_by_directories_and_what_has_no_names_by_nothin
 def test_fish_lists_all_with_what_they_do(place: Path) -> None:
     env = _environment(_SYSTEM, place)
     shown = on_machine("fish", "-c", "complete -C 'pi --sandbox-'", env=env).ok().text.splitlines()
-    assert sorted(shown) == sorted(f"{command.name}\t{command.summary}" for command in table.COMMANDS)
+    assert sorted(shown) == sorted(f"{command.name}\t{command.summary}" for command in command_table.COMMANDS)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
@@ -151,7 +151,7 @@ def test_the_manual_page_is_found_and_has_no_warnings() -> None:
     shown = as_user("alice", "env", "MANWIDTH=100", "man", "--warnings", "-l", page, cwd=home("alice")).ok()
     assert shown.complaint == ""
     text = re.sub(".\b", "", shown.text)
-    for command in table.COMMANDS:
+    for command in command_table.COMMANDS:
         assert f"pi {command.name}" in text
     assert (_SYSTEM / "doc/pi-agent/options.md").read_text(encoding="utf-8").startswith("# Options")
     by_name = as_user("alice", "env", f"MANPATH={_SYSTEM}/man", "man", "-w", "pi-sandbox", cwd=home("alice")).ok().text
@@ -160,5 +160,5 @@ def test_the_manual_page_is_found_and_has_no_warnings() -> None:
 
 @pytest.mark.parametrize("command", ["pi", "pi-probe"])
 def test_what_is_installed_was_made_from_the_table(command: str) -> None:
-    for name, text in pages.pages(command).items():
+    for name, text in completions.pages(command).items():
         assert (_SYSTEM.parent / name).read_text(encoding="utf-8") == text

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from pi_agent.terminal import RESET
+from pi_agent.linux.terminals import RESET
 from scenarios.guest import Result, as_user, assert_clean, demo, ended, home, terminal
 
 _BEFORE: Final = ["start", "policy", "caller", "project", "state", "sync", "environment", "guard", "mounts", "sandbox"]

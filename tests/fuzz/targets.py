@@ -10,9 +10,14 @@ from typing import Final
 
 import orjson
 
-from pi_agent import caller, documents, envfile, git_identity, merge, policy, program, refusals, report, sync
-from pi_agent.documents import AUTH, SETTINGS, Memory
-from pi_agent.refusals import EX_NOPERM, Refusal
+from pi_agent.cli import command_line
+from pi_agent.environment import env_file_syntax, git_identity
+from pi_agent.messages.quoting import escaped, nix_string
+from pi_agent.messages.refusal import EX_NOPERM, Refusal
+from pi_agent.policy import callers, policy_file
+from pi_agent.session import report
+from pi_agent.state import documents, json_merge, sync_memory
+from pi_agent.state.documents import AUTH, SETTINGS, Memory
 from tests import policies
 
 Target = Callable[[bytes], None]
@@ -21,25 +26,25 @@ Target = Callable[[bytes], None]
 def env_file(content: bytes) -> None:
     """What is understood is written so that it is understood the same, and no message quotes the content."""
     try:
-        found = envfile.parse(content)
+        found = env_file_syntax.parse(content)
     except UnicodeDecodeError:
         return
     except ValueError as error:
         assert str(error).isascii() and str(error).isprintable()
         return
-    assert all(envfile.is_name(name) and envfile.is_value(value) for name, value in found.items())
-    assert envfile.parse(envfile.rendered(found)) == found
+    assert all(env_file_syntax.is_name(name) and env_file_syntax.is_value(value) for name, value in found.items())
+    assert env_file_syntax.parse(env_file_syntax.rendered(found)) == found
 
 
 def frozen_policy(content: bytes) -> None:
     """A policy, and a host user's file, is understood or refused with one of three errors."""
     try:
-        user = policy._host_user(content, "bob")
+        user = policy_file._host_user(content, "bob")
         assert all(root.startswith(("/", "~")) for root in user.project_roots)
     except (ValueError, KeyError, TypeError):
         pass
     try:
-        assert policy.parse(content).state_dir.startswith("/")
+        assert policy_file.parse(content).state_dir.startswith("/")
     except (ValueError, KeyError, TypeError):
         return
 
@@ -55,23 +60,23 @@ def document(content: bytes) -> None:
         overriding = nix if kind is SETTINGS else {}
         once = documents.merged(kind, Memory({}, {}, {}), inside, {"model": "host", "extensions": []}, overriding)
         again = documents.merged(kind, once, once.written, {"model": "host", "extensions": []}, overriding)
-        assert merge.same(once.written, again.written)
+        assert json_merge.same(once.written, again.written)
         assert all(once.written[key] == value for key, value in overriding.items() if not isinstance(value, dict))
         if kind is SETTINGS:
             assert once.written["extensions"] == []
             assert not (documents.CODE_KEYS - {"extensions"}) & once.written.keys()
         restored = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(once))))
-        assert merge.same(restored.written, once.written)
+        assert json_merge.same(restored.written, once.written)
 
 
 def memory(content: bytes) -> None:
     """What sync remembers is read or forgotten; what was read is written and read again alike."""
     try:
-        known = sync._Memory.from_json(content)
+        known = sync_memory.SyncMemory.from_json(content)
         written = known.to_json()
     except (ValueError, KeyError, TypeError, AttributeError):
         return
-    assert sync._Memory.from_json(written).to_json() == written
+    assert sync_memory.SyncMemory.from_json(written).to_json() == written
 
 
 def git_configuration(content: bytes) -> None:
@@ -99,7 +104,7 @@ def sudo_uid(content: bytes) -> None:
     frozen = policies.frozen()
     text = content.decode("utf-8", "surrogateescape").replace("\0", "")
     try:
-        found = caller.through_sudo(frozen, {"SUDO_UID": text})
+        found = callers.through_sudo(frozen, {"SUDO_UID": text})
     except Refusal as refusal:
         assert refusal.status == EX_NOPERM
         return
@@ -108,12 +113,12 @@ def sudo_uid(content: bytes) -> None:
 
 def shown_text(content: bytes) -> None:
     """Nothing reaches a terminal that it would obey, and no two names look alike."""
-    text = refusals.shown(content)
+    text = escaped(content)
     assert text.isprintable() and len(text) <= 401
-    literal = refusals.nix_string(os.fsdecode(content.replace(b"\0", b"")))
+    literal = nix_string(os.fsdecode(content.replace(b"\0", b"")))
     assert literal.isprintable() and literal.startswith('"') and literal.endswith('"')
     assert '"' not in literal[1:-1].replace("\\\\", "").replace('\\"', "")
-    program.informational([text])
+    command_line.needs_no_project([text])
 
 
 TARGETS: Final[dict[str, Target]] = {
@@ -132,7 +137,7 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         b"{}", b'{"model":"a","theme":"b","packages":["x"],"nested":{"a":2,"b":[1,{"c":null}]}}',
         b'{"a":{"type":"oauth","refresh":"r"},"a":1}', b'{"a":1e999}', b"[" * 200, b'{"a":' * 120,
     ],
-    "memory": [sync._Memory({}, {}).to_json(), b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}'],
+    "memory": [sync_memory.SyncMemory({}, {}).to_json(), b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}'],
     "git_configuration": [b"[user]\n name = A B\n email = a@b\n", b'[USER "x"]\nname="a\\\nb" # c\n', _ODD],
     "launch_report": [b"started\n", b"started\nended 7\n", b"ended 999\nended -1\nended\n"],
     "sudo_uid": [b"0", b"1000", b"4294967296", "\u0661\u0660".encode(), b"-1", b" 1"],

@@ -1,0 +1,13 @@
+"""`--sandbox-help`: answered without the runner, and to anybody."""
+
+from __future__ import annotations
+
+from pi_agent.cli import command_table
+from pi_agent.cli.parsing import Request
+from pi_agent.policy.policy_file import Policy
+
+
+def on_host(policy: Policy, _request: Request) -> int:
+    """Print the overview."""
+    print(command_table.overview(policy.command_name))
+    return 0

@@ -1,0 +1,91 @@
+"""`--sandbox-status`: the caller's own sessions that go on, and what they take. Runs as root, and reads only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pi_agent.cli import output
+from pi_agent.cli.dispatch import Call
+from pi_agent.linux import processes
+from pi_agent.messages.quoting import escaped
+from pi_agent.policy.policy_file import Tools
+from pi_agent.session import running_sessions
+from pi_agent.session.running_sessions import RunningSession
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """memory: bytes now; cpu: seconds so far. None where the kernel or systemd does not say."""
+
+    memory: int | None
+    cpu: float | None
+
+
+def run(call: Call) -> int:
+    """Show them. None is no error."""
+    sessions = running_sessions.of_user(call.caller.uid)
+    uses = used(call.policy.tools, [each.session.unit for each in sessions])
+    if "--json" in call.request.flags:
+        output.json([_as_json(each, uses[each.session.unit]) for each in sessions])
+    elif not sessions:
+        output.lines(["You have no sessions."])
+    else:
+        show(sessions, uses, time.time())
+    return 0
+
+
+def used(tools: Tools, units: Sequence[str]) -> dict[str, Use]:
+    """What each of the units takes, asked of systemd at once."""
+    if not units:
+        return {}
+    argv = [tools.systemctl, "show", "--property=Id,MemoryCurrent,CPUUsageNSec", *units]
+    # Where systemd cannot be asked, the sessions are there all the same.
+    said = processes.run(argv, accept=range(256)).output
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in said.split("\n\n")]
+    known = {block.get("Id", ""): block for block in blocks}
+    return {unit: _use(known.get(unit, {})) for unit in units}
+
+
+def _use(block: Mapping[str, str]) -> Use:
+    cpu = _number(block.get("CPUUsageNSec", ""))
+    return Use(_number(block.get("MemoryCurrent", "")), None if cpu is None else cpu / 1e9)
+
+
+def _number(text: str) -> int | None:
+    """A counter of systemd's: `[not set]` or the largest number there is where it does not count."""
+    number = int(text) if text.isascii() and text.isdigit() else 2**64 - 1
+    return number if number < 2**64 - 1 else None
+
+
+def show(sessions: Sequence[RunningSession], uses: Mapping[str, Use], now: float) -> None:
+    """Print sessions as a table. now: seconds since the epoch."""
+    rows = [_row(each, uses[each.session.unit], now) for each in sessions]
+    output.table(("SESSION", "SINCE", "FOR", "MEMORY", "CPU", "PROJECT ROOT"), rows)
+
+
+def _row(each: RunningSession, use: Use, now: float) -> tuple[str, ...]:
+    since = "starting" if each.since is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(each.since))
+    return (
+        each.id,
+        since,
+        "-" if each.since is None else output.duration(now - each.since),
+        "-" if use.memory is None else output.size(use.memory),
+        "-" if use.cpu is None else output.duration(use.cpu),
+        "-" if each.root is None else escaped(each.root),
+    )
+
+
+def _as_json(each: RunningSession, use: Use) -> dict[str, Any]:
+    since = None if each.since is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(each.since))
+    return {
+        "id": each.id,
+        "unit": each.session.unit,
+        "since": since,
+        "projectRoot": each.root,
+        "directory": each.directory,
+        "memoryBytes": use.memory,
+        "cpuSeconds": use.cpu,
+    }

@@ -1,0 +1,142 @@
+"""Environment files as systemd reads them (systemd.exec(5), EnvironmentFile=): parsing and writing. Pure functions.
+
+systemd parses these files itself, and what we hand to it is only ever text that `rendered` made. Text of others is
+read here first, for two reasons: systemd writes a line that it does not understand into the journal, and that line
+may be a secret; and a file that does not say what its author meant is refused rather than half believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_NEWLINE: Final = "\n\r"
+
+_BLANK: Final = " \t" + _NEWLINE
+
+_COMMENT: Final = "#;"
+
+_ESCAPED: Final = '"\\`$'  # what a backslash protects between double quotes
+
+_EXPORT: Final = ("export ", "export\t")
+
+
+def parse(content: bytes) -> dict[str, str]:
+    """The variables that an environment file sets; the later of two wins. `export NAME=value` is taken as well.
+
+    Raises ValueError naming the line, never its content: no UTF-8, no `=`, a name that is none, an open quote, or a
+    control character in a value (newlines and tabs may stand between quotes).
+    """
+    text = content.decode("utf-8")
+    found: dict[str, str] = {}
+    reader = _Reader(text)
+    while (line := reader.next_assignment()) is not None:
+        name = reader.name()
+        if name.startswith(_EXPORT):
+            name = name[len(_EXPORT[0]) :].strip()
+        if not is_name(name):
+            raise ValueError(f"line {line} does not begin with a variable's name and `=`")
+        value = reader.value(line)
+        if not is_value(value):
+            raise ValueError(f"line {line} has a control character in its value")
+        found[name] = value
+    return found
+
+
+def is_name(name: str) -> bool:
+    """Whether name can be an environment variable's (environ(7)): ASCII letters, digits and `_`, no digit first."""
+    return name.isascii() and name.isidentifier()
+
+
+def is_value(value: str) -> bool:
+    """Whether systemd passes value on: no control characters but tab and newline."""
+    return all(char.isprintable() or char in "\t\n" or ord(char) >= 0xA0 for char in value)
+
+
+def rendered(variables: Mapping[str, str]) -> bytes:
+    """variables as an environment file: each value between double quotes, with what is special there escaped."""
+    lines = []
+    for name, value in variables.items():
+        escaped = "".join(f"\\{char}" if char in _ESCAPED else char for char in value)
+        lines.append(f'{name}="{escaped}"\n')
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+class _Reader:
+    """A position in the text. The states and their transitions are those of systemd's src/basic/env-file.c."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+
+    def _take(self) -> str:
+        """The next character, "" at the end."""
+        char = self._text[self._at : self._at + 1]
+        self._at += 1
+        self._line += char == "\n"
+        return char
+
+    def next_assignment(self) -> int | None:
+        """Go to the first character of the next assignment and return its line; None at the end of the text."""
+        while char := self._take():
+            if char in _COMMENT:
+                self._skip_line()
+            elif char not in _BLANK:
+                self._at -= 1
+                return self._line
+        return None
+
+    def _skip_line(self) -> None:
+        while (char := self._take()) and char not in _NEWLINE:
+            pass
+
+    def name(self) -> str:
+        """What stands before the `=`; "" when there is none on the line."""
+        name = ""
+        while (char := self._take()) and char not in _NEWLINE:
+            if char == "=":
+                return name.rstrip(_BLANK)
+            name += char
+        return ""
+
+    def value(self, line: int) -> str:
+        """The value behind the `=`. Raises ValueError for a quote that is never closed."""
+        value = ""
+        solid = 0  # how much of value is no trailing blank
+        quotable = True  # a quote opens at the beginning, or right after a closed one
+        while (char := self._take()) and char not in _NEWLINE:
+            if quotable and char in "'\"":
+                value += self._quoted(char, line)
+                solid = len(value)
+            elif quotable and char in _BLANK:
+                continue
+            else:
+                quotable = False
+                if char == "\\":
+                    char = self._take()
+                    if char in _NEWLINE:  # the line goes on below
+                        continue
+                    value += char
+                    solid = len(value)
+                else:
+                    value += char
+                    solid = len(value) if char not in _BLANK else solid
+        return value[:solid]
+
+    def _quoted(self, quote: str, line: int) -> str:
+        inside = ""
+        while char := self._take():
+            if char == quote:
+                return inside
+            if char == "\\" and quote == '"':
+                char = self._take()
+                if char == "\n":
+                    continue
+                if char not in _ESCAPED:
+                    inside += "\\"
+            inside += char
+        raise ValueError(f"line {line} opens a quote that is never closed")

@@ -1,0 +1,92 @@
+"""The environment of a session: who sets which variable, and who has the last word.
+
+From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
+`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
+reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pi_agent.environment import env_file_syntax, variable_layers
+from pi_agent.linux import files, paths
+from pi_agent.messages import refusals
+from pi_agent.policy.policy_file import Policy
+from pi_agent.state.host_config import HostTree
+from pi_agent.state.user_state import PI_DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+BYTES_AT_MOST: Final = 1024**2
+
+# systemd's first process compares every variable of an env file with every other, and does nothing else meanwhile.
+VARIABLES_AT_MOST: Final = 2000
+
+
+def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
+    """The host user's env files and what each sets: `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in
+    it; those that are there.
+
+    Must run as the host user. Raises Refusal (65) for one that cannot be read or understood, naming the line.
+    """
+    places = [f"{tree.path}/{variable_layers.ENV}"]
+    above = os.path.dirname(tree.path)
+    if os.path.basename(above) == PI_DIRECTORY:
+        places.insert(0, f"{above}/{variable_layers.ENV}")
+    found: dict[str, dict[str, str]] = {}
+    for place in places:
+        try:
+            descriptor = tree.open(place)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise refusals.host_env_invalid(place, error.strerror or str(error)) from error
+        try:
+            found[place] = env_file_syntax.parse(files.read(descriptor, BYTES_AT_MOST))
+            if len({name for each in found.values() for name in each}) > VARIABLES_AT_MOST:
+                raise ValueError(f"there are more than {VARIABLES_AT_MOST} variables")
+        except (OSError, ValueError) as error:
+            raise refusals.host_env_invalid(place, _reason(error)) from error
+        finally:
+            os.close(descriptor)
+    return found
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be used, without a word of what it says: a UnicodeDecodeError would quote it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def secrets(policy: Policy) -> dict[str, str]:
+    """What the `environmentFiles` set, read as root.
+
+    Root follows these paths only through directories that root alone can change: elsewhere, whoever can change one
+    could have root read any file on the machine. Raises Refusal (78), naming the line where one is not understood.
+    """
+    return {name: value for path in policy.environment_files for name, value in secrets_in(path).items()}
+
+
+def secrets_in(path: str) -> dict[str, str]:
+    """What one of the `environmentFiles` sets; see `secrets`."""
+    try:
+        looked = paths.walk(path, on_directory=_trusted)
+        try:
+            descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(looked)
+        try:
+            return env_file_syntax.parse(files.read(descriptor, BYTES_AT_MOST))
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise refusals.env_file_unusable(path, _reason(error)) from error
+
+
+def _trusted(directory: int) -> None:
+    if not paths.only_root_changes(directory):
+        raise ValueError(f"others than root can change {paths.real_path(directory)}")

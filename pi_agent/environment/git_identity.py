@@ -1,0 +1,149 @@
+"""Whose commits they are: the host user's name and e-mail, for git inside the sandbox.
+
+The host user's git configuration is not shown inside (it may name credential helpers, keys and aliases). Only
+`user.name` and `user.email` are taken over, into the user file that ranks lowest (git-config(1),
+`~/.config/git/config`): a repository's own identity, and one the agent was told to set, still win.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from pi_agent.linux import directories, files, paths
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import refusals
+from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# The later wins, as in git.
+_SOURCES: Final = (".config/git/config", ".gitconfig")
+
+_BYTES_AT_MOST: Final = 1024**2
+
+_VALUE_AT_MOST: Final = 256
+
+_KEYS: Final = ("name", "email")
+
+NAME: Final = "config"
+
+_COMMENT: Final = "#;"
+
+_ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
+
+_HEADER: Final = (
+    b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
+)
+
+GitIdentity = Mapping[str, str]
+
+
+def of_host_user(home: str) -> GitIdentity:
+    """`name` and `email` as the git configuration under home sets them, where it does. Must run as the host user.
+
+    A file that is missing, unreadable or odd says nothing; includes are not followed.
+    """
+    found: dict[str, str] = {}
+    for source in _SOURCES:
+        found |= parsed(_content(f"{home}/{source}"))
+    return found
+
+
+def _content(path: str) -> str:
+    try:
+        looked = paths.walk(path)
+    except OSError:
+        return ""
+    try:
+        if paths.real_path(looked).startswith(("/dev/", "/proc/", "/sys/")):
+            return ""
+        descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            return files.read(descriptor, _BYTES_AT_MOST).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return ""
+    finally:
+        os.close(looked)
+
+
+def parsed(text: str) -> GitIdentity:
+    """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
+    found: dict[str, str] = {}
+    section = ""
+    lines = iter(text.split("\n"))
+    for line in map(str.strip, lines):
+        if line.startswith("["):
+            section = line[1:].partition("]")[0].strip().lower()
+        elif line and line[0] not in _COMMENT:
+            key, equals, rest = (part.strip() for part in line.partition("="))
+            value = _value(rest, lines)
+            if section == "user" and key.lower() in _KEYS and equals and value is not None:
+                found[key.lower()] = value
+    return found
+
+
+def _value(text: str, lines: Iterator[str]) -> str | None:
+    """The value that text begins, without quotes, escapes and comment (git-config(1), Syntax).
+
+    lines: what follows, taken from as long as the value goes on. None where git would not take it, and for what is
+    not printable or too long to be a name.
+    """
+    plain = ""
+    quoted = False
+    waiting = list(reversed(text))
+    while waiting:
+        char = waiting.pop()
+        if char == "\\" and not waiting:  # at the end of the line: the value goes on in the next
+            waiting = list(reversed(next(lines, "")))
+        elif char == "\\":
+            char = waiting.pop()
+            if char not in _ESCAPES:
+                return None
+            plain += _ESCAPES[char]
+        elif char == '"':
+            quoted = not quoted
+        elif char in _COMMENT and not quoted:
+            break
+        else:
+            plain += char
+    plain = plain.rstrip()
+    return plain if not quoted and plain.isprintable() and len(plain) <= _VALUE_AT_MOST else None
+
+
+def rendered(identity: GitIdentity) -> bytes:
+    """The git configuration file that says identity."""
+    lines = []
+    for key, value in identity.items():
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'\t{key} = "{escaped}"\n')
+    return _HEADER + "".join(["[user]\n", *lines]).encode()
+
+
+def write(agent: Identity, state: State, identity: GitIdentity) -> None:
+    """Put the identity into the isolated tree, unless a file that is not ours stands there. Raises Refusal (69)."""
+    if not identity:
+        return
+    with acting_as(agent):
+        try:
+            directory = directories.ensure_path(state.home, ".config/git")
+            try:
+                if not stays(directory, identity):
+                    files.replace(directory, NAME, rendered(identity))
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise refusals.state_not_writable(".config/git/config", error) from error
+
+
+def stays(directory: int, identity: GitIdentity) -> bool:
+    """Whether the file in the open directory is left as it is: it is not ours, or says the identity already."""
+    try:
+        current = files.read_named(directory, NAME, _BYTES_AT_MOST)
+    except (OSError, ValueError):
+        return True
+    return current is not None and (not current.startswith(_HEADER) or current == rendered(identity))

@@ -1,0 +1,133 @@
+"""The environment of a session: who sets which variable, and who has the last word.
+
+From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
+`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
+reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from pi_agent.linux.identities import Identity
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.shared import TERMINAL_VARIABLES
+from pi_agent.python.records import record
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+ENV: Final = ".env"
+
+TERMINAL: Final = TERMINAL_VARIABLES
+
+_TERMINAL_VALUE_AT_MOST: Final = 256
+
+
+@record
+class Surroundings:
+    """What exists on this machine that the environment names. directories: those of PATH candidates that exist."""
+
+    path: tuple[str, ...]
+    nix_daemon: bool
+    certificates: str | None
+    locales: str | None
+    time_zones: str | None
+
+
+@record
+class Layer:
+    """What one place sets. setter: its name for the user; `nix` is the module's `environment`."""
+
+    setter: str
+    variables: Mapping[str, str]
+
+
+def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
+    """Look around on the host. All places are root's own. nix_daemon: whether the sandbox shows its socket."""
+    candidates = (
+        f"/etc/profiles/per-user/{caller.name}/bin",
+        f"/etc/profiles/per-user/{agent.name}/bin",
+        "/nix/var/nix/profiles/default/bin",
+        "/run/current-system/sw/bin",
+        "/usr/local/bin",
+        "/usr/bin",
+        "/bin",
+    )
+    certificates = "/etc/ssl/certs/ca-certificates.crt"
+    locales = "/run/current-system/sw/lib/locale/locale-archive"
+    return Surroundings(
+        path=tuple(directory for directory in candidates if os.path.isdir(directory)),
+        nix_daemon=nix_daemon and os.path.exists("/nix/var/nix/daemon-socket/socket"),
+        certificates=certificates if os.path.exists(certificates) else None,
+        locales=locales if os.path.exists(locales) else None,
+        time_zones="/etc/zoneinfo" if os.path.isdir("/etc/zoneinfo") else None,
+    )
+
+
+def terminal(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of environ that describe the caller's terminal, language and time zone, if harmless."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in TERMINAL and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
+    }
+
+
+def merged(layers: Iterable[Layer]) -> dict[str, str]:
+    """The session's environment: the later layer wins. A pure function."""
+    return {name: value for layer in layers for name, value in layer.variables.items()}
+
+
+def layers(
+    policy: Policy,
+    agent: Identity,
+    around: Surroundings,
+    terminal: Mapping[str, str],
+    host: Mapping[str, str],
+    secret: Mapping[str, str],
+    safe_directory: str | None,
+) -> list[Layer]:
+    """Who sets what in the session's environment, the later wins. A pure function.
+
+    safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
+    """
+    base = {
+        "NPM_CONFIG_CACHE": f"{agent.home}/.npm",
+        "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global",
+    }
+    git: dict[str, str] = {}
+    if around.nix_daemon:
+        base["NIX_REMOTE"] = "daemon"
+    if around.certificates is not None:
+        base |= {"SSL_CERT_FILE": around.certificates, "NIX_SSL_CERT_FILE": around.certificates}
+    if around.locales is not None:
+        base["LOCALE_ARCHIVE"] = around.locales
+    if around.time_zones is not None:
+        base["TZDIR"] = around.time_zones
+    if safe_directory is not None:
+        git = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": safe_directory}
+        git |= {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": f"{safe_directory}/*"}
+    fixed = {
+        "HOME": agent.home,
+        "LOGNAME": agent.name,
+        "USER": agent.name,
+        "SHELL": policy.shell,
+        "PI_CODING_AGENT_DIR": f"{agent.home}/{PI_AGENT_DIRECTORY}",
+    }
+    # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
+    if "PATH" not in policy.environment and "PATH" not in policy.extra_environment:
+        fixed["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
+    return [
+        Layer("terminal", terminal),
+        Layer("sandbox", base),
+        Layer("git", git),
+        Layer("host .env", host),
+        Layer("nix", policy.environment),
+        Layer("environmentFiles", secret),
+        Layer("nix (wrapper)", policy.extra_environment),
+        Layer("sandbox", fixed),
+    ]

@@ -1,0 +1,65 @@
+"""What the journal keeps of a session: who started which project under which policy, and how it ended; and refusals.
+
+Entries go to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL), in which a value may hold any bytes:
+no name can forge a field or a second line. No prompt, argument, variable or content is ever among them.
+
+    journalctl -t pi-agent                                     everything
+    journalctl -t pi-agent PI_AGENT_EVENT=refused              who was refused, and why
+    journalctl PI_AGENT_HOST_USER=alice PI_AGENT_PROJECT_ROOT=/home/alice/p
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Mapping
+
+from pi_agent.session import audit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+SOCKET: Final = "/run/systemd/journal/socket"
+
+
+def send(entry: Mapping[str, str]) -> None:
+    """Hand an entry to journald. A journal that cannot be reached stops nobody from working."""
+    import socket  # only here, and only while systemd is busy with something of ours
+
+    _clear_arguments()
+
+    content = b"".join(_field(name, value) for name, value in {**entry, "SYSLOG_IDENTIFIER": audit.IDENTIFIER}.items())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
+            journal.sendto(content, socket.MSG_DONTWAIT, SOCKET)
+    except OSError:
+        pass
+
+
+def _clear_arguments() -> None:
+    """Take the arguments, a prompt perhaps, out of what the kernel shows of this process (proc_pid_cmdline(5)).
+
+    journald keeps the command line of whoever sends an entry (`_CMDLINE`). sys.argv has its own copy.
+    """
+    import ctypes
+
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            shown = file.read()
+        arguments = b"".join(os.fsencode(word) + b"\0" for word in sys.argv[1:])
+        if not arguments or not shown.endswith(b"\0" + arguments):
+            return
+        with open("/proc/self/stat", "rb") as file:
+            numbers = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return
+    start, end = int(numbers[45]), int(numbers[46])  # arg_start and arg_end, fields 48 and 49 of proc_pid_stat(5)
+    if start and end - start == len(shown):
+        ctypes.memset(end - len(arguments), 0, len(arguments))
+
+
+def _field(name: str, value: str) -> bytes:
+    data = value.encode("utf-8", "surrogateescape")
+    return name.encode() + b"\n" + struct.pack("<Q", len(data)) + data + b"\n"

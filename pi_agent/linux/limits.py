@@ -1,0 +1,53 @@
+"""What a privileged program inherits from whoever starts it, and must not be governed by.
+
+sudo(8) cleans the environment, the descriptors and the working identity. It hands on the caller's umask, resource
+limits, blocked and ignored signals; with these a host user could cut a launch short just where it hurts.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# A file of any size can be written, any memory used, and a clean-up is never killed for its share of the processor.
+_UNLIMITED: Final = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NPROC,
+)
+
+_DESCRIPTORS: Final = 4096
+
+_STACK: Final = 8 * 1024**2
+
+
+def drop_inherited() -> None:
+    """Set umask, resource limits, signal mask and dispositions to what this program expects. Must run as root."""
+    os.umask(0o022)
+    for limit in _UNLIMITED:
+        _raise(limit, resource.RLIM_INFINITY)
+    _raise(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    _raise(resource.RLIMIT_STACK, _STACK)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    # A launch that is stopped half-way might never be continued; what is staged would stay.
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _raise(limit: int, value: int) -> None:
+    try:
+        resource.setrlimit(limit, (value, value))
+    except (ValueError, OSError):  # root without CAP_SYS_RESOURCE, as in a container: then as far as it goes
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (hard, hard))

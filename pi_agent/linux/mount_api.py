@@ -1,0 +1,156 @@
+"""The kernel's mount API by descriptor: open_tree(2), mount_setattr(2), move_mount(2), fsopen(2).
+
+Everything here names objects by open descriptors, source and target alike, so no path is resolved that somebody else
+could change meanwhile. mount(8) cannot do that for the target: it takes a path, and a magic link in /proc is none to
+move_mount(2). glibc 2.36 and later have the functions; Python has no binding of its own.
+
+Runs as root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_AT_EMPTY_PATH: Final = 0x1000
+
+_OPEN_TREE_CLONE: Final = 1
+
+_MOVE_MOUNT_F_EMPTY_PATH: Final = 0x04
+
+_MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+
+_CLONE_NEWUSER: Final = 0x10000000
+
+_FSOPEN_CLOEXEC: Final = 1
+
+_FSCONFIG_SET_STRING: Final = 1
+
+_FSCONFIG_CMD_CREATE: Final = 6
+
+_FSMOUNT_CLOEXEC: Final = 1
+
+_MNT_DETACH: Final = 2
+
+_UMOUNT_NOFOLLOW: Final = 8
+
+_MS_PRIVATE: Final = 1 << 18
+
+RDONLY: Final = 0x01
+
+NOSUID: Final = 0x02
+
+NODEV: Final = 0x04
+
+NOEXEC: Final = 0x08
+
+_IDMAP: Final = 0x00100000
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class _Attributes(ctypes.Structure):
+    """struct mount_attr of mount_setattr(2)."""
+
+    _fields_ = (
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("user_namespace", ctypes.c_uint64),
+    )
+
+
+def clone(descriptor: int) -> int:
+    """A detached copy of the mount that shows the open object, from that object down; closing it unmounts it."""
+    return _checked(_libc.open_tree(descriptor, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC))
+
+
+def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
+    """Set attributes on a mount; with user_namespace, on a detached one, also map its owners by that namespace's maps.
+
+    It also leaves the group of mounts that it was cloned from: what is mounted on it would else appear on the host,
+    too (mount_namespaces(7), shared subtrees). Raises OSError: EINVAL where the file system cannot be idmapped.
+    """
+    wanted = _Attributes(set=attributes, propagation=_MS_PRIVATE)
+    if user_namespace is not None:
+        wanted.set |= _IDMAP
+        wanted.user_namespace = user_namespace
+    _checked(_libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), ctypes.sizeof(wanted)))
+
+
+def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
+    """A detached mount of a new file system of that kind, with options as mount(8) would give them. Raises OSError."""
+    context = _checked(_libc.fsopen(kind.encode(), _FSOPEN_CLOEXEC))
+    try:
+        for name, value in options.items():
+            _checked(_libc.fsconfig(context, _FSCONFIG_SET_STRING, name.encode(), value.encode(), 0))
+        _checked(_libc.fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0))
+        return _checked(_libc.fsmount(context, _FSMOUNT_CLOEXEC, attributes))
+    finally:
+        os.close(context)
+
+
+def detach(path: str) -> None:
+    """Unmount what is mounted at path, with all below it, also while it is in use; nothing mounted there is fine.
+
+    path must be in a directory that root alone can change (umount2(2), MNT_DETACH). Raises OSError.
+    """
+    if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOENT):
+            raise OSError(number, os.strerror(number), path)
+
+
+def attach(tree: int, target: int) -> None:
+    """Mount a detached mount over the open directory or file target. Raises OSError."""
+    _checked(_libc.move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH))
+
+
+def user_namespace(uid_map: str, gid_map: str) -> int:
+    """A descriptor of a user namespace with these maps (user_namespaces(7), uid_map), and nobody in it.
+
+    Raises OSError.
+    """
+    ready, announce = os.pipe()
+    waits, alive = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(alive)
+            status = 0 if _libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
+            os.write(announce, bytes([status]))
+            os.read(waits, 1)
+        finally:
+            os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        os.close(announce)
+        os.close(waits)
+        failed = os.read(ready, 1)
+        if failed != b"\0":
+            number = failed[0] if failed else 0
+            raise OSError(number, os.strerror(number))
+        for name, content in (("uid_map", uid_map), ("gid_map", gid_map)):
+            with open(f"/proc/{child}/{name}", "w", encoding="ascii") as file:
+                file.write(content)
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ready)
+        os.close(alive)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

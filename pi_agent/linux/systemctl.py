@@ -1,0 +1,46 @@
+"""Ending a session's unit from outside: for whoever cleans up after a runner that cannot do it any more."""
+
+from __future__ import annotations
+
+import time
+
+from pi_agent.linux import processes
+from pi_agent.policy.policy_file import Tools
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends all
+
+_POLL: Final = 0.1
+
+
+def stop(tools: Tools, unit: str) -> None:
+    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to all. No unit is fine.
+
+    Not by `systemctl stop` alone: version 257 now and then takes the first process of a namespace of process ids for
+    somebody else's («Supervising process … which is not our child») and then kills at once.
+    """
+    if kill(tools, unit, "--kill-whom=main", "--signal=TERM"):
+        deadline = time.monotonic() + GRACE
+        while _is_active(tools, unit):
+            if time.monotonic() > deadline:
+                kill(tools, unit, "--signal=KILL")
+                break
+            time.sleep(_POLL)
+    processes.run([tools.systemctl, "stop", unit], accept=range(256))
+
+
+def kill(tools: Tools, unit: str, *options: str) -> bool:
+    """systemctl(1) kill; whether there was something to signal."""
+    return processes.run([tools.systemctl, "kill", *options, unit], accept=range(256)).status == 0
+
+
+def reset_failed(tools: Tools, unit: str) -> None:
+    """Let systemd forget how the unit ended, so that nothing of it stays listed."""
+    processes.run([tools.systemctl, "reset-failed", unit], accept=range(256))
+
+
+def _is_active(tools: Tools, unit: str) -> bool:
+    return processes.run([tools.systemctl, "is-active", "--quiet", unit], accept=range(256)).status == 0

@@ -1,0 +1,269 @@
+"""The frozen policy: one JSON file in the store, and one for each host user, parsed into immutable values.
+
+The module wrote it (docs/architecture.md has the schema); nothing else configures the two programs. What this room
+does not understand it refuses: an unknown version or key is a policy made for another pi-agent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from pi_agent.messages import refusals
+from pi_agent.policy.shared import NETWORKS
+from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeVar
+
+    _T = TypeVar("_T")
+
+VERSION: Final = 2
+
+
+@record
+class HostUser:
+    """What one host user may use. A leading `~` in a root, and a relative configPath, mean the user's home."""
+
+    project_roots: tuple[str, ...]
+    config_path: str
+
+
+class HostUsers:
+    """The host users by name. What one may use is read when it is asked for: a launch is about one of a thousand."""
+
+    def __init__(self, files: Mapping[str, str], read: Callable[[str], bytes]) -> None:
+        self._files = files
+        self._read = read
+        self._known: dict[str, HostUser] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def __getitem__(self, name: str) -> HostUser:
+        """Raises KeyError for who is not listed, Refusal (78) when the user's file cannot be used."""
+        if name not in self._known:
+            file = self._files[name]
+            self._known[name] = _understood(file, self._read, lambda content: _host_user(content, name))
+        return self._known[name]
+
+
+@record
+class Sandbox:
+    """The options of the sandbox. properties: systemd's, as NAME=VALUE, laid over ours in this order."""
+
+    protected_paths: tuple[str, ...]
+    hidden_paths: tuple[str, ...]
+    read_only_paths: tuple[str, ...]
+    read_write_paths: tuple[str, ...]
+    properties: tuple[str, ...]
+    network: str
+    deny_addresses: tuple[str, ...]
+    allow_addresses: tuple[str, ...]
+    nix_daemon: bool
+
+
+@record
+class Tools:
+    """Absolute paths of the programs that the runner and the wrapper start."""
+
+    bash: str
+    setpriv: str
+    setsid: str
+    systemctl: str
+    systemd_run: str
+    sudo: str
+
+
+@record
+class Policy:
+    """The module's options as the Python needs them; docs/options.md says what each means."""
+
+    user: str
+    group: str
+    project_group: str | None
+    state_dir: str
+    host_users: HostUsers
+    sync_config_from_host: bool
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+    environment_files: tuple[str, ...]
+    extra_run_args: tuple[str, ...]
+    extra_environment: Mapping[str, str]
+    command_name: str
+    program: str
+    path: tuple[str, ...]
+    shell: str
+    launcher: str
+    system_call_filter: str
+    sandbox: Sandbox
+    tools: Tools
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _understood(path: str, read: Callable[[str], bytes], understand: Callable[[bytes], _T]) -> _T:
+    """What the file at path says. Raises Refusal (78) when it cannot be read or is not understood."""
+    try:
+        content = read(path)
+    except OSError as error:
+        raise refusals.policy_unreadable(path, error.strerror or str(error)) from error
+    try:
+        return understand(content)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise refusals.policy_unreadable(path, str(error)) from error
+
+
+def load(path: str) -> Policy:
+    """Read and parse the policy file at path. Raises Refusal (78) when it cannot be read or is not understood."""
+    return _understood(path, _read, parse)
+
+
+def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
+    """Parse the policy's JSON. Raises ValueError naming the place that is wrong.
+
+    read: gives the content of a host user's file, at its path.
+    """
+    top = _Table(json.loads(content), "policy")
+    version = top.take("version")
+    if version != VERSION or isinstance(version, bool):
+        raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")
+    tools = _Table(top.take("tools"), "tools")
+    policy = Policy(
+        user=top.text("user"),
+        group=top.text("group"),
+        project_group=top.optional_text("projectGroup"),
+        state_dir=top.absolute("stateDir"),
+        host_users=HostUsers(top.places_by_name("hostUsers"), read),
+        sync_config_from_host=top.boolean("syncConfigFromHost"),
+        settings=top.table("settings"),
+        environment=top.texts_by_name("environment"),
+        environment_files=top.places("environmentFiles"),
+        extra_run_args=top.texts("extraRunArgs"),
+        extra_environment=top.texts_by_name("extraEnvironment"),
+        command_name=top.text("commandName"),
+        program=top.absolute("program"),
+        path=top.texts("path"),
+        shell=top.absolute("shell"),
+        launcher=top.absolute("launcher"),
+        system_call_filter=top.absolute("systemCallFilter"),
+        sandbox=_sandbox(top.table("sandbox")),
+        tools=Tools(
+            bash=tools.absolute("bash"),
+            setpriv=tools.absolute("setpriv"),
+            setsid=tools.absolute("setsid"),
+            systemctl=tools.absolute("systemctl"),
+            systemd_run=tools.absolute("systemd-run"),
+            sudo=tools.absolute("sudo"),
+        ),
+    )
+    tools.finish()
+    top.finish()
+    return policy
+
+
+def _sandbox(table: dict[str, Any]) -> Sandbox:
+    entry = _Table(table, "sandbox")
+    sandbox = Sandbox(
+        protected_paths=entry.texts("protectedPaths"),
+        hidden_paths=entry.texts("hiddenPaths"),
+        read_only_paths=entry.places("readOnlyPaths"),
+        read_write_paths=entry.places("readWritePaths"),
+        properties=entry.texts("properties"),
+        network=entry.text("network"),
+        deny_addresses=entry.texts("denyAddresses"),
+        allow_addresses=entry.texts("allowAddresses"),
+        nix_daemon=entry.boolean("nixDaemon"),
+    )
+    entry.finish()
+    if sandbox.network not in NETWORKS:
+        raise ValueError(f"sandbox.network is {sandbox.network!r}, not one of {', '.join(NETWORKS)}")
+    return sandbox
+
+
+def _host_user(content: bytes, name: str) -> HostUser:
+    entry = _Table(json.loads(content), f"hostUsers.{name}")
+    user = HostUser(project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath"))
+    entry.finish()
+    return user
+
+
+class _Table:
+    """A JSON object being consumed: each key is taken once, with its type checked, and none may remain."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is not an object")
+        self._left: dict[str, Any] = dict(value)
+        self._where = where
+
+    def take(self, key: str) -> Any:
+        if key not in self._left:
+            raise ValueError(f"{self._where}.{key} is missing")
+        return self._left.pop(key)
+
+    def finish(self) -> None:
+        if self._left:
+            raise ValueError(f"{self._where} has unknown keys: {', '.join(sorted(self._left))}")
+
+    def table(self, key: str) -> dict[str, Any]:
+        value = self.take(key)
+        if not isinstance(value, dict):
+            raise ValueError(f"{self._where}.{key} is not an object")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.take(key)
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError(f"{self._where}.{key} is not a non-empty string")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        if self._left.get(key, "") is None:
+            self.take(key)
+            return None
+        return self.text(key)
+
+    def absolute(self, key: str) -> str:
+        value = self.text(key)
+        if not value.startswith("/"):
+            raise ValueError(f"{self._where}.{key} is not an absolute path")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        value = self.take(key)
+        if not isinstance(value, bool):
+            raise ValueError(f"{self._where}.{key} is not true or false")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.take(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
+            raise ValueError(f"{self._where}.{key} is not a list of strings")
+        return tuple(value)
+
+    def places(self, key: str, *, home: bool = False) -> tuple[str, ...]:
+        """Absolute paths; with home, also those that begin with the user's `~`."""
+        value = self.texts(key)
+        for path in value:
+            if not (path.startswith("/") or (home and (path == "~" or path.startswith("~/")))):
+                raise ValueError(f"{self._where}.{key} has a path that is not absolute: {path!r}")
+        return value
+
+    def texts_by_name(self, key: str) -> dict[str, str]:
+        value = self.table(key)
+        if not all(isinstance(item, str) and "\0" not in item for item in value.values()):
+            raise ValueError(f"{self._where}.{key} does not map names to strings")
+        return value
+
+    def places_by_name(self, key: str) -> dict[str, str]:
+        """Absolute paths."""
+        value = self.texts_by_name(key)
+        for name, path in value.items():
+            if not path.startswith("/"):
+                raise ValueError(f"{self._where}.{key}.{name} is not an absolute path: {path!r}")
+        return value

@@ -1,0 +1,176 @@
+"""Which allowed root holds the caller's working directory.
+
+Runs as root for the runner and as the host user for the wrapper; every look at a path is taken as the host user.
+The root is held by descriptor from here on, so nothing that is renamed later changes what gets mounted.
+
+A root may be reached through a symbolic link only where root alone can change that link: otherwise the host user
+could point an allowed name at any directory and widen the policy.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from pi_agent.linux import errors, paths
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import refusals
+from pi_agent.messages.quoting import escaped
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.shared import RESERVED_PATHS
+from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# The sandbox brings its own of these; a root there would hide it or be hidden.
+RESERVED: Final = RESERVED_PATHS
+
+# systemd takes these apart in BindPaths= even when quoted.
+_UNMOUNTABLE: Final = frozenset("\"'\\")
+
+
+@record
+class Project:
+    """root: the allowed root's real path; descriptor: the root, open (O_PATH); directory: where Pi starts."""
+
+    root: str
+    descriptor: int
+    directory: str
+
+
+def locate(policy: Policy, caller: Identity) -> Project:
+    """The innermost of the caller's roots that holds the current directory.
+
+    Raises Refusal: 77 when there is none or the directory is gone, 78 when the root itself cannot be used.
+    """
+    configured = policy.host_users[caller.name].project_roots
+    with acting_as(caller):
+        directory = _current_directory()
+        roots = [expanded(root, caller.home) for root in configured]
+        notes: list[str] = []
+        found = _innermost(_opened(roots, notes), directory)
+    if found is None:
+        proposed = _proposal(directory, caller, policy)
+        raise refusals.outside_roots(caller.name, directory, configured, proposed, dict.fromkeys(notes))
+    root, descriptor = found
+    _check_mountable(root, policy)
+    return Project(root, descriptor, directory)
+
+
+@record
+class Root:
+    """One of a host user's roots. configured: as the policy has it; path: the real one and descriptor: the root, open;
+    both None where it cannot be opened. why: the reason that it cannot be used."""
+
+    configured: str
+    path: str | None
+    descriptor: int | None
+    why: str | None
+
+
+def survey(policy: Policy, caller: Identity) -> list[Root]:
+    """All roots of the caller's, each as `locate` sees it."""
+    found = []
+    for configured in policy.host_users[caller.name].project_roots:
+        path = descriptor = why = None
+        try:
+            with acting_as(caller):
+                path, descriptor = _open(expanded(configured, caller.home))
+            _check_mountable(path, policy)
+        except _Redirectable as error:
+            why = f"{escaped(error.link)} is a symbolic link that others than root can redirect"
+        except OSError as error:
+            why = error.strerror or str(error)
+        except Refusal as refusal:
+            why = refusal.what
+        found.append(Root(configured, path, descriptor, why))
+    return found
+
+
+def expanded(root: str, home: str) -> str:
+    """A root as written in the policy, with a leading `~` replaced by home."""
+    return home + root[1:] if root == "~" or root.startswith("~/") else root
+
+
+def _current_directory() -> str:
+    """The kernel's path of the current directory; refused when that path does not lead to it any more."""
+    path = "."
+    try:
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            path = paths.real_path(here)
+            if not os.path.samestat(os.fstat(here), os.stat(path)):
+                raise refusals.directory_gone(path)
+            return path
+        finally:
+            os.close(here)
+    except OSError as error:
+        if error.errno in errors.MACHINE_FAULTS:
+            raise
+        raise refusals.directory_gone(path) from error
+
+
+def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
+    """Open each root that is a directory within the caller's reach; say in notes why a root was passed over."""
+    for root in roots:
+        try:
+            yield _open(root)
+        except _Redirectable as error:
+            notes.append(refusals.root_not_considered(root, error.link))
+        except OSError:
+            continue
+
+
+def _open(root: str) -> tuple[str, int]:
+    """The root's real path, and the root, open. Raises OSError, _Redirectable."""
+    descriptor = paths.walk(root, on_link=_only_roots_links)
+    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
+    return paths.real_path(descriptor), descriptor
+
+
+class _Redirectable(Exception):
+    def __init__(self, link: str) -> None:
+        super().__init__(link)
+        self.link = link
+
+
+def _only_roots_links(directory: int, name: str) -> None:
+    if not paths.only_root_changes(directory):
+        raise _Redirectable(f"{paths.real_path(directory)}/{name}")
+
+
+def _innermost(opened: Iterator[tuple[str, int]], directory: str) -> tuple[str, int] | None:
+    best: tuple[str, int] | None = None
+    for root, descriptor in opened:
+        if paths.contains(root, directory) and (best is None or len(root) > len(best[0])):
+            if best is not None:
+                os.close(best[1])
+            best = (root, descriptor)
+        else:
+            os.close(descriptor)
+    return best
+
+
+def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
+    """The root to suggest for directory: itself, but never a whole home, whose secrets the agent would see."""
+    try:
+        _check_mountable(directory, policy)
+    except Refusal:
+        return None
+    proposed = "~/projects" if paths.contains(directory, caller.home) else directory
+    return None if proposed in policy.host_users[caller.name].project_roots else proposed
+
+
+def _check_mountable(root: str, policy: Policy) -> None:
+    for reserved in (*RESERVED, policy.state_dir):
+        if paths.contains(reserved, root) or paths.contains(root, reserved):
+            raise refusals.root_reserved(root, reserved)
+    if any(char in _UNMOUNTABLE or not char.isprintable() for char in root):
+        raise refusals.root_unmountable(root)

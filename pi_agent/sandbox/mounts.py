@@ -1,0 +1,153 @@
+"""What is mounted for a session: the project root, with owners mapped, and the state tree.
+
+Runs as root. Sources are open descriptors, and targets are directories that we made in the session's own staging
+directory, where only root can go; so no path is resolved that somebody else could change.
+
+The map swaps two identities, the host user and the agent, and leaves every other as it is: inside, the host user's
+files are the agent's own; on disk, what the agent creates is the host user's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from pi_agent.linux import mount_api, paths
+from pi_agent.linux.identities import Identity
+from pi_agent.messages import refusals
+from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_IDS: Final = 2**32 - 1  # (uid_t) -1 is no id
+
+_ATTRIBUTES: Final = mount_api.NOSUID | mount_api.NODEV
+
+
+@record
+class Bind:
+    """A staged mount: source, a directory of ours on the host; target, where the sandbox shows it."""
+
+    source: str
+    target: str
+    writable: bool = True
+
+
+@record
+class Extent:
+    """count ids from inside on, inside the mount, are those from outside on, on disk."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+def swap(left: int, right: int) -> list[Extent]:
+    """The map over all ids that exchanges left and right and keeps every other id. A pure function."""
+    if left == right:
+        return [Extent(0, 0, _IDS)]
+    low, high = sorted((left, right))
+    pieces = [
+        Extent(0, 0, low),
+        Extent(low, high, 1),
+        Extent(low + 1, low + 1, high - low - 1),
+        Extent(high, low, 1),
+        Extent(high + 1, high + 1, _IDS - high - 1),
+    ]
+    return [piece for piece in pieces if piece.count > 0]
+
+
+def prepared(caller: Identity, agent: Identity, descriptor: int) -> tuple[int, bool]:
+    """A mount of the open directory or file with its owners swapped, not attached anywhere; and whether they are.
+
+    Nobody sees it, and closing it ends it, unless it was attached. A file system that cannot be idmapped is mounted as
+    it is. Raises Refusal (69) when neither works.
+    """
+    try:
+        tree = mount_api.clone(descriptor)
+        try:
+            mapped = _map_owners(tree, caller, agent)
+            mount_api.set_attributes(tree, _ATTRIBUTES)
+        except OSError:
+            os.close(tree)
+            raise
+        return tree, mapped
+    except OSError as error:
+        raise refusals.staging_failed(paths.real_path(descriptor), error.strerror or str(error)) from error
+
+
+def stage(tree: int, target: str, what: str) -> None:
+    """Attach a prepared mount at target. what: its name in a message. Raises Refusal (69)."""
+    try:
+        _attach(tree, target)
+    except OSError as error:
+        raise refusals.staging_failed(what, error.strerror or str(error)) from error
+
+
+def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
+    maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
+    try:
+        namespace = mount_api.user_namespace(*maps)
+    except OSError:  # user namespaces are switched off
+        return False
+    try:
+        mount_api.set_attributes(tree, 0, namespace)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(namespace)
+
+
+def _as_map(extents: list[Extent]) -> str:
+    """extents as the text of a uid_map or gid_map (user_namespaces(7))."""
+    return "".join(f"{extent.inside} {extent.outside} {extent.count}\n" for extent in extents)
+
+
+def stage_state(descriptor: int, target: str) -> None:
+    """Mount the open state tree at target. Raises Refusal (69)."""
+    try:
+        tree = mount_api.clone(descriptor)
+        try:
+            mount_api.set_attributes(tree, _ATTRIBUTES)
+            _attach(tree, target)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise refusals.staging_failed("The state tree", error.strerror or str(error)) from error
+
+
+def stage_terminals(target: str) -> None:
+    """Mount a new instance of devpts at target: the session's pseudo-terminals, and nobody else's (devpts(5)).
+
+    All agents are one user, and terminals that systemd opens for a session belong to that user: in the host's
+    instance, one agent could read what is typed to another. gid 5 is `tty` wherever there is systemd. Raises Refusal
+    (69).
+    """
+    options = {"mode": "0620", "ptmxmode": "0666", "gid": "5"}
+    try:
+        tree = mount_api.new("devpts", options, mount_api.NOSUID | mount_api.NOEXEC)
+        try:
+            _attach(tree, target)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise refusals.staging_failed("The session's terminals", error.strerror or str(error)) from error
+
+
+def _attach(tree: int, target: str) -> None:
+    over = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mount_api.attach(tree, over)
+        # On /run, which is shared, it became so too; but what happens to it here must not happen to it in the unit.
+        mount_api.set_attributes(tree, 0)
+    finally:
+        os.close(over)
+
+
+def unstage(targets: Sequence[str]) -> None:
+    """Unmount the targets, also while something still uses them. What is not mounted is fine. Raises OSError."""
+    for target in targets:
+        mount_api.detach(target)

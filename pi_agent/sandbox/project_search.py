@@ -1,0 +1,251 @@
+"""Mounts over parts of the project: what the agent may read but not change, and what it may not see at all.
+
+A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a way out of the sandbox that waits
+for the user. Such paths are *protected*: read-only inside. Secrets that happen to lie under an allowed root are
+*hidden*: an empty file or directory stands in their place.
+
+A mount can be walked around by renaming a directory above it, so those directories are *pinned*: mounted over
+themselves, since nobody can rename or remove a mount point. Only what exists is covered; nothing is created in a
+project to protect it.
+
+All of it happens on the staged mount of the project, before anybody else sees that. The agent may be at work in the
+same project through another session: every step is taken by descriptor, without following a link out of the project.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from pi_agent.linux import errors, paths
+from pi_agent.linux.identities import Identity
+from pi_agent.messages import notices
+from pi_agent.python.records import record
+from pi_agent.state.scans import Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# How far nested repositories are looked for: a launch must not wait for a walk through everything.
+_DEPTH: Final = 3
+
+_VISITED_AT_MOST: Final = 20_000
+
+LOOKS_AT_MOST: Final = 100_000
+
+_NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
+
+_GIT: Final = ".git"
+
+
+@record
+class ProjectView:
+    """A staged project. descriptor: its root, open; root: its path on the host; viewer: who looks around in it."""
+
+    descriptor: int
+    root: str
+    viewer: Identity
+
+
+@record
+class Match:
+    """What a path leads to. name: as it was asked for; path: the real one below the root; mode: see inode(7); links:
+    those on the way to it."""
+
+    name: str
+    path: str
+    mode: int
+    links: tuple[str, ...]
+
+
+def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterator[str]:
+    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer.
+
+    Where there are too many, or the machine fails, it ends.
+    """
+    wanted, looks = list(patterns), Looks()
+    with suppress(TooMuch, OSError):
+        for place in places(ground, directory, lambda _: None):
+            for found in matches_at(ground, place, wanted, looks):
+                yield found.name
+
+
+class TooMuch(Exception):
+    """The project has more to look at than any real one."""
+
+
+class Looks:
+    """How many looks at names, with or without success, are still to be had."""
+
+    def __init__(self) -> None:
+        self._left = LOOKS_AT_MOST
+
+    def take(self, count: int = 1) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise TooMuch
+
+
+def places(ground: ProjectView, directory: str, notice: Notice) -> list[str]:
+    """The root, every directory from there to the session's, and repositories nearby."""
+    return list(dict.fromkeys([*chain(os.path.relpath(directory, ground.root)), *_repositories(ground, notice)]))
+
+
+def chain(path: str) -> list[str]:
+    """The root and every directory from there down to path."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
+
+
+def _repositories(ground: ProjectView, notice: Notice) -> Iterator[str]:
+    """Directories with a `.git` a few levels below the root, as far as a short look finds them."""
+    waiting = [""]
+    visited = 0
+    while waiting:
+        if visited == _VISITED_AT_MOST:
+            notice(notices.repositories_overlooked(ground.root))
+            break
+        place = waiting.pop(0)
+        visited += 1
+        for name, is_directory in _listed(ground, place):
+            if name == _GIT:
+                yield place
+            elif (
+                is_directory and not name.startswith(".") and name not in _NOT_LOOKED_INTO and place.count("/") < _DEPTH
+            ):
+                waiting.append(f"{place}/{name}" if place else name)
+
+
+def overlook_nothing(error: OSError) -> None:
+    """Raise an error again that does not say that there is nothing: what the machine fails to show may be there."""
+    if error.errno in errors.MACHINE_FAULTS:
+        raise error
+
+
+def _listed(ground: ProjectView, place: str) -> list[tuple[str, bool]]:
+    try:
+        looked = paths.walk_inside(ground.descriptor, ground.root, place)
+    except OSError as error:
+        overlook_nothing(error)
+        return []
+    try:
+        directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        overlook_nothing(error)
+        return []
+    finally:
+        os.close(looked)
+    try:
+        with os.scandir(directory) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    finally:
+        os.close(directory)
+
+
+def matches_at(ground: ProjectView, place: str, patterns: Iterable[str], looks: Looks) -> Iterator[Match]:
+    """What exists below place and is named by the patterns."""
+    try:
+        directory = paths.walk_inside(ground.descriptor, ground.root, place)
+    except OSError:  # it was there a moment ago: another session is at work
+        directory = None
+    try:
+        for pattern in patterns:
+            if directory is not None and _is_nowhere(directory, pattern):
+                looks.take()
+            else:
+                yield from _matches(ground, place, pattern, looks)
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
+def _is_nowhere(directory: int, pattern: str) -> bool:
+    """Whether the open directory surely lacks what pattern begins with. So it is with most of them, and one call of the
+    kernel is enough to know; a list of names would not do, since a file system may not care for their case."""
+    component = pattern.split("/", 1)[0]
+    if "*" in component:
+        return False
+    try:
+        os.stat(component, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Iterator[Match]:
+    """What exists below place and is named by pattern, `*` standing for part of one component.
+
+    Where a component that should be a directory is a file, as the `.git` of a submodule, that file is what is named.
+    """
+    waiting = [(place, pattern.split("/"))]
+    while waiting:
+        here, (component, *rest) = waiting.pop()
+        if "*" in component:
+            listed = _listed(ground, here)
+            looks.take(len(listed))
+            names = [name for name, _ in listed if fnmatch.fnmatchcase(name, component)]
+        else:
+            names = [component]
+        for name in names:
+            path = f"{here}/{name}" if here else name
+            looks.take()
+            found = _found(ground, path)
+            if found is None:
+                continue
+            if rest and stat.S_ISDIR(found.mode):
+                waiting.append((path, rest))
+            elif not rest or "*" not in component:
+                yield found
+
+
+def _found(ground: ProjectView, path: str) -> Match | None:
+    """What path leads to inside the project; None when there is nothing."""
+    top = paths.real_path(ground.descriptor)
+    links: list[str] = []
+
+    def note(directory: int, name: str) -> None:
+        links.append(_below(top, f"{paths.real_path(directory)}/{name}"))
+
+    try:
+        looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
+    except OSError as error:
+        overlook_nothing(error)
+        # A link that leads out of the project, or nowhere, is something of its own.
+        return Match(path, path, stat.S_IFLNK, ()) if _read_link(ground, path) is not None else None
+    try:
+        return Match(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
+    finally:
+        os.close(looked)
+
+
+def link(ground: ProjectView, path: str) -> tuple[str, int] | None:
+    """Where the link at path leads and when it was made, wherever that is; None where no link is seen."""
+    try:
+        return _read_link(ground, path)
+    except OSError:
+        return None
+
+
+def _read_link(ground: ProjectView, path: str) -> tuple[str, int] | None:
+    """The same, but that it raises OSError where the machine fails."""
+    folder, name = os.path.split(path)
+    try:
+        above = paths.walk_inside(ground.descriptor, ground.root, folder)
+        try:
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+            return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
+        finally:
+            os.close(above)
+    except OSError as error:
+        overlook_nothing(error)
+        return None
+
+
+def _below(top: str, path: str) -> str:
+    return os.path.relpath(path, top) if path != top else ""

@@ -1,0 +1,153 @@
+"""Mounts over parts of the project: what the agent may read but not change, and what it may not see at all.
+
+A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a way out of the sandbox that waits
+for the user. Such paths are *protected*: read-only inside. Secrets that happen to lie under an allowed root are
+*hidden*: an empty file or directory stands in their place.
+
+A mount can be walked around by renaming a directory above it, so those directories are *pinned*: mounted over
+themselves, since nobody can rename or remove a mount point. Only what exists is covered; nothing is created in a
+project to protect it.
+
+All of it happens on the staged mount of the project, before anybody else sees that. The agent may be at work in the
+same project through another session: every step is taken by descriptor, without following a link out of the project.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from enum import IntEnum
+
+from pi_agent.linux import mount_api, paths
+from pi_agent.linux.identities import acting_as
+from pi_agent.messages import refusals
+from pi_agent.python.records import record
+from pi_agent.sandbox import project_search
+from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
+from pi_agent.state.scans import Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# The agent shapes the project: what a launch does for it, and root's mounts in it, must have an end.
+LEVELS_AT_MOST: Final = 128
+
+COVERS_AT_MOST: Final = 4_096
+
+_ATTEMPTS: Final = 5
+
+
+class Kind(IntEnum):
+    """What a cover does; of two for one path the greater is done. LINK: a symbolic link stays what it is."""
+
+    PIN = 0
+    LINK = 1
+    PROTECT = 2
+    HIDE = 3
+
+
+@record
+class Cover:
+    """path: the real one, relative to the project root, of something that exists."""
+
+    path: str
+    kind: Kind
+
+
+def plan(
+    ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], notice: Notice
+) -> list[Cover]:
+    """The covers for a session that starts in directory, in the order in which they can be laid: parents first.
+
+    protected: patterns relative to the root, to every directory from there to the session's, and to repositories
+    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. notice is called
+    when the project has too many directories to look for repositories in all of them. Raises Refusal (69) when there
+    is more to cover than a launch can wait for, OSError where the machine fails, so that something may be overlooked.
+    """
+    kinds: dict[str, Kind] = {}
+    looks = Looks()
+    here = project_search.chain(os.path.relpath(directory, ground.root))
+    if len(here) > LEVELS_AT_MOST:
+        raise refusals.directory_too_deep(directory, LEVELS_AT_MOST)
+    try:
+        with acting_as(ground.viewer):
+            wanted = list(protected)
+            for place in project_search.places(ground, directory, notice):
+                for found in project_search.matches_at(ground, place, wanted, looks):
+                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
+            below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
+            for found in project_search.matches_at(ground, "", below, looks):
+                _note(kinds, found, Kind.HIDE, keep_above="")
+    except TooMuch as error:
+        raise refusals.too_much_to_protect(ground.root) from error
+    kinds.pop("", None)
+    return [Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/"))]
+
+
+def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) -> None:
+    """Enter what was found, the links that led to it, and pins for what is above each.
+
+    keep_above: from there upwards directories stay free to be renamed.
+    """
+    last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
+    for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
+        kinds[path] = max(kinds.get(path, its), its)
+        for above in project_search.chain(os.path.dirname(path)):
+            if above and not paths.contains(above, keep_above):
+                kinds.setdefault(above, Kind.PIN)
+        if len(kinds) > COVERS_AT_MOST:
+            raise TooMuch
+
+
+def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
+    """Lay the covers over the staged project, as root. Returns the paths that vanished before they could be covered.
+
+    empty_directory, empty_file: what stands in for something hidden, open. Raises OSError when the kernel refuses:
+    then nothing may be started.
+    """
+    return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
+
+
+def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: int) -> bool:
+    folder, name = os.path.split(cover.path)
+    for attempt in reversed(range(_ATTEMPTS)):
+        try:
+            with acting_as(ground.viewer):
+                parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
+                try:
+                    target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                finally:
+                    os.close(parent)
+        except OSError as error:  # another session is at work
+            project_search.overlook_nothing(error)
+            return False
+        try:
+            _cover(cover.kind, target, empty_directory, empty_file)
+            return True
+        except FileNotFoundError:  # replaced between our look and our mount
+            if not attempt:
+                raise
+        finally:
+            os.close(target)
+    return False
+
+
+def _no_link(_directory: int, _name: str) -> None:
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> None:
+    if kind is Kind.HIDE:
+        source = empty_directory if stat.S_ISDIR(os.fstat(target).st_mode) else empty_file
+    else:
+        source = target
+    tree = mount_api.clone(source)
+    try:
+        locked = mount_api.RDONLY if kind in (Kind.PROTECT, Kind.HIDE) else 0
+        mount_api.set_attributes(tree, locked | mount_api.NOSUID | mount_api.NODEV)
+        mount_api.attach(tree, target)
+    finally:
+        os.close(tree)

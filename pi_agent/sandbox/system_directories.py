@@ -1,0 +1,65 @@
+"""The sandbox: everything a session may see and do, as systemd unit properties. A pure function of its facts.
+
+The session's root directory is an empty directory of ours. What is inside is listed here and nowhere else: system
+directories read-only, the project root and the state tree read-write. Nothing of the host is hidden, because nothing
+of it is there.
+
+References: systemd.exec(5), systemd.resource-control(5). The names of the properties are those that systemd-run(1)
+of version 257 takes; `PrivateUsersEx` and `PrivateTmpEx` are how it spells the values that are no booleans.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
+
+_RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
+
+# Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
+_SYSTEM: Final = (
+    "/nix/store",
+    "/etc",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/run/current-system",
+    "/nix/var/nix/profiles",
+    _NIX_DAEMON,
+    *_RESOLVERS,
+)
+
+_RESOLV_CONF: Final = "/etc/resolv.conf"
+
+
+@record
+class System:
+    """What of the host's system exists: paths to bind read-only, and links (path → target) to recreate."""
+
+    binds: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+
+def look(*, nix_daemon: bool, network: bool) -> System:
+    """Look which of the system's directories this machine has. All of them are root's own.
+
+    nix_daemon: whether the socket of Nix's daemon is shown. network: whether those are that resolve names: without a
+    network they would still carry questions out.
+    """
+    links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
+    linked = {path for path, _ in links}
+    wanted = [path for path in _SYSTEM if path not in linked and (nix_daemon or path != _NIX_DAEMON)]
+    wanted = [path for path in wanted if network or path not in _RESOLVERS]
+    binds = [path for path in wanted if os.path.exists(path)]
+    resolver = os.path.realpath(_RESOLV_CONF)
+    if network and os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
+        binds.append(resolver)
+    return System(tuple(binds), (*links, ("/var/run", "/run")))

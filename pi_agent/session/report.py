@@ -1,0 +1,64 @@
+"""What launch.bash reports from inside the sandbox: that Pi is about to run, and with which status it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
+
+_ENDED: Final = re.compile(rb"^ended ([0-9]{1,3})$", re.MULTILINE)
+
+
+class Report:
+    """The report, read as it comes. To be entered: a pipe keeps what was written as long as one end is open.
+
+    The agent can write to it as well, as it can end with any status: what is read says nothing but that.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._text = b""
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._pipe)
+
+    def await_start(self, child: int) -> bool:
+        """Wait until Pi is about to run, or the child process has ended, and return which."""
+        ended = os.pidfd_open(child)
+        try:
+            events = select.poll()
+            events.register(self._pipe, select.POLLIN)
+            events.register(ended, select.POLLIN)
+            events.poll()
+        finally:
+            os.close(ended)
+        return self.started
+
+    @property
+    def started(self) -> bool:
+        """Whether Pi was about to run, or launch.bash has ended in its place."""
+        self._read()
+        return self._text != b""
+
+    @property
+    def ended(self) -> int | None:
+        """The exit status, 0 to 255; None when there was no end that could be reported."""
+        self._read()
+        found = _ENDED.findall(self._text)
+        return int(found[-1]) if found and int(found[-1]) <= 255 else None
+
+    def _read(self) -> None:
+        try:
+            # The end is what counts, should somebody write without one.
+            self._text = (self._text + os.read(self._pipe, _MOST))[-_MOST:]
+        except BlockingIOError:
+            pass

@@ -1,0 +1,256 @@
+"""A session's staging directory from its making to its clean-up: what exists on the host while Pi runs.
+
+Runs as root. It leaves nothing behind, however it ends: everything of a session is in one staging directory and one
+unit, both named by a random id of ours; a guard, forked before either is made, removes them when the runner is gone,
+even by SIGKILL. Should both be killed at once, the next launch finds the staging directory unlocked and does the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from contextlib import suppress
+
+from pi_agent.linux import systemctl
+from pi_agent.messages import refusals
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy.policy_file import Tools
+from pi_agent.python.records import record
+from pi_agent.sandbox import mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+STAGING: Final = "/run/pi-agent"
+
+_UNIT_PREFIX: Final = "pi-agent-"
+
+UNITS: Final = f"{_UNIT_PREFIX}*.service"
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@record
+class Session:
+    """unit: the service's name. directory: its staging directory, which only root can enter."""
+
+    unit: str
+    directory: str
+
+    @property
+    def project(self) -> str:
+        """Where the project root is staged."""
+        return f"{self.directory}/project"
+
+    @property
+    def state(self) -> str:
+        """Where the state tree is staged."""
+        return f"{self.directory}/state"
+
+    @property
+    def root(self) -> str:
+        """The directory that becomes the sandbox's root."""
+        return f"{self.directory}/root"
+
+    @property
+    def lock(self) -> str:
+        """The file whose flock(2) says that somebody takes care of the session."""
+        return f"{self.directory}/lock"
+
+    @property
+    def argv(self) -> str:
+        """The file that says what to run, for launch.bash."""
+        return f"{self.directory}/argv"
+
+    @property
+    def about(self) -> str:
+        """The file that says what the session is, for `--sandbox-status` (live.py)."""
+        return f"{self.directory}/about"
+
+    @property
+    def report(self) -> str:
+        """The named pipe that launch.bash reports to (report.py)."""
+        return f"{self.directory}/report"
+
+    @property
+    def environment(self) -> str:
+        """The session's env file."""
+        return f"{self.directory}/environment"
+
+    @property
+    def terminals(self) -> str:
+        """Where the session's own pseudo-terminals are staged."""
+        return f"{self.directory}/terminals"
+
+    @property
+    def extras(self) -> str:
+        """The directory in which further paths of the host are staged, by number."""
+        return f"{self.directory}/extras"
+
+    @property
+    def empty(self) -> tuple[str, str]:
+        """An empty directory and an empty file, to stand in for what is hidden."""
+        return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
+
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """Every place something is mounted on."""
+        try:
+            extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
+        except FileNotFoundError:
+            extras = []
+        return (self.project, self.state, self.terminals, *extras)
+
+
+def named(user: str, uid: int, number: str) -> Session:
+    """The session of the host user that has this number, whether it is there or not."""
+    return called(f"{STAGING}/{uid}", f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{number}")
+
+
+def called(place: str, name: str) -> Session:
+    """The session whose staging directory has that name in place, the directory of its user."""
+    return Session(f"{name}.service", f"{place}/{name}")
+
+
+def all_of(uid: int) -> list[Session]:
+    """The sessions of the host user with this uid that have a staging directory, live or not, in no order.
+
+    Raises Refusal (69) where others than root can enter that place.
+    """
+    place = f"{STAGING}/{uid}"
+    for directory in (STAGING, place):
+        check_private(directory)
+    try:
+        names = os.listdir(place)
+    except FileNotFoundError:
+        return []
+    return [called(place, name) for name in names]
+
+
+def sweep(tools: Tools, uid: int) -> None:
+    """Clean up after what dead runners of the user with this uid left. Raises Refusal (69) where that fails."""
+    for session in all_of(uid):
+        sweep_one(tools, session)
+
+
+def create(tools: Tools, session: Session) -> int:
+    """Sweep what dead runners of this user left, then make the session's staging directory and return its lock.
+
+    Users have a directory each, so that none can keep another waiting.
+    """
+    _make_private(STAGING)
+    place = os.path.dirname(session.directory)
+    # Held while making and while sweeping: no session is ever seen without its lock.
+    top = _locked(place)
+    try:
+        for name in os.listdir(top):
+            try:
+                sweep_one(tools, called(place, name))
+            except (OSError, Refusal):  # what cannot be removed now is no reason to refuse a launch
+                continue
+        os.mkdir(session.directory, 0o700)
+        lock = os.open(session.lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+    finally:
+        os.close(top)
+
+
+def _locked(place: str) -> int:
+    """Make and lock a user's directory and return its descriptor."""
+    while True:
+        try:
+            _make_private(place)
+            top = os.open(place, _DIRECTORY)
+        except FileNotFoundError:  # the end of another session has just removed it
+            continue
+        try:
+            fcntl.flock(top, fcntl.LOCK_EX)
+            if os.fstat(top).st_nlink:
+                return top
+        except OSError:
+            os.close(top)  # or the guard could not lock it, and would leave it
+            raise
+        os.close(top)
+
+
+def _remove_if_empty(place: str) -> None:
+    """Remove a user's directory, unless a session is in it or about to be."""
+    try:
+        top = os.open(place, _DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(top, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rmdir(place)
+    except OSError:
+        pass
+    finally:
+        os.close(top)
+
+
+def _make_private(directory: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    check_private(directory)
+
+
+def check_private(directory: str) -> None:
+    """Raise Refusal (69) if others than root can enter the directory, if it is there."""
+    with suppress(FileNotFoundError):
+        status = os.stat(directory, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
+            raise refusals.staging_failed(directory, "others than root can enter it")
+
+
+def sweep_one(tools: Tools, session: Session) -> None:
+    """Clean up after the session if nobody takes care of it."""
+    try:
+        lock = os.open(session.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        clean_up(tools, session, ended=False)
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        clean_up(tools, session, ended=False)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)
+
+
+def clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
+    """Remove the session's unit, mounts and files; each may be there or not. ended: the unit has ended by itself."""
+    if not ended:
+        systemctl.stop(tools, session.unit)
+        systemctl.reset_failed(tools, session.unit)
+    mounts.unstage(session.mounts)
+    try:
+        device = os.stat(session.directory, follow_symlinks=False).st_dev
+    except FileNotFoundError:
+        _remove_if_empty(os.path.dirname(session.directory))
+        return
+    for mounted in session.mounts:
+        try:
+            os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    _remove(session.directory, device)
+    _remove_if_empty(os.path.dirname(session.directory))
+
+
+def _remove(directory: str, device: int) -> None:
+    """Remove the directory with all below it, but nothing on another device. What somebody else removes is fine."""
+    with suppress(FileNotFoundError):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(status.st_mode):
+                        os.unlink(entry.path)
+                    elif status.st_dev == device:
+                        _remove(entry.path, device)
+        os.rmdir(directory)

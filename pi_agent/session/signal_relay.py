@@ -1,0 +1,80 @@
+"""Signals to the runner, on their way to Pi."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from pi_agent.linux import systemctl
+from pi_agent.policy.policy_file import Tools
+from pi_agent.session.report import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_HEARD: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+
+_AGAIN: Final = 0.2  # seconds between two attempts to kill what may not have a process yet
+
+_PATIENCE: Final = 5.0  # seconds until who asks systemd for the unit is told to let go of it
+
+
+class Relay:
+    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
+
+    cut_short: the signal that ended the session before there was a Pi to hear it. ending: the first that was to end it.
+    """
+
+    def __init__(self, tools: Tools, unit: str, report: Report) -> None:
+        self._tools = tools
+        self._unit = unit
+        self._report = report
+        self._client: int | None = None
+        self._deadline: float | None = None
+        self.cut_short: int | None = None
+        self.ending: int | None = None
+
+    def __enter__(self) -> Relay:
+        for number in _HEARD:
+            signal.signal(number, self._hear)
+        signal.signal(signal.SIGALRM, self._kill)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGALRM, *_HEARD):
+            signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
+
+    def session_begins(self, client: int) -> None:
+        """To be called when systemd is being asked for the unit; a signal that came before is acted on now.
+
+        client: the process id of systemd-run.
+        """
+        self._client = client
+        if self.cut_short is not None:
+            self._kill()
+
+    def _hear(self, number: int, _frame: object) -> None:
+        if self._client is None:
+            self.cut_short = number
+        elif not self._report.started:
+            self.cut_short = number
+            self._kill()
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            systemctl.kill(self._tools, self._unit, "--kill-whom=main", f"--signal={number}")
+        else:
+            self.ending = self.ending or number
+            systemctl.kill(self._tools, self._unit, "--kill-whom=main", "--signal=TERM")
+            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM grants no more time
+                signal.setitimer(signal.ITIMER_REAL, systemctl.GRACE)
+
+    def _kill(self, *_: object) -> None:
+        """Kill all of the unit, again and again until systemd-run has ended: `systemctl kill` is content with a unit
+        that has no process yet."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + _PATIENCE
+        systemctl.kill(self._tools, self._unit, "--signal=KILL")
+        if now > self._deadline and self._client is not None:
+            os.kill(self._client, signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)

@@ -1,0 +1,126 @@
+"""The session's unit: the command that starts it, and running it to its end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from pi_agent.cli import entry_point
+from pi_agent.linux import processes, systemctl, terminals
+from pi_agent.linux.terminals import Terminal
+from pi_agent.messages import refusals
+from pi_agent.policy.policy_file import Tools
+from pi_agent.sandbox import mounts
+from pi_agent.session.report import Report
+from pi_agent.session.session_directory import Session
+from pi_agent.session.signal_relay import Relay
+from pi_agent.session.systemd_run import Start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# siginfo's si_code as ExecMainCode= shows it (sigaction(2)): a signal ended the process, with a core dump or without.
+_BY_A_SIGNAL: Final = ("2", "3")
+
+
+def conduct(
+    tools: Tools,
+    session: Session,
+    start: Start,
+    meanwhile: Callable[[], None],
+    lap: entry_point.Lap = entry_point.untimed,
+) -> int:
+    """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
+
+    meanwhile: called while systemd starts the unit.
+
+    Raises Refusal (69) when the unit did not come to run Pi.
+    """
+    before = terminals.seen(start.environ) if start.terminal else None
+    try:
+        with Report(session.report) as report:
+            return _conduct(tools, session, start, meanwhile, report, before, lap)
+    finally:
+        if before is not None:
+            before.close()
+
+
+def _conduct(
+    tools: Tools,
+    session: Session,
+    start: Start,
+    meanwhile: Callable[[], None],
+    report: Report,
+    before: Terminal | None,
+    lap: entry_point.Lap,
+) -> int:
+    status = 0
+    with Relay(tools, session.unit, report) as relay:
+        # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
+        # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
+        if relay.cut_short is None:
+            child = processes.start(start.argv, start.environ, own_group=not start.terminal)
+            relay.session_begins(child)
+            meanwhile()
+            begun = report.await_start(child)
+            lap("session start")
+            if begun:
+                _release(session)
+            status = processes.wait(child)
+            lap("session run")
+    if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
+        return 0
+    fallback = _end(tools, session.unit)
+    # Nobody is left to write to the terminal. Who ended by itself has left it in order.
+    killed = report.started and (report.ended is None or _by_a_signal(report.ended))
+    if before is not None and (killed or _by_a_signal(status)):
+        before.put_right()
+    if relay.cut_short is not None:
+        return 128 + relay.cut_short
+    if start.terminal and report.ended == 128 + signal.SIGHUP and relay.ending is not None:
+        # At a terminal sudo signals the whole group: systemd-run ends as well, and the terminal with it.
+        return 128 + relay.ending
+    if report.ended is not None:
+        return report.ended
+    if not report.started:
+        raise refusals.session_not_started(session.unit)
+    return fallback
+
+
+def _by_a_signal(status: int) -> bool:
+    return 128 < status <= 128 + signal.SIGRTMAX
+
+
+def _release(session: Session) -> None:
+    """Unmount what was staged: the unit has it in a namespace of its own. A file that something is mounted on can be
+    neither renamed nor removed by its owner where the mount is seen (rename(2), EBUSY).
+
+    What fails here is done by the guard in the end.
+    """
+    with suppress(OSError):
+        mounts.unstage(session.mounts)
+
+
+def _end(tools: Tools, unit: str) -> int:
+    """See that the unit has ended, and return the status of one that was killed before it could report.
+
+    systemd-run's own status is no proof: it dies before the unit when somebody kills it, and at a terminal it lets go
+    of the unit when `^]` is typed three times.
+    """
+    facts = _facts(tools, unit)
+    if facts.get("ActiveState") not in ("inactive", "failed"):
+        systemctl.stop(tools, unit)
+        facts = _facts(tools, unit)
+    systemctl.reset_failed(tools, unit)
+    # Who is killed without a word and without systemd's noticing was killed by KILL: all else is reported.
+    number = int(facts["ExecMainStatus"]) if facts.get("ExecMainCode") in _BY_A_SIGNAL else signal.SIGKILL
+    return 128 + number
+
+
+def _facts(tools: Tools, unit: str) -> dict[str, str]:
+    names = "--property=ActiveState,ExecMainCode,ExecMainStatus"
+    # Where systemd cannot be asked, nothing is known; that is no reason to end without a word on the session.
+    output = processes.run([tools.systemctl, "show", names, unit], accept=range(256)).output
+    return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}

@@ -1,0 +1,237 @@
+"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all have a say in.
+
+Three sources, the later wins: what Pi changed inside since we last wrote, what the host says, what Nix says. A choice
+made inside stands until the host's file says something new at the same place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from pi_agent.linux import directories, files
+from pi_agent.messages import refusals
+from pi_agent.python import lazy_orjson
+from pi_agent.python.records import record
+from pi_agent.state import json_merge, pi_lock
+from pi_agent.state.host_config import HostTree
+from pi_agent.state.json_merge import REMOVED, Changes, Json
+from pi_agent.state.scans import Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+BYTES_AT_MOST: Final = 4 * 1024**2
+
+
+@record
+class Kind:
+    """name: the file's. depth: levels of objects that merge. never_inside: keys that a choice inside cannot set."""
+
+    name: str
+    depth: int
+    never_inside: frozenset[str] = frozenset()
+
+
+# Code that Pi loads or runs: what the agent could write here would outlive the session it was written in.
+CODE_KEYS: Final = frozenset(
+    {
+        "packages",
+        "extensions",
+        "skills",
+        "prompts",
+        "themes",
+        "npmCommand",
+        "shellPath",
+        "shellCommandPrefix",
+    }
+)
+
+SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
+
+# One level: a provider's entry holds tokens that belong together.
+AUTH: Final = Kind("auth.json", 1)
+
+
+@record
+class Memory:
+    """What we know of a document from the last time: the host's version, what we wrote, and choices made inside.
+
+    host_text, written_text: the same as the two files had it, where known. A file that still says that byte for byte
+    need not be parsed.
+    """
+
+    host: Json
+    written: Json
+    choices: Changes
+    host_text: bytes | None = None
+    written_text: bytes | None = None
+
+    def with_texts(self, host: bytes | None, written: bytes | None) -> Memory:
+        """This memory, with what the two files say now."""
+        return Memory(self.host, self.written, self.choices, host, written)
+
+
+def nothing_known() -> Memory:
+    """The memory of a document that was never merged."""
+    return Memory({}, {}, {})
+
+
+@record
+class Document:
+    """What a file says, and its text; no text where there is no file that can be understood."""
+
+    value: Json
+    text: bytes | None
+
+
+def merged(
+    kind: Kind, memory: Memory, inside: Mapping[str, Any], host: Mapping[str, Any], nix: Mapping[str, Any]
+) -> Memory:
+    """The next memory, whose `written` is what the isolated file must now say. A pure function."""
+    news = json_merge.changes(memory.written, inside, kind.depth)
+    choices = json_merge.recorded(memory.choices, news)
+    choices = {path: value for path, value in choices.items() if path[0] not in kind.never_inside}
+    choices = json_merge.without(choices, json_merge.changes(memory.host, host, kind.depth))
+    return Memory(dict(host), json_merge.overridden(json_merge.applied(host, choices), nix), choices)
+
+
+def memory_to_json(memory: Memory) -> Json:
+    """memory as JSON; a choice is a path and, unless it removes, a value."""
+    choices = [[list(path)] if value is REMOVED else [list(path), value] for path, value in memory.choices.items()]
+    # Both are UTF-8, or they could not have been parsed.
+    texts = {
+        name: text.decode()
+        for name, text in (("hostText", memory.host_text), ("writtenText", memory.written_text))
+        if text is not None
+    }
+    return {"host": memory.host, "written": memory.written, "choices": choices, **texts}
+
+
+def memory_from_json(value: Mapping[str, Any]) -> Memory:
+    """The inverse of memory_to_json. Raises KeyError, TypeError or ValueError for anything else."""
+    choices: Changes = {}
+    for path, *rest in value["choices"]:
+        if not path or not all(isinstance(key, str) for key in path):
+            raise ValueError(f"{path!r} is no path")
+        choices[tuple(path)] = rest[0] if rest else REMOVED
+    texts = (value[name].encode() if name in value else None for name in ("hostText", "writtenText"))
+    return Memory(dict(value["host"]), dict(value["written"]), choices, *texts)
+
+
+def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Document:
+    """The host's document, {} when there is none. Must run as the host user. Raises Refusal (65) naming the place."""
+    where = f"{tree.path}/{name}"
+    try:
+        descriptor = tree.open(name)
+    except FileNotFoundError:
+        return Document({}, None)
+    except OSError as error:
+        raise refusals.document_invalid(where, error.strerror or str(error)) from error
+    try:
+        text = files.read(descriptor, BYTES_AT_MOST)
+        return Document(memory.host if memory and text == memory.host_text else _parse(text), text)
+    except ValueError as error:
+        raise refusals.document_invalid(where, str(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def update(
+    directory: int, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any], notice: Notice
+) -> Memory:
+    """Merge into the isolated file in the open directory, under Pi's own lock; return the next memory.
+
+    Must run as the agent. An isolated file that is no JSON object is kept under another name with a notice. Raises
+    OSError when the file cannot be written.
+    """
+    with pi_lock.locked(directory, kind.name):
+        plan = look(directory, kind, memory, host, nix)
+        if plan.unreadable is not None:
+            kept = directories.move_aside(directory, kind.name)
+            why = plan.unreadable
+            notice(f"the isolated {kind.name} could not be read ({why}); it was kept as {kept} and written anew")
+        text = None if plan.inside is None else plan.inside.text
+        if plan.writes:
+            text = _text(plan.after.written)
+            files.replace(directory, kind.name, text)
+        return plan.after.with_texts(host.text, text)
+
+
+@record
+class Plan:
+    """What is to become of an isolated document.
+
+    inside: what it says, None when there is none that can be understood; unreadable: why one that is there cannot be,
+    so that it is moved aside. after: the next memory.
+    """
+
+    kind: Kind
+    inside: Document | None
+    unreadable: str | None
+    after: Memory
+
+    @property
+    def writes(self) -> bool:
+        """Whether the file is written."""
+        if self.inside is None:
+            return bool(self.after.written)
+        return not json_merge.same(self.inside.value, self.after.written)
+
+    @property
+    def changes(self) -> Changes:
+        """What the file will say that it does not say now."""
+        return json_merge.changes({} if self.inside is None else self.inside.value, self.after.written, self.kind.depth)
+
+
+def look(directory: int | None, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
+    """What `update` is to do, changing nothing. Must run as the agent. directory None: there is none yet."""
+    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, memory)
+    known = memory.written if inside is None else inside.value
+    return Plan(kind, inside, unreadable, merged(kind, memory, known, host.value, nix))
+
+
+def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document | None, str | None]:
+    """The isolated document, None when there is none that can be understood; and why one that is there cannot be."""
+    try:
+        text = files.read_named(directory, name, BYTES_AT_MOST)
+        if text is None:
+            return None, None
+        return Document(memory.written if text == memory.written_text else _parse(text), text), None
+    except OSError as error:
+        return None, error.strerror or str(error)
+    except ValueError as error:
+        return None, str(error)
+
+
+def _parse(content: bytes) -> Json:
+    value = lazy_orjson.orjson().loads(content)
+    if not isinstance(value, dict):
+        raise ValueError("its top level is not an object")
+    if _depth(value) > _NESTED_AT_MOST:
+        raise ValueError(f"it is nested more than {_NESTED_AT_MOST} levels deep")
+    return value
+
+
+def _text(value: Json) -> bytes:
+    orjson = lazy_orjson.orjson()
+    content: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+    return content
+
+
+_NESTED_AT_MOST: Final = 100
+
+
+def _depth(value: object) -> int:
+    """Levels of nesting, counted without recursion: the caller's stack must not depend on the input."""
+    level, layer = 0, [value]
+    while layer := [child for item in layer if isinstance(item, dict | list) for child in _children(item)]:
+        level += 1
+        if level > _NESTED_AT_MOST:
+            break
+    return level
+
+
+def _children(item: Json | list[Any]) -> Iterator[Any]:
+    yield from item.values() if isinstance(item, dict) else item

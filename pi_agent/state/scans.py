@@ -1,0 +1,204 @@
+"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
+
+Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
+configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
+may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
+tree nothing is ever followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from pi_agent.linux import directories
+from pi_agent.messages import refusals
+from pi_agent.messages.quoting import escaped
+from pi_agent.state import tree_entries
+from pi_agent.state.host_config import HostTree
+from pi_agent.state.tree_entries import Entry, Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+ENTRIES_AT_MOST: Final = 200_000
+
+BYTES_AT_MOST: Final = 2 * 1024**3
+
+DEPTH_AT_MOST: Final = 64
+
+# Looks at names while a host's tree is scanned: links can make a small tree endless, and deep ways are long ways.
+LOOKS_AT_MOST: Final = 400_000
+
+Notice = Callable[[str], None]
+
+
+def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> dict[str, Entry]:
+    """Every file and directory of the host's tree by relative path, without the top-level names that skip refuses.
+
+    What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is passed over
+    with a notice that names it. Raises Refusal (65) past the limits or when the top cannot be listed.
+    """
+    try:
+        top = tree.open_directory("")
+    except OSError as error:
+        raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
+    try:
+        with directories.Trail(top, directories.peek) as trail:
+            return _HostScan(tree, trail, skip, notice).run()
+    finally:
+        os.close(top)
+
+
+class _HostScan:
+    """One scan of a host's tree."""
+
+    def __init__(self, tree: HostTree, trail: directories.Trail, skip: Callable[[str], bool], notice: Notice) -> None:
+        self._tree = tree
+        self._trail = trail
+        self._skip = skip
+        self._notice = notice
+        self._found: dict[str, Entry] = {}
+        self._bytes = self._looks = 0
+        # Directories to look into: the name, what the kernel calls those above, and whether a link led there.
+        self._waiting: list[tuple[str, frozenset[tuple[int, int]], bool]] = [("", frozenset(), False)]
+
+    def run(self) -> dict[str, Entry]:
+        while self._waiting:
+            where, above, linked = self._waiting.pop()
+            self._looks += len(above)
+            try:
+                self._look_into(where, above, linked)
+            except OSError as error:  # also when its names can be listed, and nothing behind them be looked at
+                if not where:
+                    raise refusals.config_unreadable(self._tree.path, error.strerror or str(error)) from error
+                self._pass_over(where, error)
+        return self._found
+
+    def _look_into(self, where: str, above: frozenset[tuple[int, int]], linked: bool) -> None:
+        notice = self._notice
+        directory, linked = self._open(where, linked)
+        status = os.fstat(directory)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            notice(f"{escaped(self._tree.path)}/{escaped(where)} is a loop of links and was left out")
+            self._found.pop(where)
+            return
+        if len(above) > DEPTH_AT_MOST:
+            notice(f"{escaped(self._tree.path)}/{escaped(where)} lies too deep; what is in it was left out")
+            return
+        below = above | {here}
+        prefix = f"{where}/" if where else ""
+        for name, status in _listed(directory):
+            if not where and self._skip(name):
+                continue
+            relative = prefix + name
+            link = stat.S_ISLNK(status.st_mode)
+            # Whatever it is, also what is passed over; a link may have to be walked to from the top.
+            self._count(1 + len(above) if link else 1)
+            try:
+                if link:
+                    status = self._tree.status(relative) if linked else self._tree.status(name, directory)
+            except OSError as error:
+                self._pass_over(relative, error)
+                continue
+            entry = tree_entries.entry_of(status)
+            if entry.kind is Kind.OTHER:
+                notice(f"{escaped(self._tree.path)}/{escaped(relative)} is a pipe, socket or device; it was left out")
+                continue
+            self._add(relative, entry)
+            if entry.kind is Kind.DIRECTORY:
+                self._waiting.append((relative, below, linked or link))
+
+    def _open(self, where: str, linked: bool) -> tuple[int, bool]:
+        """The directory, open, and whether a link led there: what lies behind one is judged by its whole way."""
+        if not linked:
+            try:
+                return self._trail.open(where), False
+            except OSError:  # it is something else by now, or closed: the long way says what there is to say
+                pass
+        return self._trail.take(where, self._tree.open_directory(where)), True
+
+    def _count(self, looks: int) -> None:
+        self._looks += looks
+        if self._looks > LOOKS_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{LOOKS_AT_MOST} looks at its names")
+
+    def _add(self, relative: str, entry: Entry) -> None:
+        self._found[relative] = entry
+        if entry.kind is Kind.FILE:
+            self._bytes += entry.size
+        if len(self._found) > ENTRIES_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{ENTRIES_AT_MOST} entries")
+        if self._bytes > BYTES_AT_MOST:
+            raise refusals.config_too_large(self._tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
+
+    def _pass_over(self, relative: str, error: OSError) -> None:
+        why = error.strerror or error
+        self._notice(f"{escaped(self._tree.path)}/{escaped(relative)} was left out: {why}")
+
+
+class Overgrown(Exception):
+    """Below a top-level name of the isolated tree there is more than any configuration has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def scan_isolated(
+    top: int, wanted: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
+) -> dict[str, Entry]:
+    """Every entry below the open directory top by relative path, of the top-level names that wanted accepts.
+
+    Links are not followed; what vanishes meanwhile (a session of the same user may be running) is not there. Must run
+    as the agent. enter: opens a directory by its name in an open one, in place of `files.enter`. Raises Overgrown past
+    the limits, OSError when a directory cannot be read.
+    """
+    found: dict[str, Entry] = {}
+    for relative, status in walked(top, lambda name: name in found, enter):
+        first, _, below = relative.partition("/")
+        if not below and not wanted(first):
+            continue
+        found[relative] = tree_entries.entry_of(status)
+        if below and (len(found) > ENTRIES_AT_MOST or below.count("/") > DEPTH_AT_MOST):
+            raise Overgrown(first)
+    return found
+
+
+def walked(
+    top: int, descend: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry below the open directory top by relative path, as it is found, with what lstat(2) says of it.
+
+    Directories that descend accepts are gone into, after they were given. No link is followed; what vanishes meanwhile
+    is not there. enter: as for `scan_isolated`. Must run, and be used up, as the tree's owner. Raises OSError when a
+    directory cannot be read.
+    """
+    waiting = [""]
+    with directories.Trail(top, enter or directories.enter) as trail:
+        while waiting:
+            where = waiting.pop()
+            try:
+                directory = trail.open(where)
+            except OSError as error:
+                if error.errno not in directories.GONE:
+                    raise
+                continue
+            prefix = f"{where}/" if where else ""
+            for name, status in _listed(directory):
+                relative = prefix + name
+                yield relative, status
+                if stat.S_ISDIR(status.st_mode) and descend(relative):
+                    waiting.append(relative)
+
+
+def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                yield entry.name, entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # removed while we were looking
+                continue

@@ -1,0 +1,169 @@
+"""Pi's transcripts in a host user's own tree, which that user cannot read: found and opened, as the agent.
+
+The tree is the agent's, so anything may be in it. Only regular files named `*.jsonl`, of one name and of the agent's
+own, are looked at; no link is followed; there are bounds to everything.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from pi_agent.linux import directories
+from pi_agent.linux.signatures import signature_of
+from pi_agent.state import scans
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
+
+FILE_AT_MOST: Final = 512 * 1024**2  # bytes
+
+SUFFIX: Final = ".jsonl"
+
+_PLACE: Final = f"{PI_AGENT_DIRECTORY}/sessions"
+
+_HEAD_AT_MOST: Final = 1 << 16
+
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# Size in bytes and mtime in nanoseconds.
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """name: relative path; stamp: its size and when it was last written to."""
+
+    name: str
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """transcripts: in the order of their names. passed_over: (relative path, why), of what only looks like one."""
+
+    transcripts: tuple[Transcript, ...]
+    passed_over: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a transcript begins with: the directory that Pi was started in and the first thing that was said to it."""
+
+    directory: str | None = None
+    first: str | None = None
+
+
+def open_place(state: State) -> int | None:
+    """Open the directory of the transcripts; None when there is none. As the agent."""
+    try:
+        return directories.enter_path(state.home, _PLACE)
+    except OSError as error:
+        if error.errno not in directories.GONE:
+            raise
+        return None
+
+
+def find(top: int) -> Found:
+    """The transcripts below the open directory top. As the agent."""
+    found: list[Transcript] = []
+    passed_over: list[tuple[str, str]] = []
+
+    def descend(name: str) -> bool:
+        if os.path.basename(name).startswith(directories.OURS):
+            return False
+        if name.count("/") < scans.DEPTH_AT_MOST:
+            return True
+        passed_over.append((name, "it lies too deep"))
+        return False
+
+    for number, (name, status) in enumerate(scans.walked(top, descend)):
+        if number >= scans.ENTRIES_AT_MOST:
+            passed_over.append(("", f"there are more than {scans.ENTRIES_AT_MOST} entries; the rest was left out"))
+            break
+        if not name.endswith(SUFFIX) or stat.S_ISDIR(status.st_mode):
+            continue
+        if why := unfit(status):
+            passed_over.append((name, why))
+        else:
+            found.append(Transcript(name, stamp_of(status)))
+    return Found(tuple(sorted(found, key=lambda each: each.name)), tuple(passed_over))
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp that a stat result gives."""
+    _, size, modified, _ = signature_of(status)
+    return size, modified
+
+
+def unfit(status: os.stat_result) -> str:
+    """Why a file of that status is not taken for a transcript; empty when it is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_nlink != 1:
+        return "it has several names (hard links)"
+    if status.st_size > FILE_AT_MOST:
+        return f"it is larger than {FILE_AT_MOST // 1024**2} MiB"
+    return ""
+
+
+def open_one(top: int, name: str) -> int:
+    """Open a transcript for reading, if it still is one. As the agent. Raises OSError, its strerror for the user."""
+    folder, _, last = name.rpartition("/")
+    directory = directories.enter_path(top, folder)
+    try:
+        descriptor = os.open(last, _OPEN, dir_fd=directory)
+    finally:
+        os.close(directory)
+    if why := unfit(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise OSError(0, why)
+    return descriptor
+
+
+def head(top: int, name: str) -> Head:
+    """How a transcript begins, as far as it can be read. As the agent."""
+    try:
+        descriptor = open_one(top, name)
+    except OSError:
+        return Head()
+    try:
+        return parsed(os.pread(descriptor, _HEAD_AT_MOST, 0))
+    finally:
+        os.close(descriptor)
+
+
+def parsed(content: bytes) -> Head:
+    """What the first lines of a transcript say; the last may be cut off. What is no line of Pi's is passed by."""
+    directory = first = None
+    for line in content.split(b"\n"):
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        match entry:
+            case {"type": "session", "cwd": str(cwd)} if directory is None:
+                directory = cwd
+            case {"type": "message", "message": {"role": "user", "content": said}}:
+                first = _text(said)
+        if first is not None:
+            break
+    return Head(directory, first)
+
+
+def _text(said: object) -> str | None:
+    match said:
+        case str():
+            return said
+        case [*parts]:
+            return next((text for part in parts if (text := _text_of_part(part)) is not None), None)
+    return None
+
+
+def _text_of_part(part: object) -> str | None:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+    return None

@@ -1,0 +1,55 @@
+"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
+
+Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
+configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
+may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
+tree nothing is ever followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from enum import Enum
+
+from pi_agent.linux.signatures import Signature, signature_of
+from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+class Kind(Enum):
+    """What an entry is. Of OTHER (links, pipes, sockets, devices) only the isolated scan speaks."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    OTHER = "other"
+
+
+_KINDS: Final = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY}
+
+
+@record
+class Entry:
+    """kind; mode: permission bits; signature: see signature.py."""
+
+    kind: Kind
+    mode: int
+    signature: Signature
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.signature[1]
+
+
+Tree = Mapping[str, Entry]
+
+
+def entry_of(status: os.stat_result) -> Entry:
+    """The entry that a stat result describes."""
+    mode = status.st_mode
+    return Entry(_KINDS.get(stat.S_IFMT(mode), Kind.OTHER), stat.S_IMODE(mode), signature_of(status))
