@@ -9,12 +9,20 @@ When it returns, no unit, mount or file of the session is left.
 
 import os
 
-from pi_agent.cli import command_line, entry_point
-from pi_agent.linux import limits, standard_error
+from pi_agent.cli import command_line
+from pi_agent.cli import entry_point
+from pi_agent.linux import limits
+from pi_agent.linux import standard_error
 from pi_agent.messages.notices import self_running_files_changed
-from pi_agent.policy import accounts, callers, policy_file, project_roots
+from pi_agent.policy import accounts
+from pi_agent.policy import policy_file
+from pi_agent.policy import project_roots
 from pi_agent.sandbox import self_running
-from pi_agent.session import audit, configuration, guard, staging, supervision
+from pi_agent.session import audit
+from pi_agent.session import configuration
+from pi_agent.session import guard
+from pi_agent.session import staging
+from pi_agent.session import supervision
 from pi_agent.state import user_state
 
 POLICY = "@policy@"
@@ -38,14 +46,15 @@ def launch(facts: dict[str, str], lap: entry_point.Lap) -> int:
     frozen = policy_file.load(POLICY)
     lap("policy")
     facts["HOST_USER"] = os.environ.get("SUDO_UID", "")
-    user = callers.through_sudo(frozen, os.environ)
+    user = accounts.through_sudo(frozen, os.environ)
     facts["HOST_USER"] = user.name
     agent = accounts.agent(frozen)
     lap("caller")
     arguments = command_line.arguments()
     command = [frozen.program, *frozen.extra_run_args, *command_line.for_pi(arguments)]
     if command_line.is_sandbox_command(arguments):
-        from pi_agent.cli import dispatch, parsing
+        from pi_agent.cli import dispatch
+        from pi_agent.cli import parsing
 
         request = parsing.parse(arguments, frozen.command_name)
         if (answered := dispatch.as_root(dispatch.Call(frozen, user, agent, request))) is not None:

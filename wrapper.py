@@ -6,9 +6,12 @@ Runs as the host user and protects nothing: the runner decides everything again.
 import os
 import sys
 
-from pi_agent.cli import command_line, entry_point
+from pi_agent.cli import command_line
+from pi_agent.cli import entry_point
 from pi_agent.messages import refusals
-from pi_agent.policy import callers, policy_file, project_roots
+from pi_agent.policy import accounts
+from pi_agent.policy import policy_file
+from pi_agent.policy import project_roots
 from pi_agent.session import audit
 
 POLICY = "@policy@"
@@ -30,7 +33,7 @@ def main(lap: entry_point.Lap) -> int:
             if isinstance(answer, int):
                 return answer
             arguments, needs_project = [*answer.arguments], answer.command.launches
-        user = callers.by_uid(frozen, os.getuid())
+        user = accounts.by_uid(frozen, os.getuid())
         lap("caller")
         if needs_project:
             project_roots.locate(frozen, user)

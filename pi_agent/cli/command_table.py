@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent.cli.command_line import SANDBOX_PREFIX, TIMING
+from pi_agent.cli.command_line import SANDBOX_PREFIX
+from pi_agent.cli.command_line import TIMING
 
 # How usage shows that the rest is Pi's.
 OF_PI: Final = "[...]"

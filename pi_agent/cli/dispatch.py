@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from pi_agent.cli import command_table, parsing
+from pi_agent.cli import command_table
+from pi_agent.cli import parsing
 from pi_agent.cli.command_table import Command
 from pi_agent.cli.parsing import Request
 from pi_agent.linux.identities import Identity

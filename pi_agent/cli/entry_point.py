@@ -1,6 +1,6 @@
-"""The one place that turns exceptions into exit statuses and messages.
+"""The one place that turns exceptions into messages and exit statuses.
 
-A user sees one line saying what is wrong and lines saying what to do; never a traceback.
+A user sees one line that says what is wrong and lines that say what to do; never a traceback.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable
 
 from pi_agent.cli import command_line
-from pi_agent.linux import errors, standard_error
+from pi_agent.linux import errors
+from pi_agent.linux import standard_error
+from pi_agent.linux import timing
 from pi_agent.messages import refusals
 from pi_agent.messages.refusal import Refusal
 
@@ -18,61 +20,53 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-# Called with the name of a step of a launch when that has ended.
-Lap = Callable[[str], None]
-
 _INTERRUPTED = 128 + 2
 
 
-def untimed(_step: str) -> None:
-    """The Lap of a launch of which nobody asked where its time goes."""
+def run(command: str, main: Callable[[], int]) -> int:
+    """Run main and return the exit status of the whole program.
 
-
-def run(command: str, main: Callable[[Lap], int]) -> int:
-    """Run main and return the exit status of the whole program; refusals and bugs are told on standard error, and at
-    the end, where that was asked for, where the time went.
+    Refusals and bugs are told on standard error; and at the end, if the arguments ask for it, where the time went.
     """
-    if not command_line.is_timed(command_line.arguments()):
-        return _run(command, main, untimed)
-    from pi_agent.cli import timing  # no other launch waits for it
+    given = command_line.arguments()
+    if not command_line.is_timed(given):
+        return _status(command, main)
+    from pi_agent.cli import timing_report  # no other launch waits for it
 
-    watch = timing.Stopwatch()
-    status = _run(command, main, watch.lap)
-    timing.tell(command, watch.stopped(), as_json=command_line.arguments()[0] == command_line.TIMING_JSON)
+    timing.start()
+    status = _status(command, main)
+    timing_report.write(command, timing.stop(), as_json=given[0] == command_line.TIMING_JSON)
     return status
 
 
 def exit_at_once(status: int) -> NoReturn:
-    """End the process with a status, at once: what the interpreter would take apart first, the kernel takes as it is.
+    """End the process without the interpreter's clean-up, which the kernel does faster.
 
-    Nothing of ours is left for that: what is to be undone is undone where it was done.
+    Whatever has to be undone is undone where it was done.
     """
     try:
         sys.stdout.flush()
-    except OSError:  # the interpreter has its own way to say that
+    except OSError:  # the interpreter reports it in its own way
         sys.exit(status)
     os._exit(status)
 
 
-def _run(command: str, main: Callable[[Lap], int], lap: Lap) -> int:
+def _status(command: str, main: Callable[[], int]) -> int:
     try:
-        return main(lap)
+        return main()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except Exception as error:  # the last line of defence: a bug must not show a traceback, nor look like success
-        return _tell(command, as_refusal(error))
+    except Exception as error:  # a bug must neither show a traceback nor look like success
+        refusal = as_refusal(error)
+        standard_error.say(command, f"{refusal.what}\n{refusal.remedy}")
+        return refusal.status
 
 
 def as_refusal(error: Exception) -> Refusal:
-    """What is to be told of an error: a refusal itself, the machine's fault, or a bug of ours."""
+    """The refusal that an error amounts to: itself, the machine's fault, or a bug of ours."""
     if isinstance(error, Refusal):
         return error
-    # Both programs are built with all that they import: where Python does not find it, it could not be read.
+    # Both programs are built with all that they import: what Python does not find could not be read.
     if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in errors.MACHINE_FAULTS):
         return refusals.machine_failed(error)
     return refusals.bug(error)
-
-
-def _tell(command: str, refusal: Refusal) -> int:
-    standard_error.say(command, f"{refusal.what}\n{refusal.remedy}")
-    return refusal.status

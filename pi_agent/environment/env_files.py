@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 
-from pi_agent.environment import env_file_syntax, variable_layers
-from pi_agent.linux import files, paths
+from pi_agent.environment import env_file_syntax
+from pi_agent.environment import variable_layers
+from pi_agent.linux import files
+from pi_agent.linux import paths
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state.host_config import HostTree
@@ -32,10 +34,10 @@ def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
 
     Must run as the host user. Raises Refusal (65) for one that cannot be read or understood, naming the line.
     """
-    places = [f"{tree.path}/{variable_layers.ENV}"]
+    places = [f"{tree.path}/{ENV}"]
     above = os.path.dirname(tree.path)
     if os.path.basename(above) == PI_DIRECTORY:
-        places.insert(0, f"{above}/{variable_layers.ENV}")
+        places.insert(0, f"{above}/{ENV}")
     found: dict[str, dict[str, str]] = {}
     for place in places:
         try:
@@ -62,17 +64,17 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def secrets(policy: Policy) -> dict[str, str]:
-    """What the `environmentFiles` set, read as root.
+def secret_files(policy: Policy) -> dict[str, dict[str, str]]:
+    """The `environmentFiles` and what each sets, read as root.
 
     Root follows these paths only through directories that root alone can change: elsewhere, whoever can change one
     could have root read any file on the machine. Raises Refusal (78), naming the line where one is not understood.
     """
-    return {name: value for path in policy.environment_files for name, value in secrets_in(path).items()}
+    return {path: variables_in(path) for path in policy.environment_files}
 
 
-def secrets_in(path: str) -> dict[str, str]:
-    """What one of the `environmentFiles` sets; see `secrets`."""
+def variables_in(path: str) -> dict[str, str]:
+    """What one of the `environmentFiles` sets; see `secret_files`."""
     try:
         looked = paths.walk(path, on_directory=_trusted)
         try:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from pi_agent.linux import directories, files, paths
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux import directories
+from pi_agent.linux import files
+from pi_agent.linux import paths
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import refusals
 from pi_agent.state.user_state import State
 
@@ -28,6 +31,7 @@ _VALUE_AT_MOST: Final = 256
 
 _KEYS: Final = ("name", "email")
 
+_FOLDER: Final = ".config/git"
 NAME: Final = "config"
 
 _COMMENT: Final = "#;"
@@ -124,26 +128,27 @@ def rendered(identity: GitIdentity) -> bytes:
     return _HEADER + "".join(["[user]\n", *lines]).encode()
 
 
-def write(agent: Identity, state: State, identity: GitIdentity) -> None:
-    """Put the identity into the isolated tree, unless a file that is not ours stands there. Raises Refusal (69)."""
+def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
+    """The file where it is to be written. home: open, None where it does not exist yet. Must run as the agent.
+
+    None where there is no identity, the file says it already, or a file that is not ours stands in its place.
+    """
     if not identity:
-        return
-    with acting_as(agent):
-        try:
-            directory = directories.ensure_path(state.home, ".config/git")
-            try:
-                if not stays(directory, identity):
-                    files.replace(directory, NAME, rendered(identity))
-            finally:
-                os.close(directory)
-        except OSError as error:
-            raise refusals.state_not_writable(".config/git/config", error) from error
+        return None
+    wanted = HomeFile(_FOLDER, NAME, rendered(identity))
+    directory = home_files.open_folder(home, _FOLDER)
+    if directory is None:
+        return wanted
+    try:
+        return None if _stays(directory, wanted.content) else wanted
+    finally:
+        os.close(directory)
 
 
-def stays(directory: int, identity: GitIdentity) -> bool:
-    """Whether the file in the open directory is left as it is: it is not ours, or says the identity already."""
+def _stays(directory: int, content: bytes) -> bool:
+    """Whether the file in the open directory is left as it is: it is not ours, or has that content already."""
     try:
         current = files.read_named(directory, NAME, _BYTES_AT_MOST)
     except (OSError, ValueError):
         return True
-    return current is not None and (not current.startswith(_HEADER) or current == rendered(identity))
+    return current is not None and (not current.startswith(_HEADER) or current == content)

@@ -1,8 +1,7 @@
-"""The environment of a session: who sets which variable, and who has the last word.
+"""The environment of a session as layers, of which the later wins.
 
-From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
-`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
-reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
+From first to last: what every session needs, the host user's `.env`, the module's `environment`, its
+`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change.
 """
 
 from __future__ import annotations
@@ -22,14 +21,12 @@ if TYPE_CHECKING:
 
 ENV: Final = ".env"
 
-TERMINAL: Final = TERMINAL_VARIABLES
-
 _TERMINAL_VALUE_AT_MOST: Final = 256
 
 
 @record
 class Surroundings:
-    """What exists on this machine that the environment names. directories: those of PATH candidates that exist."""
+    """What exists on this machine that the environment names. path: the PATH candidates that exist."""
 
     path: tuple[str, ...]
     nix_daemon: bool
@@ -73,7 +70,7 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if name in TERMINAL and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
+        if name in TERMINAL_VARIABLES and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
     }
 
 
@@ -82,15 +79,33 @@ def merged(layers: Iterable[Layer]) -> dict[str, str]:
     return {name: value for layer in layers for name, value in layer.variables.items()}
 
 
+@record
+class Sources:
+    """What sets variables beside the policy. terminal: what describes the caller's terminal. host_files, secret_files:
+    path → variables, of the host user's env files and of the module's `environmentFiles`."""
+
+    terminal: Mapping[str, str]
+    host_files: Mapping[str, Mapping[str, str]]
+    secret_files: Mapping[str, Mapping[str, str]]
+
+    @property
+    def host(self) -> dict[str, str]:
+        """What the host user's files set together; the later wins."""
+        return _united(self.host_files)
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What the `environmentFiles` set together; the later wins."""
+        return _united(self.secret_files)
+
+
+def _united(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {name: value for variables in found.values() for name, value in variables.items()}
+
+
 def layers(
-    policy: Policy,
-    agent: Identity,
-    around: Surroundings,
-    terminal: Mapping[str, str],
-    host: Mapping[str, str],
-    secret: Mapping[str, str],
-    safe_directory: str | None,
-) -> list[Layer]:
+    policy: Policy, agent: Identity, around: Surroundings, sources: Sources, safe_directory: str | None
+) -> tuple[Layer, ...]:
     """Who sets what in the session's environment, the later wins. A pure function.
 
     safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
@@ -121,13 +136,13 @@ def layers(
     # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
     if "PATH" not in policy.environment and "PATH" not in policy.extra_environment:
         fixed["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
-    return [
-        Layer("terminal", terminal),
+    return (
+        Layer("terminal", sources.terminal),
         Layer("sandbox", base),
         Layer("git", git),
-        Layer("host .env", host),
+        Layer("host .env", sources.host),
         Layer("nix", policy.environment),
-        Layer("environmentFiles", secret),
+        Layer("environmentFiles", sources.secrets),
         Layer("nix (wrapper)", policy.extra_environment),
         Layer("sandbox", fixed),
-    ]
+    )

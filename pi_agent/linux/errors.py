@@ -1,11 +1,4 @@
-"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
-
-Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
-takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
-`shown` first: a terminal obeys what is printed on it.
-
-Exit statuses follow sysexits(3).
-"""
+"""Which errors of system calls mean what (errno(3))."""
 
 from __future__ import annotations
 
@@ -15,7 +8,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# What the machine, not we, must be blamed for, wherever it comes from.
+# The machine's fault, wherever it comes from; never a sign that something does not exist.
 MACHINE_FAULTS: Final = frozenset(
     {errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
 )
+
+
+def raise_machine_fault(error: OSError) -> None:
+    """Raise the error again if it is the machine's fault: what the machine fails to show may well exist."""
+    if error.errno in MACHINE_FAULTS:
+        raise error
+
+
+def reason(error: OSError) -> str:
+    """The error in words, for a message."""
+    return error.strerror or str(error)

@@ -1,11 +1,6 @@
-"""What the journal keeps of a session: who started which project under which policy, and how it ended; and refusals.
+"""Sending entries to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
 
-Entries go to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL), in which a value may hold any bytes:
-no name can forge a field or a second line. No prompt, argument, variable or content is ever among them.
-
-    journalctl -t pi-agent                                     everything
-    journalctl -t pi-agent PI_AGENT_EVENT=refused              who was refused, and why
-    journalctl PI_AGENT_HOST_USER=alice PI_AGENT_PROJECT_ROOT=/home/alice/p
+A value may hold any bytes there, so that no name can forge a field or a second line.
 """
 
 from __future__ import annotations
@@ -15,8 +10,6 @@ import struct
 import sys
 from collections.abc import Mapping
 
-from pi_agent.session import audit
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -25,12 +18,11 @@ SOCKET: Final = "/run/systemd/journal/socket"
 
 
 def send(entry: Mapping[str, str]) -> None:
-    """Hand an entry to journald. A journal that cannot be reached stops nobody from working."""
-    import socket  # only here, and only while systemd is busy with something of ours
+    """Send an entry, field name → value. A journal that cannot be reached stops nobody from working."""
+    import socket  # here alone, so that it is imported while systemd is busy with the session
 
     _clear_arguments()
-
-    content = b"".join(_field(name, value) for name, value in {**entry, "SYSLOG_IDENTIFIER": audit.IDENTIFIER}.items())
+    content = b"".join(_field(name, value) for name, value in entry.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
             journal.sendto(content, socket.MSG_DONTWAIT, SOCKET)
@@ -39,7 +31,7 @@ def send(entry: Mapping[str, str]) -> None:
 
 
 def _clear_arguments() -> None:
-    """Take the arguments, a prompt perhaps, out of what the kernel shows of this process (proc_pid_cmdline(5)).
+    """Remove the arguments, a prompt perhaps, from what the kernel shows of this process (proc_pid_cmdline(5)).
 
     journald keeps the command line of whoever sends an entry (`_CMDLINE`). sys.argv has its own copy.
     """

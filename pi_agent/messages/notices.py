@@ -1,47 +1,77 @@
-"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
+"""Notices: what a user is told on standard error while the launch goes on.
 
-Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
-takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
-`shown` first: a terminal obeys what is printed on it.
-
-Exit statuses follow sysexits(3).
+Each function takes the facts and returns the sentence. Names that a user or the agent chose are escaped.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pi_agent.messages.quoting import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from typing import Final
+
+_LISTED_AT_MOST: Final = 20
+
+
+# -- the project
 
 
 def owners_not_mapped(root: str) -> str:
-    """A notice: what the agent can do on a file system that cannot map owners."""
     return (
         f"{escaped(root)} is on a file system that cannot map owners; the agent has only the access that its own user "
-        "and m3ta.pi-agent.projectGroup give it there"
+        "and m3ta.pi-agent.projectGroup have there"
     )
-
-
-def self_running_files_changed(changed: list[str]) -> str:
-    """A notice after a session: what it made or changed that the host may run by itself."""
-    shown_at_most = 20
-    lines = [f"  {escaped(path)}" for path in changed[:shown_at_most]]
-    if len(changed) > shown_at_most:
-        lines.append(f"  and {len(changed) - shown_at_most} more")
-    what = "during this session, files changed that your machine may run by itself. Look before you use the project:"
-    return "\n".join([what, *lines])
-
-
-def protected_path_vanished(path: str) -> str:
-    """A notice: something that should have been protected was moved away while the session was prepared."""
-    return f"{escaped(path)} vanished while it was about to be protected"
 
 
 def repositories_overlooked(root: str) -> str:
-    """A notice: the project is too large for its nested repositories to be found."""
     return (
-        f"{escaped(root)} has so many directories that repositories nested in it may be unprotected; start in the "
+        f"{escaped(root)} has so many directories that nested repositories may be unprotected; start in the "
         "repository itself, or allow a smaller project root"
     )
+
+
+def protected_path_vanished(path: str) -> str:
+    return f"{escaped(path)} vanished before it could be protected"
+
+
+def self_running_files_changed(changed: Sequence[str]) -> str:
+    """changed: paths, the first of which are listed."""
+    lines = [f"  {escaped(path)}" for path in changed[:_LISTED_AT_MOST]]
+    if len(changed) > _LISTED_AT_MOST:
+        lines.append(f"  and {len(changed) - _LISTED_AT_MOST} more")
+    first = "this session changed files that your machine may run by itself. Review them before you use the project:"
+    return "\n".join([first, *lines])
+
+
+# -- the configuration
+
+
+def left_out(path: str, why: str) -> str:
+    return f"{escaped(path)} was left out: {escaped(why)}"
+
+
+def not_a_file(path: str) -> str:
+    return f"{escaped(path)} was left out: it is a pipe, socket or device"
+
+
+def loop_of_links(path: str) -> str:
+    return f"{escaped(path)} was left out: it is a loop of links"
+
+
+def too_deep(path: str) -> str:
+    return f"the content of {escaped(path)} was left out: the directory is nested too deeply"
+
+
+def isolated_file_replaced(name: str, why: str, kept: str) -> str:
+    return f"the isolated {escaped(name)} could not be read ({escaped(why)}); it was kept as {escaped(kept)} and replaced"
+
+
+def isolated_path_overgrown(name: str, kept: str) -> str:
+    return f"the isolated {escaped(name)} exceeded the limits; it was kept as {escaped(kept)}"
+
+
+def sync_memory_unreadable(why: str) -> str:
+    return f"the record of the last sync could not be read ({escaped(why)}); the whole configuration is copied again"

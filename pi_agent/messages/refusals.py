@@ -13,7 +13,8 @@ import errno
 from collections.abc import Iterable
 
 from pi_agent.messages import refusal
-from pi_agent.messages.quoting import escaped, nix_string
+from pi_agent.messages.quoting import escaped
+from pi_agent.messages.quoting import nix_string
 from pi_agent.messages.refusal import Refusal
 
 TYPE_CHECKING = False

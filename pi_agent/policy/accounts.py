@@ -1,18 +1,40 @@
-"""Users as the kernel knows them, and acting as one of them.
+"""The two accounts of a launch: the host user who asks, and the isolated user that the agent runs as.
 
-The runner is root. Whatever lies under a directory that a host user or the agent can change is touched only inside
-`acting_as(...)` that very identity: then the kernel grants what that user could have done anyway, and no more
-(credentials(7), capabilities(7): leaving euid 0 clears the effective capabilities).
+sudo(8) names the host user to the runner by SUDO_UID; the wrapper knows its own uid. Nothing else of the environment is
+believed: SUDO_USER is a name, and two names can share a uid.
 """
 
 from __future__ import annotations
 
 import grp
 import pwd
+from collections.abc import Mapping
 
 from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import from_passwd
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
+
+
+def through_sudo(policy: Policy, environ: Mapping[str, str]) -> Identity:
+    """The listed host user who called sudo. Raises Refusal (77) for root, for nobody and for anybody not listed."""
+    text = environ.get("SUDO_UID", "")
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(2**32)):
+        raise refusals.not_through_sudo()
+    return by_uid(policy, int(text))
+
+
+def by_uid(policy: Policy, uid: int) -> Identity:
+    """The listed host user with this uid. Raises Refusal (77) when there is none."""
+    if uid == 0:
+        raise refusals.root_refused(policy.command_name)
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError as error:
+        raise refusals.user_not_listed(str(uid)) from error
+    if entry.pw_name not in policy.host_users:
+        raise refusals.user_not_listed(entry.pw_name)
+    return from_passwd(entry)
 
 
 def agent(policy: Policy) -> Identity:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import mount_api
+from pi_agent.linux import paths
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import refusals
 from pi_agent.python.records import record

@@ -20,7 +20,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from pi_agent.linux import errors, paths
+from pi_agent.linux import errors
+from pi_agent.linux import paths
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.python.records import record

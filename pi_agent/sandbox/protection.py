@@ -20,12 +20,16 @@ import stat
 from collections.abc import Iterable
 from enum import IntEnum
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import mount_api
+from pi_agent.linux import paths
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import refusals
 from pi_agent.python.records import record
 from pi_agent.sandbox import project_search
-from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
+from pi_agent.sandbox.project_search import Looks
+from pi_agent.sandbox.project_search import Match
+from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.project_search import TooMuch
 from pi_agent.state.scans import Notice
 
 TYPE_CHECKING = False

@@ -1,7 +1,6 @@
 """What the journal keeps of a session: who started which project under which policy, and how it ended; and refusals.
 
-Entries go to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL), in which a value may hold any bytes:
-no name can forge a field or a second line. No prompt, argument, variable or content is ever among them.
+No prompt, argument, variable or content is ever in an entry.
 
     journalctl -t pi-agent                                     everything
     journalctl -t pi-agent PI_AGENT_EVENT=refused              who was refused, and why
@@ -10,39 +9,55 @@ no name can forge a field or a second line. No prompt, argument, variable or con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pi_agent.linux import journald
+from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 IDENTIFIER: Final = "pi-agent"
-
 _NOTICE: Final = "5"
-
 _INFO: Final = "6"
 
 
-def started(facts: Mapping[str, str]) -> None:
-    """A session's unit was asked for. facts: see `fields`; UNIT among them."""
-    entry = {"MESSAGE": f"session {facts['UNIT']} starts", "PRIORITY": _INFO, "PI_AGENT_EVENT": "start"}
-    journald.send({**entry, **fields(facts)})
+@record
+class Known:
+    """What the journal is to know of a launch: paths and names, each None until it is known."""
+
+    policy: str
+    host_user: str | None = None
+    project_root: str | None = None
+    unit: str | None = None
+
+    def fields(self) -> dict[str, str]:
+        """The journal's fields, of what is known."""
+        named = {
+            "PI_AGENT_POLICY": self.policy,
+            "PI_AGENT_HOST_USER": self.host_user,
+            "PI_AGENT_PROJECT_ROOT": self.project_root,
+            "PI_AGENT_UNIT": self.unit,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
 
-def ended(facts: Mapping[str, str], outcome: str) -> None:
-    """A session is over. outcome: Pi's exit status."""
-    entry = {"MESSAGE": f"session {facts['UNIT']} ended: {outcome}", "PRIORITY": _INFO, "PI_AGENT_EVENT": "end"}
-    journald.send({**entry, "PI_AGENT_OUTCOME": outcome, **fields(facts)})
+def started(known: Known) -> None:
+    """Log that systemd was asked for the session's unit."""
+    _log(known, f"session {known.unit} starts", _INFO, {"PI_AGENT_EVENT": "start"})
 
 
-def refused(facts: Mapping[str, str], status: int, why: str) -> None:
-    """A launch was refused. why: the refusal's first line. For a session that had its start, this is its end."""
-    entry = {"MESSAGE": f"refused: {why}", "PRIORITY": _NOTICE, "PI_AGENT_EVENT": "refused"}
-    journald.send({**entry, "PI_AGENT_OUTCOME": str(status), **fields(facts)})
+def ended(known: Known, status: int) -> None:
+    """Log that a session is over. status: Pi's exit status."""
+    outcome = {"PI_AGENT_EVENT": "end", "PI_AGENT_OUTCOME": str(status)}
+    _log(known, f"session {known.unit} ended: {status}", _INFO, outcome)
 
 
-def fields(facts: Mapping[str, str]) -> dict[str, str]:
-    """Journal fields for facts: HOST_USER, PROJECT_ROOT, POLICY and UNIT, each where known."""
-    return {f"PI_AGENT_{name}": value for name, value in facts.items()}
+def refused(known: Known, status: int, why: str) -> None:
+    """Log that a launch was refused. why: the refusal's first line. A session that had started ends with this entry."""
+    outcome = {"PI_AGENT_EVENT": "refused", "PI_AGENT_OUTCOME": str(status)}
+    _log(known, f"refused: {why}", _NOTICE, outcome)
+
+
+def _log(known: Known, message: str, priority: str, outcome: dict[str, str]) -> None:
+    entry = {"MESSAGE": message, "PRIORITY": priority, "SYSLOG_IDENTIFIER": IDENTIFIER}
+    journald.send({**entry, **outcome, **known.fields()})

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pi_agent.cli import entry_point
-from pi_agent.environment import dotenv_file, env_files, git_identity
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.environment import dotenv_file
+from pi_agent.environment import env_files
+from pi_agent.environment import git_identity
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
 from pi_agent.state import sync

@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from pi_agent.linux import processes, systemctl, terminals
+from pi_agent.linux import processes
+from pi_agent.linux import systemctl
+from pi_agent.linux import terminals
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Tools
 from pi_agent.session import session_directory

@@ -10,26 +10,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from pi_agent.cli import entry_point
-from pi_agent.environment import env_file_syntax, variable_layers
+from pi_agent.environment import env_file_syntax
+from pi_agent.environment import variable_layers
 from pi_agent.environment.variable_layers import Layer
-from pi_agent.linux import identities, paths, terminals
+from pi_agent.linux import identities
+from pi_agent.linux import paths
+from pi_agent.linux import terminals
 from pi_agent.linux.identities import Identity
-from pi_agent.messages import notices, refusals
+from pi_agent.messages import notices
+from pi_agent.messages import refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import mounts, protection, system_directories, unit_properties
+from pi_agent.sandbox import mounts
+from pi_agent.sandbox import protection
+from pi_agent.sandbox import system_directories
+from pi_agent.sandbox import unit_properties
 from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
 from pi_agent.sandbox.system_directories import System
-from pi_agent.session import running_sessions, systemd_run
+from pi_agent.session import running_sessions
+from pi_agent.session import systemd_run
 from pi_agent.session.configuration import Configured
 from pi_agent.session.session_directory import Session
 from pi_agent.session.systemd_run import Start
 from pi_agent.state.scans import Notice
-from pi_agent.state.user_state import State, link_project
+from pi_agent.state.user_state import State
+from pi_agent.state.user_state import link_project
 
 
 @record

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pi_agent.cli import entry_point
-from pi_agent.linux import processes, systemctl, terminals
+from pi_agent.linux import processes
+from pi_agent.linux import systemctl
+from pi_agent.linux import terminals
 from pi_agent.linux.terminals import Terminal
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Tools

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pi_agent.linux import terminals
-from pi_agent.policy.policy_file import Policy, Tools
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
 from pi_agent.session.session_directory import Session
 

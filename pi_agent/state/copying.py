@@ -1,8 +1,8 @@
-"""Bringing the isolated configuration tree up to the host's: what differs, as a value; then making it so.
+"""Copying files from one identity's tree to another's.
 
-Files are read as the host user and written as the agent, a batch at a time, through descriptors opened under the
-one identity and used under the other. Every write happens below the isolated tree, which is walked without following
-a link, and every file appears whole by a rename.
+Files are opened as the identity that owns the source and written as the one that owns the target, a batch at a time:
+a descriptor opened under one identity is used under the other, so neither side needs the other's rights, and root
+opens nothing. Every file appears whole, by a rename.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from pi_agent.linux import files
+from pi_agent.linux.errors import reason
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.linux.signatures import Signature
 from pi_agent.python.records import record
@@ -22,19 +23,16 @@ if TYPE_CHECKING:
     from typing import Final
 
 _BATCH: Final = 64  # descriptors held open at once
-
 _CHUNK: Final = 1 << 24  # bytes
-
-# Told of files and of bytes that are done.
+# Called with the files and the bytes that were done since the last call.
 Step = Callable[[int, int], None]
-
 # What fails because of where we write; anything else that fails is the file we read.
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
 @record
 class Synced:
-    """How a file stood on both sides when it was last copied."""
+    """The signatures of a file on both sides when it was last copied."""
 
     host: Signature
     isolated: Signature
@@ -42,7 +40,7 @@ class Synced:
 
 @record
 class Source:
-    """Where files come from. open: a file by name, for reading, called as identity; raises OSError."""
+    """Where files come from. open: opens a file by name for reading, called as identity; raises OSError."""
 
     identity: Identity
     open: Callable[[str], int]
@@ -53,8 +51,7 @@ class Target:
     """Where files go.
 
     folder: gives the directory of that relative path, open until the next is asked for and made where missing; called
-    as identity.
-    executables: whether a file that is executable stays so; all permissions beyond are the owner's alone.
+    as identity. executables: whether a file that is executable stays so; all other permissions are the owner's alone.
     """
 
     identity: Identity
@@ -62,66 +59,70 @@ class Target:
     executables: bool
 
 
-class Full(Exception):
+@record
+class Batch:
+    """What became of some files: copied, by name (host: the source), or left out, with the reason."""
+
+    copied: tuple[tuple[str, Synced], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+class LimitExceeded(Exception):
     """More was to be copied than may be."""
 
 
-def transfer(
-    names: Sequence[str],
-    source: Source,
-    target: Target,
-    at_most: int,
-    copied: Callable[[str, Synced], None],
-    left_out: Callable[[str, OSError], None],
-    step: Step,
-) -> None:
-    """Copy files from one identity's tree to another's, at most so many bytes.
+def transfer(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> Iterator[Batch]:
+    """Copy the files batch by batch, at most so many bytes, and yield what became of each batch.
 
-    Each appears whole by a rename. copied: told how a file then stands on both sides (host: the source). left_out: told
-    of a file that could not be read. step: told of files and bytes done since the last time. Raises OSError when the
-    target cannot be written, Full after the file that was cut off.
+    Raises OSError when the target cannot be written, LimitExceeded after the batch with the file that was cut off.
     """
-    for batch in _batches(names):
-        with acting_as(source.identity):
-            opened = list(_opened(source, batch, left_out))
-        try:
-            with acting_as(target.identity):
-                for name, descriptor in opened:
-                    directory = target.folder(os.path.dirname(name))
-                    try:
-                        done = _copy(descriptor, directory, name, target, at_most, step)
-                    except OSError as error:
-                        if error.errno in _TARGETS_FAULT:
-                            raise
-                        left_out(name, error)
-                    else:
-                        copied(name, done)
-                        at_most -= done.isolated[1]
-                    step(1, 0)
-                    if at_most <= 0:
-                        raise Full
-        finally:
-            for _, descriptor in opened:
-                os.close(descriptor)
-
-
-def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(names), _BATCH):
-        yield names[start : start + _BATCH]
+        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
+        yield batch
+        if at_most <= 0:
+            raise LimitExceeded
 
 
-def _opened(
-    source: Source, names: Sequence[str], left_out: Callable[[str, OSError], None]
-) -> Iterator[tuple[str, int]]:
+def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
+    """One batch, and how many bytes may still be copied after it."""
+    with acting_as(source.identity):
+        opened, left_out = _opened(source, names)
+    copied = []
+    try:
+        with acting_as(target.identity):
+            for name, descriptor in opened:
+                try:
+                    done = _copy(descriptor, name, target, at_most, step)
+                except OSError as error:
+                    if error.errno in _TARGETS_FAULT:
+                        raise
+                    left_out.append((name, reason(error)))
+                else:
+                    copied.append((name, done))
+                    at_most -= done.isolated[1]
+                step(1, 0)
+                if at_most <= 0:
+                    break
+    finally:
+        for _, descriptor in opened:
+            os.close(descriptor)
+    return Batch(tuple(copied), tuple(left_out)), at_most
+
+
+def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
+    """The files, open, and those that cannot be opened, with the reason. As the source's identity."""
+    opened, left_out = [], []
     for name in names:
         try:
-            yield name, source.open(name)
+            opened.append((name, source.open(name)))
         except OSError as error:
-            left_out(name, error)
+            left_out.append((name, reason(error)))
+    return opened, left_out
 
 
-def _copy(source: int, directory: int, name: str, target: Target, at_most: int, step: Step) -> Synced:
-    """Copy the open file source to the open directory, under the last part of name; at most so many bytes."""
+def _copy(source: int, name: str, target: Target, at_most: int, step: Step) -> Synced:
+    """Copy the open file source to the target, at most so many bytes. As the target's identity."""
+    directory = target.folder(os.path.dirname(name))
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
     executable = target.executables and entry.mode & 0o111

@@ -1,4 +1,4 @@
-"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all have a say in.
+"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all contribute to.
 
 Three sources, the later wins: what Pi changed inside since we last wrote, what the host says, what Nix says. A choice
 made inside stands until the host's file says something new at the same place.
@@ -9,20 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from pi_agent.linux import directories, files
-from pi_agent.messages import refusals
+from pi_agent.linux import directories
+from pi_agent.linux import files
+from pi_agent.messages import notices, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
-from pi_agent.state import json_merge, pi_lock
+from pi_agent.state import json_merge
+from pi_agent.state import pi_lock
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.json_merge import REMOVED, Changes, Json
-from pi_agent.state.scans import Notice
+from pi_agent.state.json_merge import REMOVED
+from pi_agent.state.json_merge import Changes
+from pi_agent.state.json_merge import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
 BYTES_AT_MOST: Final = 4 * 1024**2
+_NESTED_AT_MOST: Final = 100
 
 
 @record
@@ -138,58 +142,94 @@ def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Docume
         os.close(descriptor)
 
 
-def update(
-    directory: int, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any], notice: Notice
-) -> Memory:
-    """Merge into the isolated file in the open directory, under Pi's own lock; return the next memory.
-
-    Must run as the agent. An isolated file that is no JSON object is kept under another name with a notice. Raises
-    OSError when the file cannot be written.
-    """
-    with pi_lock.locked(directory, kind.name):
-        plan = look(directory, kind, memory, host, nix)
-        if plan.unreadable is not None:
-            kept = directories.move_aside(directory, kind.name)
-            why = plan.unreadable
-            notice(f"the isolated {kind.name} could not be read ({why}); it was kept as {kept} and written anew")
-        text = None if plan.inside is None else plan.inside.text
-        if plan.writes:
-            text = _text(plan.after.written)
-            files.replace(directory, kind.name, text)
-        return plan.after.with_texts(host.text, text)
-
-
 @record
 class Plan:
     """What is to become of an isolated document.
 
-    inside: what it says, None when there is none that can be understood; unreadable: why one that is there cannot be,
-    so that it is moved aside. after: the next memory.
+    known, host, nix: what it is made of, with `inside`: our memory of it, the host's document, what Nix says. inside:
+    what the file says now, None when there is none that can be understood; unreadable: why one that exists cannot be.
+    after: the next memory, whose `written` is the file's next content.
     """
 
     kind: Kind
+    known: Memory
+    host: Document
+    nix: Mapping[str, Any]
     inside: Document | None
     unreadable: str | None
     after: Memory
 
     @property
-    def writes(self) -> bool:
-        """Whether the file is written."""
+    def changes_nothing(self) -> bool:
+        """Whether the file already says what it has to say."""
         if self.inside is None:
-            return bool(self.after.written)
-        return not json_merge.same(self.inside.value, self.after.written)
+            return self.unreadable is None and not self.after.written
+        return json_merge.same(self.inside.value, self.after.written)
+
+    @property
+    def unchanged(self) -> Memory:
+        """The next memory where the file stays as it is."""
+        return self.after.with_texts(self.host.text, None if self.inside is None else self.inside.text)
 
     @property
     def changes(self) -> Changes:
         """What the file will say that it does not say now."""
-        return json_merge.changes({} if self.inside is None else self.inside.value, self.after.written, self.kind.depth)
+        said = {} if self.inside is None else self.inside.value
+        return json_merge.changes(said, self.after.written, self.kind.depth)
 
 
-def look(directory: int | None, kind: Kind, memory: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
-    """What `update` is to do, changing nothing. Must run as the agent. directory None: there is none yet."""
-    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, memory)
-    known = memory.written if inside is None else inside.value
-    return Plan(kind, inside, unreadable, merged(kind, memory, known, host.value, nix))
+@record
+class Done:
+    """memory: the next one. notices: what the user is to be told."""
+
+    memory: Memory
+    notices: tuple[str, ...]
+
+
+def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
+    """What is to become of the document in the open directory, None where that does not exist yet. Changes nothing.
+
+    Must run as the agent. known: our memory of it.
+    """
+    inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, known)
+    said = known.written if inside is None else inside.value
+    return Plan(kind, known, host, nix, inside, unreadable, merged(kind, known, said, host.value, nix))
+
+
+def carry_out(planned: Plan, directory: int) -> Done:
+    """Write the document in the open directory, under Pi's own lock. Must run as the agent.
+
+    A running Pi may change it at any time: while the lock is waited for, and again when it is held, the document is
+    planned anew. An isolated file that is no JSON object is kept under another name, with a notice. Raises OSError when
+    the file cannot be written.
+    """
+    lock = pi_lock.PiLock(directory, planned.kind.name)
+    while not planned.changes_nothing:
+        held = lock.take()
+        try:
+            planned = plan(directory, planned.kind, planned.known, planned.host, planned.nix)
+            if held:
+                return _written(planned, directory)
+        finally:
+            if held:
+                lock.release()
+    return Done(planned.unchanged, ())
+
+
+def _written(planned: Plan, directory: int) -> Done:
+    """Write the file, unless it says already what it has to say."""
+    if planned.changes_nothing:
+        return Done(planned.unchanged, ())
+    name = planned.kind.name
+    told: tuple[str, ...] = ()
+    if planned.unreadable is not None:
+        kept = directories.move_aside(directory, name)
+        told = (notices.isolated_file_replaced(name, planned.unreadable, kept),)
+    if planned.inside is None and not planned.after.written:
+        return Done(planned.unchanged, told)
+    text = _text(planned.after.written)
+    files.replace(directory, name, text)
+    return Done(planned.after.with_texts(planned.host.text, text), told)
 
 
 def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document | None, str | None]:
@@ -220,7 +260,6 @@ def _text(value: Json) -> bytes:
     return content
 
 
-_NESTED_AT_MOST: Final = 100
 
 
 def _depth(value: object) -> int:

@@ -1,9 +1,8 @@
-"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
+"""The host user's Pi configuration, read as that user.
 
-Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
-configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
-may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
-tree nothing is ever followed.
+Links are followed, as Pi itself would (a home-manager configuration is nothing but links), with one exception: a link
+inside one of the user's project roots may have been planted there by the agent, so it may lead only into that same
+root or into the store. None may lead into the kernel's own file systems.
 """
 
 from __future__ import annotations
@@ -11,8 +10,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from functools import cache
 
-from pi_agent.linux import directories, paths
+from pi_agent.linux import paths
+from pi_agent.linux.directories import Trail
+from pi_agent.linux.identities import Identity
+from pi_agent.messages import refusals
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import expanded
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
@@ -84,7 +89,7 @@ class HostTree:
         finally:
             os.close(found)
 
-    def open_along(self, trail: directories.Trail, name: str) -> int:
+    def open_along(self, trail: Trail, name: str) -> int:
         """As `open`, for one file after another. trail: one of this tree, that follows no link."""
         folder, _, last = name.rpartition("/")
         try:
@@ -112,3 +117,39 @@ def _judge_landing(landed: str, suspects: list[str]) -> None:
         raise StrayLink(0, "a link leads into the kernel's own files")
     if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
         raise StrayLink(0, "a link inside a project root leads out of it")
+
+
+def open_host_config(policy: Policy, caller: Identity) -> HostTree | None:
+    """The caller's configuration directory, open; None when sync is off or there is none.
+
+    Must run as the caller. Raises Refusal (65) when it is no directory or out of reach.
+    """
+    if not policy.sync_config_from_host:
+        return None
+    entry = policy.host_users[caller.name]
+    path = os.path.normpath(os.path.join(caller.home, expanded(entry.config_path, caller.home)))
+
+    @cache
+    def roots() -> tuple[str, ...]:
+        return tuple(os.path.realpath(expanded(root, caller.home)) for root in entry.project_roots)
+
+    whole = HostTree(path, os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), roots)
+    try:
+        descriptor = whole.look(path)
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        raise refusals.config_not_a_directory(path) from error
+    except OSError as error:
+        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
+    finally:
+        os.close(whole.descriptor)
+    try:
+        os.close(paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY))
+    except NotADirectoryError as error:
+        os.close(descriptor)
+        raise refusals.config_not_a_directory(path) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
+    return HostTree(path, descriptor, roots)

@@ -1,8 +1,6 @@
-"""Bringing the isolated configuration tree up to the host's: what differs, as a value; then making it so.
+"""Mirroring the host's configuration tree into the isolated one: what differs, as a value; then making it so.
 
-Files are read as the host user and written as the agent, a batch at a time, through descriptors opened under the
-one identity and used under the other. Every write happens below the isolated tree, which is walked without following
-a link, and every file appears whole by a rename.
+Every write happens below the isolated tree, which is walked without following a link.
 """
 
 from __future__ import annotations
@@ -12,19 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pi_agent.linux import directories, paths, removal
+from pi_agent.linux.directories import Trail
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import refusals
-from pi_agent.messages.quoting import escaped
+from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
 from pi_agent.state import copying
-from pi_agent.state.copying import Full, Source, Step, Synced, Target
+from pi_agent.state.copying import LimitExceeded, Source, Step, Synced, Target
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.scans import BYTES_AT_MOST, Notice
+from pi_agent.state.scans import BYTES_AT_MOST
 from pi_agent.state.tree_entries import Entry, Kind, Tree
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
 
 # What is remembered of each file that was copied: the numbers of its Synced in a row, as JSON gives them back.
 Manifest = Mapping[str, Sequence[int]]
@@ -78,40 +72,38 @@ def _topmost(names: list[str]) -> list[str]:
     return kept
 
 
-def carry_out(
-    work: Plan, tree: HostTree, caller: Identity, agent: Identity, isolated: int, notice: Notice
-) -> dict[str, Synced]:
-    """Do what the plan says below the open directory isolated; return how each copied file now stands.
+@record
+class Done:
+    """copied: how each copied file stands on both sides. notices: one for each file that was left out."""
 
-    A host file that vanished or became unreadable meanwhile is passed over with a notice. Raises OSError when the
-    isolated tree cannot be written.
+    copied: Mapping[str, Synced]
+    notices: tuple[str, ...]
+
+
+def carry_out(work: Plan, tree: HostTree, caller: Identity, agent: Identity, isolated: int) -> Done:
+    """Do what the plan says below the open directory isolated.
+
+    A host file that vanished or became unreadable meanwhile is left out with a notice. Raises OSError when the isolated
+    tree cannot be written, Refusal (65) when files grew beyond the limit since they were counted.
     """
     copied: dict[str, Synced] = {}
-    with (
-        directories.Trail(tree.descriptor, directories.peek) as there,
-        directories.Trail(isolated, directories.ensure) as here,
-        _progress(work) as step,
-    ):
+    told: list[str] = []
+    with Trail(tree.descriptor, directories.peek) as there, Trail(isolated, directories.ensure) as here:
         with acting_as(agent):
             for name in work.remove:
                 removal.remove_path(isolated, name)
             for name in work.make:
                 here.open(name)
-        try:
-            copying.transfer(
-                work.copy,
-                Source(caller, lambda name: tree.open_along(there, name)),
-                Target(agent, here.open, executables=True),
-                BYTES_AT_MOST,
-                copied.__setitem__,
-                lambda name, error: notice(
-                    f"{escaped(tree.path)}/{escaped(name)} was left out: {error.strerror or error}"
-                ),
-                step,
-            )
-        except Full as error:  # files grew since they were counted
-            raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB") from error
-    return copied
+        source = Source(caller, lambda name: tree.open_along(there, name))
+        target = Target(agent, here.open, executables=True)
+        with _progress(work) as step:
+            try:
+                for batch in copying.transfer(work.copy, source, target, BYTES_AT_MOST, step):
+                    copied.update(batch.copied)
+                    told += [notices.left_out(f"{tree.path}/{name}", why) for name, why in batch.left_out]
+            except LimitExceeded as error:
+                raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB") from error
+    return Done(copied, tuple(told))
 
 
 @contextmanager

@@ -1,53 +1,51 @@
-"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all have a say in.
-
-Three sources, the later wins: what Pi changed inside since we last wrote, what the host says, what Nix says. A choice
-made inside stands until the host's file says something new at the same place.
+"""Pi's own lock on a file of its agent directory, as proper-lockfile keeps it: a directory beside the file, its mtime
+renewed while it is held, stale after ten seconds.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# Pi locks with proper-lockfile: a directory beside the file, its mtime renewed, stale after ten seconds.
-_LOCK_STALE: Final = 10.0
-
-_LOCK_PATIENCE: Final = 2.0
-
-_LOCK_POLL: Final = 0.02
+_STALE: Final = 10.0  # seconds
+_PATIENCE: Final = 2.0  # seconds, longer than any writer needs
+_POLL: Final = 0.02  # seconds
 
 
-@contextmanager
-def locked(directory: int, name: str) -> Iterator[None]:
-    """Hold Pi's lock on the file name. A lock that is stale, or held longer than any writer needs, is taken over."""
-    lock = f"{name}.lock"
-    deadline = time.monotonic() + _LOCK_PATIENCE
-    while True:
+class PiLock:
+    """The lock on the file name in the open directory, to be taken and released. Use as the agent.
+
+    A lock that is stale, or held for longer than any writer needs, is taken over.
+    """
+
+    def __init__(self, directory: int, name: str) -> None:
+        self._directory = directory
+        self._lock = f"{name}.lock"
+        self._deadline = time.monotonic() + _PATIENCE
+
+    def take(self) -> bool:
+        """Try to take the lock, and return whether it is ours; if not, a moment has passed. Raises OSError."""
         try:
-            os.mkdir(lock, 0o700, dir_fd=directory)
-            break
+            os.mkdir(self._lock, 0o700, dir_fd=self._directory)
         except FileExistsError:
-            if time.monotonic() > deadline or _stale(directory, lock):
-                break
-            time.sleep(_LOCK_POLL)
-    try:
-        yield
-    finally:
+            if time.monotonic() <= self._deadline and not self._is_stale():
+                time.sleep(_POLL)
+                return False
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        with suppress(OSError):  # Pi has taken it over meanwhile, or it is no directory
+            os.rmdir(self._lock, dir_fd=self._directory)
+
+    def _is_stale(self) -> bool:
         try:
-            os.rmdir(lock, dir_fd=directory)
-        except OSError:  # taken over by Pi meanwhile, or no directory at all: not ours to judge
-            pass
-
-
-def _stale(directory: int, lock: str) -> bool:
-    try:
-        # One from the future is no better than one from the past.
-        return abs(time.time() - os.stat(lock, dir_fd=directory, follow_symlinks=False).st_mtime) > _LOCK_STALE
-    except FileNotFoundError:
-        return False
+            changed = os.stat(self._lock, dir_fd=self._directory, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return False
+        return abs(time.time() - changed) > _STALE  # a time in the future is as wrong as one long ago

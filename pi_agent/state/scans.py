@@ -1,71 +1,73 @@
-"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
+"""Scans of two trees of files: the host user's configuration as that user, the isolated one as the agent.
 
-Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
-configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
-may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
-tree nothing is ever followed.
+In the host's tree links are followed by the rules of `host_config`; in the isolated tree none is.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pi_agent.linux import directories
-from pi_agent.messages import refusals
-from pi_agent.messages.quoting import escaped
-from pi_agent.state import tree_entries
+from pi_agent.linux.directories import Trail
+from pi_agent.linux.errors import reason
+from pi_agent.messages import notices, refusals
+from pi_agent.python.records import record
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.tree_entries import Entry, Kind
+from pi_agent.state.tree_entries import Entry, Kind, entry_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 ENTRIES_AT_MOST: Final = 200_000
-
 BYTES_AT_MOST: Final = 2 * 1024**3
-
 DEPTH_AT_MOST: Final = 64
-
 # Looks at names while a host's tree is scanned: links can make a small tree endless, and deep ways are long ways.
 LOOKS_AT_MOST: Final = 400_000
 
-Notice = Callable[[str], None]
+
+@record
+class HostScan:
+    """entries: every file and directory found, by relative path. notices: one for each that was left out."""
+
+    entries: Mapping[str, Entry]
+    notices: tuple[str, ...]
 
 
-def scan_host(tree: HostTree, skip: Callable[[str], bool], notice: Notice) -> dict[str, Entry]:
-    """Every file and directory of the host's tree by relative path, without the top-level names that skip refuses.
+def scan_host(tree: HostTree, skip: Callable[[str], bool]) -> HostScan:
+    """Every file and directory of the host's tree, without the top-level names that skip accepts.
 
-    What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is passed over
-    with a notice that names it. Raises Refusal (65) past the limits or when the top cannot be listed.
+    What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is left out,
+    with a notice that names it. Must run as the host user. Raises Refusal (65) past the limits or when the top cannot
+    be listed.
     """
     try:
         top = tree.open_directory("")
     except OSError as error:
         raise refusals.config_unreadable(tree.path, error.strerror or str(error)) from error
     try:
-        with directories.Trail(top, directories.peek) as trail:
-            return _HostScan(tree, trail, skip, notice).run()
+        with Trail(top, directories.peek) as trail:
+            return _HostScanner(tree, trail, skip).run()
     finally:
         os.close(top)
 
 
-class _HostScan:
+class _HostScanner:
     """One scan of a host's tree."""
 
-    def __init__(self, tree: HostTree, trail: directories.Trail, skip: Callable[[str], bool], notice: Notice) -> None:
+    def __init__(self, tree: HostTree, trail: Trail, skip: Callable[[str], bool]) -> None:
         self._tree = tree
         self._trail = trail
         self._skip = skip
-        self._notice = notice
+        self._notices: list[str] = []
         self._found: dict[str, Entry] = {}
         self._bytes = self._looks = 0
         # Directories to look into: the name, what the kernel calls those above, and whether a link led there.
         self._waiting: list[tuple[str, frozenset[tuple[int, int]], bool]] = [("", frozenset(), False)]
 
-    def run(self) -> dict[str, Entry]:
+    def run(self) -> HostScan:
         while self._waiting:
             where, above, linked = self._waiting.pop()
             self._looks += len(above)
@@ -75,19 +77,18 @@ class _HostScan:
                 if not where:
                     raise refusals.config_unreadable(self._tree.path, error.strerror or str(error)) from error
                 self._pass_over(where, error)
-        return self._found
+        return HostScan(self._found, tuple(self._notices))
 
     def _look_into(self, where: str, above: frozenset[tuple[int, int]], linked: bool) -> None:
-        notice = self._notice
         directory, linked = self._open(where, linked)
         status = os.fstat(directory)
         here = (status.st_dev, status.st_ino)
         if here in above:
-            notice(f"{escaped(self._tree.path)}/{escaped(where)} is a loop of links and was left out")
+            self._notices.append(notices.loop_of_links(f"{self._tree.path}/{where}"))
             self._found.pop(where)
             return
         if len(above) > DEPTH_AT_MOST:
-            notice(f"{escaped(self._tree.path)}/{escaped(where)} lies too deep; what is in it was left out")
+            self._notices.append(notices.too_deep(f"{self._tree.path}/{where}"))
             return
         below = above | {here}
         prefix = f"{where}/" if where else ""
@@ -104,9 +105,9 @@ class _HostScan:
             except OSError as error:
                 self._pass_over(relative, error)
                 continue
-            entry = tree_entries.entry_of(status)
+            entry = entry_of(status)
             if entry.kind is Kind.OTHER:
-                notice(f"{escaped(self._tree.path)}/{escaped(relative)} is a pipe, socket or device; it was left out")
+                self._notices.append(notices.not_a_file(f"{self._tree.path}/{relative}"))
                 continue
             self._add(relative, entry)
             if entry.kind is Kind.DIRECTORY:
@@ -136,8 +137,7 @@ class _HostScan:
             raise refusals.config_too_large(self._tree.path, f"{BYTES_AT_MOST // 1024**3} GiB")
 
     def _pass_over(self, relative: str, error: OSError) -> None:
-        why = error.strerror or error
-        self._notice(f"{escaped(self._tree.path)}/{escaped(relative)} was left out: {why}")
+        self._notices.append(notices.left_out(f"{self._tree.path}/{relative}", reason(error)))
 
 
 class Overgrown(Exception):
@@ -162,7 +162,7 @@ def scan_isolated(
         first, _, below = relative.partition("/")
         if not below and not wanted(first):
             continue
-        found[relative] = tree_entries.entry_of(status)
+        found[relative] = entry_of(status)
         if below and (len(found) > ENTRIES_AT_MOST or below.count("/") > DEPTH_AT_MOST):
             raise Overgrown(first)
     return found
@@ -178,7 +178,7 @@ def walked(
     directory cannot be read.
     """
     waiting = [""]
-    with directories.Trail(top, enter or directories.enter) as trail:
+    with Trail(top, enter or directories.enter) as trail:
         while waiting:
             where = waiting.pop()
             try:

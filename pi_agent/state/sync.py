@@ -1,8 +1,11 @@
-"""Host configuration → isolated configuration, at every start.
+"""Syncing the host user's Pi configuration into the isolated one, at every start.
 
 Read as the host user, written as the agent. Three kinds of names at the top of Pi's directory: those Pi owns at run
-time, which we neither copy nor delete; the two documents that merge (documents.py); everything else, which follows
-the host (mirror.py). One launch of a user at a time (flock(2)); a running Pi is respected through its own locks.
+time, which are neither copied nor deleted; the two documents that merge (documents.py); everything else, which follows
+the host (mirror.py). One sync of a user at a time (flock(2)); a running Pi is respected through its own locks.
+
+`plan` looks without taking a lock. `carry_out` plans again where somebody else has synced meanwhile, so that no launch
+gets in the way of another; where there is nothing to do, it takes no lock either.
 """
 
 from __future__ import annotations
@@ -11,100 +14,105 @@ import errno
 import fcntl
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from pi_agent.linux import directories, paths, removal
+from pi_agent.linux import directories, removal
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import refusals
-from pi_agent.messages.quoting import escaped
+from pi_agent.messages import notices, refusals
 from pi_agent.policy.policy_file import Policy
-from pi_agent.policy.project_roots import expanded
 from pi_agent.python.records import record
-from pi_agent.state import documents, mirror, scans, sync_memory, tree_entries
-from pi_agent.state.documents import AUTH, SETTINGS, Document, Kind, Memory
+from pi_agent.state import documents, mirror, scans, sync_memory
+from pi_agent.state.copying import Synced
+from pi_agent.state.documents import AUTH, SETTINGS, Document
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.scans import Notice
-from pi_agent.state.sync_memory import SyncMemory
+from pi_agent.state.pi_files import is_mirrored, is_skipped
+from pi_agent.state.sync_memory import Recalled, SyncMemory
+from pi_agent.state.tree_entries import Entry
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
-
-_Enter = Callable[[int, str], int]
+    from typing import Final
 
 _DOCUMENTS: Final = (SETTINGS, AUTH)
-
-_MERGED: Final = frozenset(kind.name for kind in _DOCUMENTS)
-
-_PIS_OWN: Final = frozenset(
-    {"sessions", "bin", "npm", "git", "trust.json", "models-store.json", "pi-debug.log", "pi-crash.log"}
-)
-
-# environment.py takes care of this one.
-_ELSEWHERE: Final = frozenset({".env"})
-
-_MIRRORED: Final = frozenset({"extensions", "skills", "prompts", "themes", "keybindings.json", "models.json"})
+_LOCK: Final = "lock"
+# Opens a directory by its name in an open one.
+_Enter = Callable[[int, str], int]
 
 
-def owned_by_pi(name: str) -> bool:
-    """Whether Pi owns this top-level name at run time."""
-    return name in _PIS_OWN or name.endswith(".lock")
+@record
+class Sides:
+    """Whose configuration is synced. host: the host user's, open; None: only what Nix says is applied."""
+
+    policy: Policy
+    caller: Identity
+    agent: Identity
+    host: HostTree | None
 
 
-def mirrored(name: str) -> bool:
-    """Whether this top-level name holds code or instructions, and so must be exactly what the host has.
+@record
+class HostSide:
+    """What the host user has: documents by name, other entries by path; notices: what was left out."""
 
-    So must what a killed sync of ours left: nothing.
-    """
-    return name in _MIRRORED or name.endswith(".md") or name.startswith(directories.OURS)
-
-
-def _skipped(name: str) -> bool:
-    return name in _MERGED or name in _ELSEWHERE or owned_by_pi(name)
+    documents: Mapping[str, Document]
+    entries: Mapping[str, Entry]
+    notices: tuple[str, ...]
 
 
-def host_tree(policy: Policy, caller: Identity) -> HostTree | None:
-    """The caller's configuration directory, open; None when sync is off or there is none.
+@record
+class FilePlan:
+    """What is to happen to files. overgrown: top-level names that are moved aside before work is done."""
 
-    Must run as the caller. Raises Refusal (65) when it is no directory or out of reach.
-    """
-    if not policy.sync_config_from_host:
-        return None
-    entry = policy.host_users[caller.name]
-    path = os.path.normpath(os.path.join(caller.home, expanded(entry.config_path, caller.home)))
+    overgrown: tuple[str, ...]
+    work: mirror.Plan
 
-    @cache
-    def roots() -> tuple[str, ...]:
-        return tuple(os.path.realpath(expanded(root, caller.home)) for root in entry.project_roots)
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the isolated tree is as it has to be."""
+        return not (self.overgrown or self.work.remove or self.work.make or self.work.copy)
 
-    whole = HostTree(path, os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), roots)
-    try:
-        descriptor = whole.look(path)
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError as error:
-        raise refusals.config_not_a_directory(path) from error
-    except OSError as error:
-        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
-    finally:
-        os.close(whole.descriptor)
-    try:
-        os.close(paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY))
-    except NotADirectoryError as error:
-        os.close(descriptor)
-        raise refusals.config_not_a_directory(path) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
-    return HostTree(path, descriptor, roots)
+
+@record
+class Plan:
+    """What a sync does. recalled, host: what it is based on. files: None where they are left alone. closed: whether
+    a part of the isolated tree is closed to its own owner, and was not seen."""
+
+    sides: Sides
+    recalled: Recalled
+    host: HostSide
+    files: FilePlan | None
+    documents: tuple[documents.Plan, ...]
+    closed: bool
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user is to be told."""
+        return (*self.recalled.notices, *self.host.notices)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether everything, our memory included, is as it has to be."""
+        if self.closed or not all(document.changes_nothing for document in self.documents):
+            return False
+        if self.files is not None and not self.files.changes_nothing:
+            return False
+        known = {document.kind.name: document.unchanged for document in self.documents}
+        return SyncMemory(self.remembered_files({}), known) == self.recalled.memory
+
+    def remembered_files(self, copied: Mapping[str, Synced]) -> dict[str, Sequence[int]]:
+        """What is to be remembered of files once those are copied: their signatures on both sides."""
+        known: dict[str, Sequence[int]] = dict(self.recalled.memory.files)
+        known.update((name, [*done.host, *done.isolated]) for name, done in copied.items())
+        if self.files is None:
+            return known
+        return {name: numbers for name, numbers in known.items() if name in self.host.entries}
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: it would look through all that scans find, again and again, for none."""
+def _without_collector() -> Iterator[None]:
+    """Without the collector of cycles, which would search all that scans find, again and again, for nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -114,83 +122,22 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@_uncollected()
-def synchronise(
-    policy: Policy, caller: Identity, agent: Identity, host: HostTree | None, state: State, notice: Notice
-) -> None:
-    """Bring the isolated configuration in state up to date. host None: only what Nix says is applied.
+@_without_collector()
+def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
+    """What a sync would do now. Changes nothing, not even a lock.
 
-    notice is called with a sentence for everything that was passed over. Raises Refusal: 65 for bad host data, in
-    which case nothing isolated has changed; 69 when the isolated state cannot be written.
-    """
-    try:
-        with _alone(agent, state):
-            before = sync_memory.recall(agent, state.memory, notice)
-            there = _there(caller, host, before, notice)
-            with acting_as(agent):
-                isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
-            synced = dict(before.files)
-            if host is not None:
-                with acting_as(agent):
-                    plan = _plan(isolated, there, before)
-                    _clear(isolated, plan.overgrown, notice)
-                copied = mirror.carry_out(plan.work, host, caller, agent, isolated, notice)
-                synced |= {name: [*done.host, *done.isolated] for name, done in copied.items()}
-                synced = {name: numbers for name, numbers in synced.items() if name in there.present}
-            with acting_as(agent):
-                known = {
-                    kind.name: documents.update(isolated, kind, *_sides(kind, before, there, policy), notice)
-                    for kind in _DOCUMENTS
-                }
-            sync_memory.remember(agent, state, before, SyncMemory(synced, known))
-    except OSError as error:
-        # A file that was opened by number has that for its name.
-        where = error.filename if isinstance(error.filename, str) else PI_AGENT_DIRECTORY
-        raise refusals.state_not_writable(where, error) from error
-
-
-@record
-class Files:
-    """What is to happen to files. overgrown: top-level names that are moved aside, or removed, before work is done."""
-
-    overgrown: tuple[str, ...]
-    work: mirror.Plan
-
-
-@record
-class Plan:
-    """What `synchronise` would do: to files, None where they are left alone, and to each document."""
-
-    files: Files | None
-    documents: tuple[documents.Plan, ...]
-
-
-@_uncollected()
-def look(
-    policy: Policy,
-    caller: Identity,
-    agent: Identity,
-    host: HostTree | None,
-    home: int | None,
-    memory: int | None,
-    notice: Notice,
-) -> Plan:
-    """What `synchronise` would do now, changing nothing, not even a lock.
-
-    home, memory: those of the state, open; None where there are none yet. Of an isolated directory that is closed to
-    its own owner, what is in it counts as missing. Raises Refusal: 65 as `synchronise` does, 69 when the isolated state
-    cannot be read.
+    home, memory: the directories of the user's state, open; None where they do not exist yet. Raises Refusal: 65 for
+    bad host data, 69 when the isolated state cannot be read.
     """
     isolated = None
     try:
-        before = SyncMemory({}, {}) if memory is None else sync_memory.recall(agent, memory, notice)
-        there = _there(caller, host, before, notice)
-        with acting_as(agent):
-            if home is not None:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    isolated = directories.descend(home, PI_AGENT_DIRECTORY, _peek)
-            known = [documents.look(isolated, kind, *_sides(kind, before, there, policy)) for kind in _DOCUMENTS]
-            return Plan(None if host is None else _plan(isolated, there, before, _peek), tuple(known))
+        with acting_as(sides.agent):
+            recalled = sync_memory.recall(memory)
+        host = _host_side(sides, recalled.memory)
+        with acting_as(sides.agent):
+            peek = _Peek()
+            isolated = None if home is None else _descended(home, peek)
+            return _planned(Plan(sides, recalled, host, None, (), closed=False), isolated, peek)
     except OSError as error:
         raise refusals.state_unreadable(PI_AGENT_DIRECTORY, error) from error
     finally:
@@ -198,46 +145,109 @@ def look(
             os.close(isolated)
 
 
-def _peek(parent: int, name: str) -> int:
+@_without_collector()
+def carry_out(planned: Plan, state: State) -> Sequence[str]:
+    """Do what the plan says, and return the notices that came up on the way.
+
+    Raises Refusal: 69 when the isolated state cannot be written, 65 when the host's files grew beyond the limit.
+    """
+    if planned.changes_nothing:
+        return ()
+    agent = planned.sides.agent
     try:
-        return directories.peek(parent, name)
-    except PermissionError as error:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
+        with _locked(agent, state):
+            with acting_as(agent):
+                isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
+                current = _current(planned, state, isolated)
+            try:
+                told = [notice for notice in current.notices if notice not in planned.notices]
+                return [*told, *_carried_out(current, state, isolated)]
+            finally:
+                os.close(isolated)
+    except OSError as error:
+        # The name of a file that was opened by number is that number.
+        where = error.filename if isinstance(error.filename, str) else PI_AGENT_DIRECTORY
+        raise refusals.state_not_writable(where, error) from error
 
 
-@record
-class _There:
-    """The host's side: its documents, and its other files and directories."""
-
-    contents: Mapping[str, Document]
-    present: Mapping[str, tree_entries.Entry]
+# -- planning
 
 
-def _there(caller: Identity, host: HostTree | None, before: SyncMemory, notice: Notice) -> _There:
-    if host is None:
-        return _There({}, {})
-    with acting_as(caller):
-        contents = {kind.name: documents.read_host(host, kind.name, before.document(kind)) for kind in _DOCUMENTS}
-        return _There(contents, scans.scan_host(host, _skipped, notice))
+def _host_side(sides: Sides, memory: SyncMemory) -> HostSide:
+    if sides.host is None:
+        return HostSide({}, {}, ())
+    with acting_as(sides.caller):
+        contents = {kind.name: documents.read_host(sides.host, kind.name, memory.document(kind)) for kind in _DOCUMENTS}
+        found = scans.scan_host(sides.host, is_skipped)
+        return HostSide(contents, found.entries, found.notices)
 
 
-def _plan(isolated: int | None, there: _There, before: SyncMemory, enter: _Enter | None = None) -> Files:
-    """What is to happen to files. isolated None: nothing is there yet. enter: see tree.scan_isolated. Must run as the
-    agent."""
-    known = {name for name in there.present if "/" not in name} | {name.partition("/")[0] for name in before.files}
-    present, overgrown = ({}, ()) if isolated is None else _scan(isolated, known, enter)
-    return Files(overgrown, mirror.plan(there.present, present, before.files, mirrored))
+class _Peek:
+    """Opens directories as `directories.peek` does. One that is closed to its owner counts as missing, and is noted."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __call__(self, parent: int, name: str) -> int:
+        try:
+            found = directories.peek(parent, name)
+        except PermissionError:
+            found = None
+        if found is not None:
+            if os.fstat(found).st_mode & stat.S_IRWXU == stat.S_IRWXU:
+                return found
+            os.close(found)
+        self.closed = True
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
-def _scan(
-    isolated: int, known: set[str], enter: _Enter | None
-) -> tuple[dict[str, tree_entries.Entry], tuple[str, ...]]:
+def _descended(home: int, peek: _Peek) -> int | None:
+    try:
+        return directories.descend(home, PI_AGENT_DIRECTORY, peek)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
+    """The plan with its files and documents filled in, from the open isolated directory, None where there is none.
+
+    enter: see scans.scan_isolated. Must run as the agent.
+    """
+    sides, recalled, host = basis.sides, basis.recalled, basis.host
+    known = tuple(
+        documents.plan(
+            isolated,
+            kind,
+            recalled.memory.document(kind),
+            _host_document(host, kind, recalled.memory),
+            sides.policy.settings if kind is SETTINGS else {},
+        )
+        for kind in _DOCUMENTS
+    )
+    found = None if sides.host is None else _file_plan(isolated, host, recalled.memory, enter)
+    return Plan(sides, recalled, host, found, known, closed=isinstance(enter, _Peek) and enter.closed)
+
+
+def _host_document(host: HostSide, kind: documents.Kind, memory: SyncMemory) -> Document:
+    """What the host says; where it is not asked, what it said the last time."""
+    before = memory.document(kind)
+    return host.documents.get(kind.name, Document(before.host, before.host_text))
+
+
+def _file_plan(isolated: int | None, host: HostSide, memory: SyncMemory, enter: _Enter) -> FilePlan:
+    """What is to happen to files. isolated None: nothing exists yet. Must run as the agent."""
+    known = {name for name in host.entries if "/" not in name} | {name.partition("/")[0] for name in memory.files}
+    present, overgrown = ({}, ()) if isolated is None else _scanned(isolated, known, enter)
+    return FilePlan(overgrown, mirror.plan(host.entries, present, memory.files, is_mirrored))
+
+
+def _scanned(isolated: int, known: set[str], enter: _Enter) -> tuple[dict[str, Entry], tuple[str, ...]]:
     """The isolated tree as far as it concerns us: what is the agent's own there may be any size. And the names that
-    are out of bounds, which count as missing."""
+    exceed the limits, which count as missing."""
     overgrown: list[str] = []
 
     def wanted(name: str) -> bool:
-        return not _skipped(name) and name not in overgrown and (name in known or mirrored(name))
+        return not is_skipped(name) and name not in overgrown and (name in known or is_mirrored(name))
 
     while True:
         try:
@@ -246,29 +256,55 @@ def _scan(
             overgrown.append(found.name)
 
 
-def _clear(isolated: int, overgrown: Iterable[str], notice: Notice) -> None:
-    """Take what is out of bounds out of the way. Must run as the agent."""
-    for name in overgrown:
-        if name.startswith(directories.OURS):  # what a killed sync of ours left, or pretends to be that
-            removal.remove(isolated, name)
-            continue
-        kept = directories.move_aside(isolated, name)
-        notice(f"the isolated {escaped(name)} had grown out of bounds; it was kept as {escaped(kept)}")
-
-
-def _sides(kind: Kind, before: SyncMemory, there: _There, policy: Policy) -> tuple[Memory, Document, Mapping[str, Any]]:
-    """What a document is made of: our memory of it, what the host says and what Nix says."""
-    memory = before.document(kind)
-    host = there.contents.get(kind.name, Document(memory.host, memory.host_text))
-    return memory, host, policy.settings if kind is SETTINGS else {}
+# -- carrying out
 
 
 @contextmanager
-def _alone(agent: Identity, state: State) -> Iterator[None]:
+def _locked(agent: Identity, state: State) -> Iterator[None]:
     with acting_as(agent):
-        lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
+        lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
+
+
+def _current(planned: Plan, state: State, isolated: int) -> Plan:
+    """The plan, made anew where somebody else has synced since, or where not all was seen. As the agent, locked."""
+    recalled = planned.recalled
+    if not sync_memory.is_current(recalled, state.memory):
+        recalled = sync_memory.recall(state.memory)
+    elif not planned.closed:
+        return planned
+    basis = Plan(planned.sides, recalled, planned.host, None, (), closed=False)
+    return _planned(basis, isolated, directories.enter)
+
+
+def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
+    sides, told = planned.sides, list[str]()
+    copied: Mapping[str, Synced] = {}
+    if planned.files is not None and sides.host is not None:
+        with acting_as(sides.agent):
+            told += _cleared(isolated, planned.files.overgrown)
+        done = mirror.carry_out(planned.files.work, sides.host, sides.caller, sides.agent, isolated)
+        copied, told = done.copied, [*told, *done.notices]
+    with acting_as(sides.agent):
+        written = {each.kind.name: documents.carry_out(each, isolated) for each in planned.documents}
+        known = {name: each.memory for name, each in written.items()}
+        after = SyncMemory(planned.remembered_files(copied), known)
+        if after != planned.recalled.memory:
+            sync_memory.remember(state.memory, after)
+    return [*told, *(notice for each in written.values() for notice in each.notices)]
+
+
+def _cleared(isolated: int, overgrown: Sequence[str]) -> Sequence[str]:
+    """Move aside what exceeds the limits, and return the notices. Must run as the agent."""
+    told = []
+    for name in overgrown:
+        with directories.suppress_gone():
+            if name.startswith(directories.OURS):  # left by a killed sync, or pretending to be
+                removal.remove(isolated, name)
+            else:
+                told.append(notices.isolated_path_overgrown(name, directories.move_aside(isolated, name)))
+    return told

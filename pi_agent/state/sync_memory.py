@@ -1,8 +1,6 @@
-"""Host configuration → isolated configuration, at every start.
+"""What sync remembers between launches: how files stood on both sides, and what each document was made of.
 
-Read as the host user, written as the agent. Three kinds of names at the top of Pi's directory: those Pi owns at run
-time, which we neither copy nor delete; the two documents that merge (documents.py); everything else, which follows
-the host (mirror.py). One launch of a user at a time (flock(2)); a running Pi is respected through its own locks.
+It is kept in a directory that no sandbox sees, so that no agent can rewrite it.
 """
 
 from __future__ import annotations
@@ -12,13 +10,15 @@ import os
 from collections.abc import Mapping
 
 from pi_agent.linux import files
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux.signatures import Signature, signature_of
+from pi_agent.messages import notices
 from pi_agent.python import lazy_orjson
-from pi_agent.state import documents, json_merge
-from pi_agent.state.documents import Kind, Memory
+from pi_agent.python.records import record
+from pi_agent.state import documents
+from pi_agent.state import json_merge
+from pi_agent.state.documents import Kind
+from pi_agent.state.documents import Memory
 from pi_agent.state.mirror import Manifest
-from pi_agent.state.scans import Notice
-from pi_agent.state.user_state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,23 +82,45 @@ def _from_text(text: str) -> str:
     return text if text.isascii() else os.fsdecode(text.encode("latin-1"))
 
 
-def recall(agent: Identity, memory: int, notice: Notice) -> SyncMemory:
-    """What was remembered. A memory that cannot be read is forgotten, with a notice: then everything is copied anew."""
-    with acting_as(agent):
-        try:
-            descriptor = os.open(_MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=memory)
-        except FileNotFoundError:
-            return SyncMemory({}, {})
-        with open(descriptor, "rb") as file:
-            content = file.read()
+@record
+class Recalled:
+    """memory: what was remembered. version: of the file that said so, None for no file. notices: for the user."""
+
+    memory: SyncMemory
+    version: Signature | None
+    notices: tuple[str, ...] = ()
+
+
+def recall(directory: int | None) -> Recalled:
+    """What was remembered in the open directory, None where that does not exist yet. Must run as the agent.
+
+    A memory that cannot be read is forgotten, with a notice: then everything is copied again. Raises OSError.
+    """
+    nothing = SyncMemory({}, {})
+    if directory is None:
+        return Recalled(nothing, None)
     try:
-        return SyncMemory.from_json(content)
+        descriptor = os.open(_MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return Recalled(nothing, None)
+    with open(descriptor, "rb") as file:
+        version = signature_of(os.fstat(descriptor))
+        content = file.read()
+    try:
+        return Recalled(SyncMemory.from_json(content), version)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        notice(f"what sync remembered could not be read ({error}); the configuration is copied anew")
-        return SyncMemory({}, {})
+        return Recalled(nothing, version, (notices.sync_memory_unreadable(str(error)),))
 
 
-def remember(agent: Identity, state: State, before: SyncMemory, after: SyncMemory) -> None:
-    if after != before:
-        with acting_as(agent):
-            files.replace(state.memory, _MEMORY, after.to_json())
+def is_current(recalled: Recalled, directory: int) -> bool:
+    """Whether the memory in the open directory is still the one that was recalled. Must run as the agent."""
+    try:
+        status = os.stat(_MEMORY, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return recalled.version is None
+    return signature_of(status) == recalled.version
+
+
+def remember(directory: int, memory: SyncMemory) -> None:
+    """Keep the memory in the open directory for the next launch. Must run as the agent. Raises OSError."""
+    files.replace(directory, _MEMORY, memory.to_json())

@@ -1,10 +1,4 @@
-"""Looking at a tree of files: the host user's configuration as that user, the isolated one as the agent.
-
-Two scans, two rules about links. In the host's tree they are followed, as Pi itself would (a home-manager
-configuration is nothing but links), with one exception: a link that stands inside one of the user's project roots
-may have been planted there by the agent, so it may lead only into that same root or into the store. In the isolated
-tree nothing is ever followed.
-"""
+"""What a scan of a tree finds: the kind, permissions and signature of each file and directory."""
 
 from __future__ import annotations
 
@@ -13,7 +7,8 @@ import stat
 from collections.abc import Mapping
 from enum import Enum
 
-from pi_agent.linux.signatures import Signature, signature_of
+from pi_agent.linux.signatures import Signature
+from pi_agent.linux.signatures import signature_of
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False

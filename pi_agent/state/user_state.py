@@ -8,13 +8,16 @@ state has it alone (flock(2)).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pi_agent.linux import directories
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
@@ -45,22 +48,88 @@ class State:
     memory: int
 
 
-def open_state(policy: Policy, agent: Identity, user: str) -> State:
-    """Open the trees of `user`, made where missing, with the directories Pi and npm expect.
+@record
+class Found:
+    """The trees as they are before a launch. home, memory: as of State, None where they do not exist yet.
 
-    Until this process and those it forks have ended, nobody can `claim` the state. Raises Refusal: 78 when the state
-    directory is missing or not the agent's, 69 when it cannot be written or is being reset.
+    make: what a launch makes, or opens up to its owner, relative to the state directory.
+    """
+
+    home: int | None
+    memory: int | None
+    make: tuple[str, ...]
+
+
+def look(policy: Policy, agent: Identity, user: str) -> Found:
+    """Open the trees of `user` as far as they exist. Changes nothing.
+
+    From here on until this process and those it forks have ended, nobody can `claim` a state that exists. Raises
+    Refusal: 78 when the state directory is missing or not the agent's, 69 when it cannot be read or is being reset.
     """
     with acting_as(agent), _top(policy, agent) as top:
-        memory = directories.ensure_path(top, f"sync/{user}")
         try:
-            fcntl.flock(memory, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise refusals.state_being_reset() from error
-        home = directories.ensure_path(top, f"users/{user}")
+            memory = _usable(top, f"sync/{user}")
+            if memory is not None:
+                _share(memory)
+            home = _usable(top, f"users/{user}")
+            missing = [path for path in _EXPECTED if home is None or not _is_usable(home, path)]
+        except OSError as error:
+            raise refusals.state_unreadable(policy.state_dir, error) from error
+    make = [f"users/{user}"] if home is None else []
+    make += [f"users/{user}/{path}" for path in missing]
+    return Found(home, memory, (*make, *([f"sync/{user}"] if memory is None else [])))
+
+
+def prepare(policy: Policy, agent: Identity, user: str, found: Found) -> State:
+    """Make what is missing of the trees of `user`, with the directories that Pi and npm expect, and return them.
+
+    found: what `look` found. Raises Refusal: 78 when the state directory is missing or not the agent's, 69 when it
+    cannot be written or is being reset.
+    """
+    if found.home is not None and found.memory is not None and not found.make:
+        return State(found.home, found.memory)
+    with acting_as(agent), _top(policy, agent) as top:
+        memory = found.memory
+        if memory is None:
+            memory = directories.ensure_path(top, f"sync/{user}")
+            _share(memory)
+        home = directories.ensure_path(top, f"users/{user}") if found.home is None else found.home
         for path in _EXPECTED:
             directories.make_path(home, path)
         return State(home, memory)
+
+
+def _share(memory: int) -> None:
+    """Keep others from claiming the state. Raises Refusal (69) where somebody has."""
+    try:
+        fcntl.flock(memory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise refusals.state_being_reset() from error
+
+
+def _usable(top: int, path: str) -> int | None:
+    """The directory, open; None where it does not exist or is closed to its owner."""
+    try:
+        return directories.descend(top, path, _enter_if_usable)
+    except OSError as error:
+        if error.errno in (*directories.GONE, errno.EACCES):
+            return None
+        raise
+
+
+def _is_usable(top: int, path: str) -> bool:
+    if (directory := _usable(top, path)) is None:
+        return False
+    os.close(directory)
+    return True
+
+
+def _enter_if_usable(parent: int, name: str) -> int:
+    found = directories.peek(parent, name)
+    if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.close(found)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    return found
 
 
 def existing(policy: Policy, agent: Identity, user: str) -> State | None:
@@ -115,71 +184,3 @@ def _top(policy: Policy, agent: Identity) -> Iterator[int]:
         raise refusals.state_not_writable(policy.state_dir, error) from error
     finally:
         os.close(top)
-
-
-@record
-class Seen:
-    """The trees as they are before a launch. home, memory: as of State, None where they are not there yet.
-
-    missing: what a launch makes first, relative to the state directory.
-    """
-
-    home: int | None
-    memory: int | None
-    missing: tuple[str, ...]
-
-
-def look(policy: Policy, agent: Identity, user: str) -> Seen:
-    """What `open_state` would open and make, changing nothing.
-
-    Raises Refusal: 78 as it does, 69 when the state cannot be read.
-    """
-    with acting_as(agent), _top(policy, agent) as top:
-        try:
-            trees = [f"users/{user}", *(f"users/{user}/{path}" for path in _EXPECTED), f"sync/{user}"]
-            found = {path: _peek(top, path) for path in trees}
-        except OSError as error:
-            raise refusals.state_unreadable(policy.state_dir, error) from error
-        for path in trees[1:-1]:
-            if (directory := found[path]) is not None:
-                os.close(directory)
-        missing = tuple(path for path, directory in found.items() if directory is None)
-        return Seen(found[trees[0]], found[trees[-1]], missing)
-
-
-def _peek(top: int, path: str) -> int | None:
-    try:
-        return directories.peek_path(top, path)
-    except OSError as error:
-        if error.errno in directories.GONE:
-            return None
-        raise
-
-
-def link_project(state: State, agent: Identity, root: str) -> None:
-    """Point `projects/<name>` in the agent's home at the mounted root, as a convenience inside.
-
-    A name that something else holds is left alone. Raises Refusal (69) when the tree cannot be written.
-    """
-    with acting_as(agent):
-        try:
-            projects = directories.ensure_path(state.home, "projects")
-            try:
-                _link(projects, os.path.basename(root), root)
-            finally:
-                os.close(projects)
-        except OSError as error:
-            raise refusals.state_not_writable("projects", error) from error
-
-
-def _link(projects: int, name: str, root: str) -> None:
-    try:
-        os.symlink(root, name, dir_fd=projects)
-    except FileExistsError:
-        try:
-            current = os.readlink(name, dir_fd=projects)
-        except OSError:  # not a link: the agent keeps something of its own there
-            return
-        if current != root:
-            os.unlink(name, dir_fd=projects)
-            os.symlink(root, name, dir_fd=projects)

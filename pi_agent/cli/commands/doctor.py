@@ -17,21 +17,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent.cli import entry_point, output
+from pi_agent.cli import entry_point
+from pi_agent.cli import output
 from pi_agent.cli.dispatch import Call
 from pi_agent.cli.parsing import Request
 from pi_agent.environment import env_files
-from pi_agent.linux import directories, journald, processes
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux import directories
+from pi_agent.linux import journald
+from pi_agent.linux import processes
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import refusals
 from pi_agent.messages.quoting import escaped
-from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
-from pi_agent.policy import accounts, callers, project_roots
-from pi_agent.policy.policy_file import Policy, Tools
+from pi_agent.messages.refusal import EX_CONFIG
+from pi_agent.messages.refusal import EX_UNAVAILABLE
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy import accounts
+from pi_agent.policy import project_roots
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.policy_file import Tools
 from pi_agent.python import records
 from pi_agent.sandbox import mounts
-from pi_agent.session import running_sessions, session_directory, staging
-from pi_agent.state import documents, sync
+from pi_agent.session import running_sessions
+from pi_agent.session import session_directory
+from pi_agent.session import staging
+from pi_agent.state import documents
+from pi_agent.state import sync
 
 SYSTEMD: Final = 257
 
@@ -82,7 +93,7 @@ def asking(policy: Policy, _request: Request, argv: Sequence[str]) -> int:
     findings: list[Finding] = []
     user = None
     try:
-        user = callers.by_uid(policy, os.getuid())
+        user = accounts.by_uid(policy, os.getuid())
     except Refusal as refusal:
         findings.append(_failed("caller", refusal))
     else:

@@ -16,23 +16,34 @@ from typing import Any, Final
 from pi_agent.cli import output
 from pi_agent.cli.dispatch import Call
 from pi_agent.cli.parsing import Request
-from pi_agent.environment import dotenv_file, git_identity
+from pi_agent.environment import dotenv_file
+from pi_agent.environment import git_identity
 from pi_agent.environment.env_files import secrets_in
-from pi_agent.linux import directories, files
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux import directories
+from pi_agent.linux import files
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages.quoting import escaped_in_full
 from pi_agent.messages.refusal import Refusal
-from pi_agent.policy import callers, project_roots
+from pi_agent.policy import accounts
+from pi_agent.policy import project_roots
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.sandbox.protection import Kind
-from pi_agent.session import configuration, session_directory, staging, systemd_run
+from pi_agent.session import configuration
+from pi_agent.session import session_directory
+from pi_agent.session import staging
+from pi_agent.session import systemd_run
 from pi_agent.session.configuration import Gathered
 from pi_agent.session.staging import Plan
-from pi_agent.state import json_merge, mirror, sync, user_state
+from pi_agent.state import json_merge
+from pi_agent.state import mirror
+from pi_agent.state import sync
+from pi_agent.state import user_state
 from pi_agent.state.documents import SETTINGS
 from pi_agent.state.json_merge import REMOVED
-from pi_agent.state.user_state import PI_DIRECTORY, Seen
+from pi_agent.state.user_state import PI_DIRECTORY
+from pi_agent.state.user_state import Seen
 
 VERSION: Final = 1
 
@@ -52,7 +63,7 @@ Facts = dict[str, Any]
 def on_host(policy: Policy, request: Request) -> Sequence[str] | int:
     """As the user: what the runner would not be asked for, a refused user, is told at once."""
     try:
-        callers.by_uid(policy, os.getuid())
+        accounts.by_uid(policy, os.getuid())
     except Refusal as refusal:
         try:
             name = pwd.getpwuid(os.getuid()).pw_name

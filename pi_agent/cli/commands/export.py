@@ -25,16 +25,28 @@ import orjson
 from pi_agent.cli import output
 from pi_agent.cli.dispatch import Call
 from pi_agent.cli.parsing import Request
-from pi_agent.linux import directories, files, paths, progress_bar, standard_error
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux import directories
+from pi_agent.linux import files
+from pi_agent.linux import paths
+from pi_agent.linux import progress_bar
+from pi_agent.linux import standard_error
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import command_refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.policy import project_roots
 from pi_agent.policy.policy_file import Policy
-from pi_agent.state import copying, transcripts, user_state
-from pi_agent.state.copying import Full, Source, Synced, Target
+from pi_agent.state import copying
+from pi_agent.state import transcripts
+from pi_agent.state import user_state
+from pi_agent.state.copying import Full
+from pi_agent.state.copying import Source
+from pi_agent.state.copying import Synced
+from pi_agent.state.copying import Target
 from pi_agent.state.scans import BYTES_AT_MOST
-from pi_agent.state.transcripts import Found, Stamp, Transcript
+from pi_agent.state.transcripts import Found
+from pi_agent.state.transcripts import Stamp
+from pi_agent.state.transcripts import Transcript
 
 _MEMORY: Final = ".exported.json"
 

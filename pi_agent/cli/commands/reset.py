@@ -13,13 +13,18 @@ from typing import Final
 
 from pi_agent.cli import output
 from pi_agent.cli.dispatch import Call
-from pi_agent.linux import directories, removal
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux import directories
+from pi_agent.linux import removal
+from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import command_refusals
 from pi_agent.messages.quoting import escaped
-from pi_agent.session import running_sessions, session_directory
-from pi_agent.state import scans, user_state
-from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
+from pi_agent.session import running_sessions
+from pi_agent.session import session_directory
+from pi_agent.state import scans
+from pi_agent.state import user_state
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY
+from pi_agent.state.user_state import State
 
 # What comes again by itself.
 _CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))

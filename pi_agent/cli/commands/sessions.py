@@ -14,8 +14,10 @@ from pi_agent.cli.dispatch import Call
 from pi_agent.linux import standard_error
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages.quoting import escaped
-from pi_agent.state import transcripts, user_state
-from pi_agent.state.transcripts import Head, Transcript
+from pi_agent.state import transcripts
+from pi_agent.state import user_state
+from pi_agent.state.transcripts import Head
+from pi_agent.state.transcripts import Transcript
 
 _LISTED_AT_MOST: Final = 1000
 

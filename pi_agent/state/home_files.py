@@ -1,0 +1,122 @@
+"""The few files of ours in the agent's home: planned by comparing, written as the agent.
+
+No link is followed. What stands in the way of a directory is moved aside; a name that the agent uses for something of
+its own is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pi_agent.linux import directories, files
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import refusals
+from pi_agent.python.records import record
+from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_PROJECTS: Final = "projects"
+
+
+@record
+class HomeFile:
+    """A file that is to be written: content, under a name in a folder of the home."""
+
+    folder: str
+    name: str
+    content: bytes
+
+    @property
+    def path(self) -> str:
+        """Relative to the home."""
+        return f"{self.folder}/{self.name}"
+
+
+@record
+class ProjectLink:
+    """A link that is to be made in the home, as a convenience inside: `projects/<name>`, to the project root."""
+
+    root: str
+
+    @property
+    def path(self) -> str:
+        """Relative to the home."""
+        return f"{_PROJECTS}/{os.path.basename(self.root)}"
+
+
+def is_current(home: int | None, wanted: HomeFile) -> bool:
+    """Whether the file in the open home, None where that does not exist yet, has that content. As the agent."""
+    directory = open_folder(home, wanted.folder)
+    if directory is None:
+        return False
+    try:
+        return files.says(directory, wanted.name, wanted.content)
+    finally:
+        os.close(directory)
+
+
+def plan_link(home: int | None, root: str) -> ProjectLink | None:
+    """The link to the project root, unless it exists, or the agent keeps something of its own there. As the agent."""
+    link = ProjectLink(root)
+    directory = open_folder(home, _PROJECTS)
+    if directory is None:
+        return link
+    try:
+        return None if os.readlink(os.path.basename(root), dir_fd=directory) == root else link
+    except FileNotFoundError:
+        return link
+    except OSError:  # not a link
+        return None
+    finally:
+        os.close(directory)
+
+
+def open_folder(home: int | None, folder: str) -> int | None:
+    """Open a folder of the open home; None where it does not exist or keeps us out. As the agent."""
+    if home is None:
+        return None
+    try:
+        return directories.peek_path(home, folder)
+    except OSError:
+        return None
+
+
+def write(agent: Identity, state: State, wanted: HomeFile) -> None:
+    """Write the file. Raises Refusal (69) when the tree cannot be written."""
+    with acting_as(agent):
+        try:
+            directory = directories.ensure_path(state.home, wanted.folder)
+            try:
+                files.replace(directory, wanted.name, wanted.content)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise refusals.state_not_writable(wanted.path, error) from error
+
+
+def make_link(agent: Identity, state: State, link: ProjectLink) -> None:
+    """Make the link. Raises Refusal (69) when the tree cannot be written."""
+    with acting_as(agent):
+        try:
+            projects = directories.ensure_path(state.home, _PROJECTS)
+            try:
+                _point(projects, os.path.basename(link.root), link.root)
+            finally:
+                os.close(projects)
+        except OSError as error:
+            raise refusals.state_not_writable(_PROJECTS, error) from error
+
+
+def _point(directory: int, name: str, target: str) -> None:
+    try:
+        os.symlink(target, name, dir_fd=directory)
+    except FileExistsError:
+        try:
+            os.readlink(name, dir_fd=directory)
+        except OSError:  # not a link: the agent keeps something of its own there
+            return
+        os.unlink(name, dir_fd=directory)
+        os.symlink(target, name, dir_fd=directory)
