@@ -129,7 +129,8 @@ def test_a_journal_that_cannot_be_reached_is_none_of_the_users_business(
 def test_whoever_sends_an_entry_has_no_arguments_to_show() -> None:
     """journald notes the command line of the sender."""
     script = (
-        "from pi_agent import audit; import sys; audit._send({}); print(open('/proc/self/cmdline').read(), sys.argv)"
+        "from pi_agent.linux import journald; import sys; journald.send({}); "
+        "print(open('/proc/self/cmdline').read(), sys.argv)"
     )
     words = [sys.executable, "-c", script, "hunter2", "", "hunter3"]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env={"PYTHONPATH": "."})

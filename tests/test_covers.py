@@ -177,11 +177,11 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
         put(tmp_path / f".git/modules/{number}/hooks/x")
     assert sum(kind is PROTECT for kind in planned(tmp_path, ".git/modules/*/hooks").values()) == 6
     # Six, the directories above each, and the two above all.
-    for name, enough in (("COVERS_AT_MOST", 14), ("LOOKS_AT_MOST", 20)):
+    for module, name, enough in ((protection, "COVERS_AT_MOST", 14), (project_search, "LOOKS_AT_MOST", 20)):
         with monkeypatch.context() as limited:
-            limited.setattr(project_search, name, enough)
+            limited.setattr(module, name, enough)
             assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
-            limited.setattr(project_search, name, enough - 1)
+            limited.setattr(module, name, enough - 1)
             with pytest.raises(Refusal) as refused:
                 planned(tmp_path, ".git/modules/*/hooks")
             assert refused.value.status == EX_UNAVAILABLE

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# What a hostile caller could hand down, and how it looks after renounce(). In a process of its own: it is for ever.
+# What a hostile caller could hand down, and how it looks after drop_inherited(). In a process of its own, since it is
+# for ever.
 _CODE = """
 import json, os, resource, signal
 os.umask(0o777)
@@ -19,8 +20,8 @@ for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, si
 for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
     signal.signal(number, signal.SIG_DFL)
 hard = {name: resource.getrlimit(getattr(resource, name))[1] for name in dir(resource) if name.startswith("RLIMIT_")}
-from pi_agent import inherited
-inherited.renounce()
+from pi_agent.linux import limits
+limits.drop_inherited()
 print(json.dumps({
     "umask": os.umask(0),
     "hard": hard,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.shapes import ODD
 
-_LAUNCHER: Final = Path(__file__).parents[1] / "pi_agent" / "launch.bash"
+_LAUNCHER: Final = Path(__file__).parents[1] / "pi_agent" / "session" / "launch.bash"
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 

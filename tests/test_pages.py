@@ -14,7 +14,7 @@ import pytest
 
 from pi_agent.cli import command_table, completions, manual_page
 from pi_agent.cli.command_table import COMMANDS, Argument, Command
-from pi_agent.messages import refusals
+from pi_agent.messages import refusal
 
 _TOP: Final = Path(__file__).parent.parent
 _NASTY: Final = r"it's [a]: «b» \c `d` $e"
@@ -54,16 +54,17 @@ def test_every_command_and_every_argument_is_in_every_page() -> None:
 
 
 def test_building_writes_the_pages_and_a_launch_never_imports_them(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "pi_agent.commands.pages", "agent", str(tmp_path)]
+    argv = [sys.executable, "-m", "pi_agent.cli.completions", "agent", str(tmp_path)]
     subprocess.run(argv, check=True, cwd=_TOP)
     assert (tmp_path / "share/zsh/site-functions/_agent").read_text() == completions.zsh("agent")
-    for name in ("dispatch", "parsing", "table"):
-        assert "pages" not in (_TOP / f"pi_agent/commands/{name}.py").read_text()
+    for name in ("dispatch", "parsing", "command_table"):
+        text = (_TOP / f"pi_agent/cli/{name}.py").read_text()
+        assert "completions" not in text and "manual_page" not in text
 
 
 def test_the_manual_knows_every_exit_status_and_no_other() -> None:
     shown = {int(number) for number in re.findall(r"^\.B (\d+)$", manual_page.manual("pi"), flags=re.MULTILINE)}
-    assert shown == {0} | {value for name, value in vars(refusals).items() if name.startswith("EX_")}
+    assert shown == {0} | {value for name, value in vars(refusal).items() if name.startswith("EX_")}
 
 
 @pytest.mark.usefixtures("many")

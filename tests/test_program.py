@@ -103,7 +103,9 @@ def test_everything_else_needs_a_project(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("status", [0, 7])
 def test_who_leaves_at_once_has_said_everything_before(status: int) -> None:
-    code = "from pi_agent import program; import atexit; atexit.register(print, 'late'); print('said', end=''); "
-    code += f"program.leave({status})"
+    code = (
+        "from pi_agent.cli import entry_point; import atexit; atexit.register(print, 'late'); print('said', end=''); "
+    )
+    code += f"entry_point.exit_at_once({status})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (status, "said", "")

@@ -55,6 +55,13 @@ def test_a_record_cannot_be_changed_nor_grow() -> None:
 
 
 def test_a_record_costs_no_import() -> None:
-    code = "import sys; before = {*sys.modules}; import pi_agent.records; print(*{*sys.modules} - before)"
+    code = "import sys; before = {*sys.modules}; import pi_agent.python.records; print(*{*sys.modules} - before)"
     done = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {*done.stdout.split()} <= {"__future__", "_operator", "operator", "pi_agent", "pi_agent.records"}
+    assert {*done.stdout.split()} <= {
+        "__future__",
+        "_operator",
+        "operator",
+        "pi_agent",
+        "pi_agent.python",
+        "pi_agent.python.records",
+    }

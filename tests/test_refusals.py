@@ -61,7 +61,8 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
 def test_every_refusal_is_in_the_table() -> None:
     functions = [
         name
-        for name, value in vars(refusals).items()
+        for module in (refusals, command_refusals)
+        for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__annotations__.get("return") == "Refusal"
     ]
     assert sorted(functions) == sorted(_TABLE)

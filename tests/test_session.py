@@ -167,13 +167,14 @@ _MOUNTED = """
 import os, sys
 from pathlib import Path
 from types import ModuleType
-from pi_agent import mountapi, session
-from pi_agent.session import Session
+from pi_agent.linux import mount_api
+from pi_agent.session import session_directory
+from pi_agent.session.session_directory import Session
 from tests.fakes import Bin
-mountapi.detach = lambda path: None
+mount_api.detach = lambda path: None
 own = Session("x.service", sys.argv[1])
 try:
-    session._clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
+    session_directory.clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
 except OSError as error:
     print(error.strerror)
 print(sorted(os.listdir(own.directory)), os.listdir(sys.argv[3]))
@@ -222,14 +223,15 @@ _FILE_MOUNTED = """
 import os, sys
 from pathlib import Path
 from types import ModuleType
-from pi_agent import mountapi, session
-from pi_agent.session import Session
+from pi_agent.linux import mount_api
+from pi_agent.session import session_directory
+from pi_agent.session.session_directory import Session
 from tests.fakes import Bin
 own = Session("x.service", sys.argv[1])
 if sys.argv[3] == "busy":
-    mountapi.detach = lambda path: None
+    mount_api.detach = lambda path: None
 try:
-    session._clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
+    session_directory.clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
 except OSError as error:
     print(error.strerror)
 print(os.path.exists(own.directory) and Path(own.mounts[-1]).read_text())
@@ -417,13 +419,13 @@ def test_a_users_place_that_others_can_enter_is_refused(staging: Path, bin_: Bin
 
 _RUNNER = """
 import os, sys, time
-from pi_agent import session
+from pi_agent.session import guard, session_directory
 from tests.fakes import Bin
 from pathlib import Path
 from types import ModuleType
-session.STAGING = sys.argv[1]
-session._SECOND_LOOKS = (0.05, 0.05)
-with session.opened(Bin(Path(sys.argv[2])).tools(), "alice", 1000) as own:
+session_directory.STAGING = sys.argv[1]
+guard._SECOND_LOOKS = (0.05, 0.05)
+with guard.opened(Bin(Path(sys.argv[2])).tools(), "alice", 1000) as own:
     os.mkdir(own.project)
     print(own.directory, flush=True)
     time.sleep(60)

@@ -264,7 +264,7 @@ def test_launches_of_a_user_wait_for_each_other(tmp_path: Path, monkeypatch: pyt
         os.close(lock)
         seen.append(name)
 
-    monkeypatch.setattr("pi_agent.files.replace", probe)
+    monkeypatch.setattr("pi_agent.linux.files.replace", probe)
     write(here.host / "settings.json", {"a": 1})
     here.sync()
     assert seen == ["settings.json", "memory.json"]

@@ -40,7 +40,7 @@ def python(script: str, slave: int, stdin: int | None = None, stdout: int | None
 def started(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
     """The process of such a script."""
     return subprocess.Popen(
-        [sys.executable, "-c", f"import os, sys\nfrom pi_agent import terminal\n{script}"],
+        [sys.executable, "-c", f"import os, sys\nfrom pi_agent.linux import terminals\n{script}"],
         stdin=slave if stdin is None else stdin,
         stdout=slave if stdout is None else stdout,
         stderr=subprocess.PIPE,
@@ -71,7 +71,7 @@ def test_one_that_is_gone_is_fine(pair: tuple[int, int]) -> None:
 
 def test_one_that_nobody_reads_does_not_make_wait(pair: tuple[int, int]) -> None:
     script = """
-seen = terminal.seen({"TERM": "xterm"})
+seen = terminals.seen({"TERM": "xterm"})
 try:
     while os.write(seen.descriptor, b"x" * 4096):
         pass
@@ -85,8 +85,8 @@ except BlockingIOError:
 def test_one_whose_reader_is_slow_gets_all_of_it(pair: tuple[int, int]) -> None:
     master, slave = pair
     script = """
-terminal._PATIENCE = 60
-seen = terminal.seen({"TERM": "xterm"})
+terminals._PATIENCE = 60
+seen = terminals.seen({"TERM": "xterm"})
 try:
     while os.write(seen.descriptor, b"x" * 50):
         pass
@@ -107,12 +107,12 @@ except BlockingIOError:
 
 @pytest.mark.parametrize("value", ["dumb", "unknown", ""])
 def test_nothing_is_written_to_a_terminal_that_would_print_it(pair: tuple[int, int], value: str) -> None:
-    script = f'seen = terminal.seen({{"TERM": {value!r}}}); print(seen.reset, file=sys.stderr)'
+    script = f'seen = terminals.seen({{"TERM": {value!r}}}); print(seen.reset, file=sys.stderr)'
     assert python(script, pair[1]).strip() == "b''"
 
 
 def test_it_is_seen_where_input_and_output_are_one(pair: tuple[int, int]) -> None:
-    script = 'print(terminal.seen({"TERM": "xterm"}) is not None, terminal.present(), file=sys.stderr)'
+    script = 'print(terminals.seen({"TERM": "xterm"}) is not None, terminals.present(), file=sys.stderr)'
     assert python(script, pair[1]).split() == ["True", "True"]
     with open(os.devnull, "r+b") as null:
         assert python(script, pair[1], stdin=null.fileno()).split() == ["False", "False"]
@@ -121,14 +121,14 @@ def test_it_is_seen_where_input_and_output_are_one(pair: tuple[int, int]) -> Non
 
 def test_output_that_may_not_be_written_to_is_left_alone(pair: tuple[int, int]) -> None:
     read_only = os.open(os.ttyname(pair[1]), os.O_RDONLY | os.O_NOCTTY)
-    script = 'print(terminal.seen({"TERM": "xterm"}), file=sys.stderr)'
+    script = 'print(terminals.seen({"TERM": "xterm"}), file=sys.stderr)'
     assert python(script, pair[1], stdout=read_only).split() == ["None"]
     os.close(read_only)
 
 
 def test_without_a_sudo_in_front_it_is_ones_own(pair: tuple[int, int]) -> None:
     script = """
-seen = terminal.beyond_sudo({"TERM": "xterm"}, 1)
+seen = terminals.beyond_sudo({"TERM": "xterm"}, 1)
 print(seen is not None and seen.modes is not None, file=sys.stderr)
 """
     assert python(script, pair[1]).split() == ["True"]

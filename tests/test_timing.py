@@ -29,7 +29,7 @@ def test_a_stopwatch_gives_every_moment_to_one_step(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_process_knows_since_when_it_runs() -> None:
-    script = "import time; time.sleep(0.2); from pi_agent import timing; print(timing.since_start())"
+    script = "import time; time.sleep(0.2); from pi_agent.cli import timing; print(timing.since_start())"
     begin = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, cwd=Path(__file__).parent.parent

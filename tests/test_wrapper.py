@@ -47,7 +47,7 @@ class Wrapper:
         entry = pwd.struct_passwd((name, "x", 1000, 1000, "", str(self.home), "/bin/sh"))
         self.monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
         self.monkeypatch.setattr(os, "getuid", lambda: 1000)
-        self.monkeypatch.setattr("pi_agent.caller.from_passwd", lambda entry: people.alice(entry.pw_dir))
+        self.monkeypatch.setattr("pi_agent.policy.callers.from_passwd", lambda entry: people.alice(entry.pw_dir))
 
     def allow(self, **overrides: object) -> None:
         policies.written(self.tmp, **overrides)
