@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from scenarios import imports
 
-_TOP = Path(__file__).parent.parent
+from tests.support.checkout import TOP
 
 
 def _log(code: str) -> str:
     """What Python tells of the imports that the code makes."""
-    argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(_TOP)!r}); {code}"]
+    argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stderr
 
 

@@ -14,9 +14,9 @@ from escapes.case import PROMISES
 from escapes.table import CASES
 
 from pi_agent.messages import refusal, refusals
+from tests.support.checkout import TOP
 
-_TOP: Final = Path(__file__).parent.parent
-_README: Final = (_TOP / "README.md").read_text()
+_README: Final = (TOP / "README.md").read_text()
 _SHORTEST: Final = 12  # of a fragment that is worth looking for
 
 
@@ -46,7 +46,7 @@ def calls(path: Path, name: str) -> Iterator[ast.Call]:
             yield node
 
 
-_MESSAGES: Final = sorted((_TOP / "pi_agent/messages").glob("*refusals.py"))
+_MESSAGES: Final = sorted((TOP / "pi_agent/messages").glob("*refusals.py"))
 _REFUSALS: Final = [call for path in _MESSAGES for call in calls(path, "Refusal")]
 _WHAT: Final = sorted({text for call in _REFUSALS for text in fragments(call.args[1])})
 
@@ -67,14 +67,14 @@ def test_why_a_root_was_not_considered_is_in_the_table() -> None:
 
 
 def test_what_the_launcher_says_is_in_the_table() -> None:
-    said = re.findall(r"printf '%s: (.*?)\\n'", (_TOP / "pi_agent/session/launch.bash").read_text())
+    said = re.findall(r"printf '%s: (.*?)\\n'", (TOP / "pi_agent/session/launch.bash").read_text())
     assert said
     for sentence in said:
         assert f"`{sentence}`" in section("When something is refused")
 
 
 def _notices() -> Iterator[str]:
-    for path in sorted((_TOP / "pi_agent").rglob("*.py")):
+    for path in sorted((TOP / "pi_agent").rglob("*.py")):
         for call in calls(path, "notice"):
             sentence = call.args[0]
             parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
@@ -104,7 +104,7 @@ def _attempts() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {promise: [] for promise in PROMISES}
     for case in CASES:
         found[case.promise].append(case.id)
-    for path in sorted((_TOP / "checks/escapes").glob("test_*.py")):
+    for path in sorted((TOP / "checks/escapes").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
                 if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "attempt":

@@ -14,8 +14,8 @@ from pi_agent.linux import paths
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.policy import project_roots
 from pi_agent.session import audit
-from tests import people, policies
-from tests.policies import USER, host_user
+from tests.support import people, policies
+from tests.support.policies import USER, host_user
 
 _RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
 

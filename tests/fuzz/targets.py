@@ -18,7 +18,7 @@ from pi_agent.policy import callers, policy_file
 from pi_agent.session import report
 from pi_agent.state import documents, json_merge, sync_memory
 from pi_agent.state.documents import AUTH, SETTINGS, Memory
-from tests import policies
+from tests.support import policies
 
 Target = Callable[[bytes], None]
 
