@@ -140,7 +140,7 @@ let
         options = ./docs/options.md;
       }
       ''
-        "$interpreter" -I -m pi_agent.commands.pages ${name} "$out"
+        "$interpreter" -I -m pi_agent.cli.completions ${name} "$out"
         mkdir -p "$out/share/doc/pi-agent"
         cp "$options" "$out/share/doc/pi-agent/options.md"
       '';

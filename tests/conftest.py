@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import people
-from tests.trees import Nest
+from tests.support import people
+from tests.support.trees import Nest
 
 settings.register_profile(
     "suite",

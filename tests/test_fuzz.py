@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.targets import SEEDS, TARGETS
+from tests.support.checkout import TOP
 
-_TOP = Path(__file__).parents[1]
 _BROKEN = """
 import sys
 from tests.fuzz import targets
@@ -26,7 +26,7 @@ main(*sys.argv[1:])
 
 def fuzz(tmp: Path, *start: str) -> subprocess.CompletedProcess[str]:
     options = ("-runs=10000", "-seed=1", f"-artifact_prefix={tmp}/")
-    return subprocess.run([sys.executable, *start, *options], cwd=_TOP, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, *start, *options], cwd=TOP, capture_output=True, text=True, check=False)
 
 
 def test_every_target_has_inputs_to_begin_with() -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from scenarios import imports
 
-_TOP = Path(__file__).parent.parent
+from tests.support.checkout import TOP
 
 
 def _log(code: str) -> str:
     """What Python tells of the imports that the code makes."""
-    argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(_TOP)!r}); {code}"]
+    argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stderr
 
 
 @pytest.mark.parametrize(("program", "allowed"), [("runner", imports.RUNNER), ("wrapper", imports.WRAPPER)])
 def test_a_program_imports_what_it_is_allowed_to_and_no_more(program: str, allowed: frozenset[str]) -> None:
     log = _log(f"import {program}")
-    assert {"pi_agent.policy", program} <= imports.imported(log).keys()
+    assert {"pi_agent.policy.policy_file", program} <= imports.imported(log).keys()
     new = imports.strangers(log, _log("pass"), {*allowed, program})
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
@@ -32,12 +31,12 @@ def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
     nested = (
         "import time:   1 |    1 |     subprocess\nsomething else\n"
         "import time:   1 |    1 |     json\n"
-        "import time:   1 |    1 |   pi_agent.process\n"
-        "import time:   1 |    1 | pi_agent.unit\n"
+        "import time:   1 |    1 |   pi_agent.linux.processes\n"
+        "import time:   1 |    1 | pi_agent.session.supervision\n"
     )
-    assert imports.strangers(nested, "", ["pi_agent.unit", "json"]) == [
-        "subprocess < pi_agent.process < pi_agent.unit",
-        "pi_agent.process < pi_agent.unit",
+    assert imports.strangers(nested, "", ["pi_agent.session.supervision", "json"]) == [
+        "subprocess < pi_agent.linux.processes < pi_agent.session.supervision",
+        "pi_agent.linux.processes < pi_agent.session.supervision",
     ]
 
 
@@ -46,5 +45,5 @@ def test_nothing_heavy_is_allowed() -> None:
     heavy |= {"logging", "orjson", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "typing"}
     heavy |= {"typing_extensions", "urllib.parse", "xdg"}
     assert not heavy & imports.RUNNER
-    assert not [name for name in imports.RUNNER if name.startswith(("pi_agent.commands", "pi_agent.progress"))]
-    assert "pi_agent.timing" not in imports.RUNNER
+    never = ("pi_agent.cli.commands", "pi_agent.cli.timing", "pi_agent.linux.progress_bar")
+    assert not [name for name in imports.RUNNER if name.startswith(never)]

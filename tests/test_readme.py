@@ -13,10 +13,10 @@ import pytest
 from escapes.case import PROMISES
 from escapes.table import CASES
 
-from pi_agent.messages import refusals
+from pi_agent.messages import refusal, refusals
+from tests.support.checkout import TOP
 
-_TOP: Final = Path(__file__).parent.parent
-_README: Final = (_TOP / "README.md").read_text()
+_README: Final = (TOP / "README.md").read_text()
 _SHORTEST: Final = 12  # of a fragment that is worth looking for
 
 
@@ -46,7 +46,8 @@ def calls(path: Path, name: str) -> Iterator[ast.Call]:
             yield node
 
 
-_REFUSALS: Final = list(calls(_TOP / "pi_agent/refusals.py", "Refusal"))
+_MESSAGES: Final = sorted((TOP / "pi_agent/messages").glob("*refusals.py"))
+_REFUSALS: Final = [call for path in _MESSAGES for call in calls(path, "Refusal")]
 _WHAT: Final = sorted({text for call in _REFUSALS for text in fragments(call.args[1])})
 
 
@@ -66,14 +67,14 @@ def test_why_a_root_was_not_considered_is_in_the_table() -> None:
 
 
 def test_what_the_launcher_says_is_in_the_table() -> None:
-    said = re.findall(r"printf '%s: (.*?)\\n'", (_TOP / "pi_agent/launch.bash").read_text())
+    said = re.findall(r"printf '%s: (.*?)\\n'", (TOP / "pi_agent/session/launch.bash").read_text())
     assert said
     for sentence in said:
         assert f"`{sentence}`" in section("When something is refused")
 
 
 def _notices() -> Iterator[str]:
-    for path in sorted((_TOP / "pi_agent").glob("*.py")):
+    for path in sorted((TOP / "pi_agent").rglob("*.py")):
         for call in calls(path, "notice"):
             sentence = call.args[0]
             parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
@@ -89,8 +90,8 @@ def test_what_a_notice_says_is_in_the_table(text: str) -> None:
 
 
 def test_every_status_is_in_the_table_and_no_other() -> None:
-    used = {getattr(refusals, ast.unparse(call.args[0])) for call in _REFUSALS}
-    constants = {value for name, value in vars(refusals).items() if name.startswith("EX_")}
+    used = {getattr(refusal, ast.unparse(call.args[0]).rpartition(".")[2]) for call in _REFUSALS}
+    constants = {value for name, value in vars(refusal).items() if name.startswith("EX_")}
     table = {int(number) for number in re.findall(r"^\| (\d+) \|", section("Exit statuses"), flags=re.MULTILINE)}
     assert used == constants == table
 
@@ -103,7 +104,7 @@ def _attempts() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {promise: [] for promise in PROMISES}
     for case in CASES:
         found[case.promise].append(case.id)
-    for path in sorted((_TOP / "checks/escapes").glob("test_*.py")):
+    for path in sorted((TOP / "checks/escapes").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
                 if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "attempt":

@@ -24,8 +24,8 @@ from pi_agent.session import audit, configuration, guard, staging, supervision
 from pi_agent.session.session_directory import Session
 from pi_agent.session.systemd_run import Start
 from pi_agent.state import user_state
-from tests import people
-from tests.policies import frozen
+from tests.support import people
+from tests.support.policies import frozen
 
 
 class Launch:

@@ -14,8 +14,8 @@ from pi_agent.linux import paths
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.policy import project_roots
 from pi_agent.session import audit
-from tests import people, policies
-from tests.policies import USER, host_user
+from tests.support import people, policies
+from tests.support.policies import USER, host_user
 
 _RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
 
@@ -47,7 +47,7 @@ class Wrapper:
         entry = pwd.struct_passwd((name, "x", 1000, 1000, "", str(self.home), "/bin/sh"))
         self.monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
         self.monkeypatch.setattr(os, "getuid", lambda: 1000)
-        self.monkeypatch.setattr("pi_agent.caller.from_passwd", lambda entry: people.alice(entry.pw_dir))
+        self.monkeypatch.setattr("pi_agent.policy.callers.from_passwd", lambda entry: people.alice(entry.pw_dir))
 
     def allow(self, **overrides: object) -> None:
         policies.written(self.tmp, **overrides)

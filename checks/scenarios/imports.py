@@ -14,28 +14,34 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 # Named after the machine that Python was built for.
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
-_ROOMS_OF_BOTH: Final = frozenset(
-    {"audit", "caller", "identity", "paths", "policy", "program", "project", "records", "refusals", "shared"}
-)
-_ROOMS_OF_THE_RUNNER: Final = frozenset(
-    {
-        *("configuration", "control", "covers", "documents", "envfile", "environment", "files", "git_identity"),
-        *(
-            "inherited",
-            "live",
-            "merge",
-            "mirror",
-            "mountapi",
-            "mounts",
-            "parser",
-            "process",
-            "provenance",
-            "relay",
-            "report",
-        ),
-        *("relay", "report", "sandbox", "session", "signature", "staging", "state", "sync", "terminal", "tree", "unit"),
-    }
-)
+# Floor of pi_agent → its modules.
+_BOTH: Final[Mapping[str, tuple[str, ...]]] = {
+    "python": ("records",),
+    "messages": ("quoting", "refusal", "refusals"),
+    "linux": ("errors", "identities", "journald", "paths", "standard_error"),
+    "policy": ("callers", "policy_file", "project_roots", "shared"),
+    "session": ("audit",),
+    "cli": ("command_line", "entry_point"),
+}
+_RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
+    "python": ("lazy_orjson",),
+    "messages": ("notices",),
+    "linux": (
+        *("directories", "files", "limits", "mount_api", "processes", "removal", "signatures", "systemctl"),
+        "terminals",
+    ),
+    "policy": ("accounts",),
+    "state": (
+        *("copying", "documents", "host_config", "json_merge", "mirror", "pi_lock", "scans", "sync", "sync_memory"),
+        *("tree_entries", "user_state"),
+    ),
+    "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
+    "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),
+    "session": (
+        *("configuration", "guard", "report", "running_sessions", "session_directory", "signal_relay", "staging"),
+        *("supervision", "systemd_run"),
+    ),
+}
 # Which of them a version of Python has, and what it has loaded before it begins, differs. Above each group: for whom.
 _STANDARD: Final = frozenset(
     {
@@ -51,11 +57,20 @@ _STANDARD: Final = frozenset(
         *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
 )
-WRAPPER: Final = _STANDARD | {"pi_agent"} | {f"pi_agent.{room}" for room in _ROOMS_OF_BOTH}
+
+
+def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """The full names of the modules, and of the packages that they are in."""
+    return frozenset(
+        name
+        for floor, names in floors.items()
+        for name in (f"pi_agent.{floor}", *(f"pi_agent.{floor}.{each}" for each in names))
+    )
+
+
+WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
 RUNNER: Final = (
-    WRAPPER
-    | {f"pi_agent.{room}" for room in _ROOMS_OF_THE_RUNNER}
-    | {"encodings.ascii", "fcntl", "fnmatch", "gc", "resource", "signal", "termios"}
+    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "fnmatch", "gc", "resource", "signal", "termios"}
 )
 
 

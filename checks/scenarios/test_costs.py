@@ -49,7 +49,7 @@ def _watched(program: Word) -> list[Word]:
 def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
     bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
     log = done.stderr.decode()
-    assert "pi_agent.policy" in imports.imported(log)
+    assert "pi_agent.policy.policy_file" in imports.imported(log)
     new = imports.strangers(log, bare, allowed)
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 

@@ -45,8 +45,8 @@ class Command:
 
     @property
     def room(self) -> str:
-        """The module that does it: `--sandbox-explain` is done in pi_agent.commands.explain."""
-        return f"pi_agent.commands.{self.name.removeprefix(SANDBOX_PREFIX)}"
+        """The module that does it: `--sandbox-explain` is done in pi_agent.cli.commands.explain."""
+        return f"pi_agent.cli.commands.{self.name.removeprefix(SANDBOX_PREFIX)}"
 
 
 COMMANDS: Final = (

@@ -1,6 +1,6 @@
 """Tab completion for bash, zsh and fish, and the manual page, pi-sandbox(1): all made from `table`.
 
-Run while building, as `python3 -m pi_agent.commands.pages NAME DIRECTORY`; nothing that a user calls imports it.
+Run while building, as `python3 -m pi_agent.cli.completions NAME DIRECTORY`; nothing that a user calls imports it.
 What the shells get has no program in it that would have to be started at each tab.
 """
 

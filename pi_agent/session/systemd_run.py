@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pi_agent.linux import terminals
-from pi_agent.policy.policy_file import Policy
-from pi_agent.policy.policy_file import Tools
+from pi_agent.policy.policy_file import Policy, Tools
 from pi_agent.python.records import record
 from pi_agent.session.session_directory import Session
 
@@ -62,7 +60,7 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         f"--slice={SLICE}",
         "--description=Pi coding agent",
         # No tint of the terminal's background (since version 256).
-        *(["--pty", "--background="] if terminals else ["--pipe"]),
+        *(["--pty", "--background="] if terminal else ["--pipe"]),
     ]
     argv += [f"--property={each}" for each in properties]
     # Filters stay with a process and all that it starts (seccomp(2)).

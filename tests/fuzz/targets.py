@@ -18,7 +18,7 @@ from pi_agent.policy import callers, policy_file
 from pi_agent.session import report
 from pi_agent.state import documents, json_merge, sync_memory
 from pi_agent.state.documents import AUTH, SETTINGS, Memory
-from tests import policies
+from tests.support import policies
 
 Target = Callable[[bytes], None]
 
@@ -137,7 +137,10 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         b"{}", b'{"model":"a","theme":"b","packages":["x"],"nested":{"a":2,"b":[1,{"c":null}]}}',
         b'{"a":{"type":"oauth","refresh":"r"},"a":1}', b'{"a":1e999}', b"[" * 200, b'{"a":' * 120,
     ],
-    "memory": [sync_memory.SyncMemory({}, {}).to_json(), b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}'],
+    "memory": [
+        sync_memory.SyncMemory({}, {}).to_json(),
+        b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}',
+    ],
     "git_configuration": [b"[user]\n name = A B\n email = a@b\n", b'[USER "x"]\nname="a\\\nb" # c\n', _ODD],
     "launch_report": [b"started\n", b"started\nended 7\n", b"ended 999\nended -1\nended\n"],
     "sudo_uid": [b"0", b"1000", b"4294967296", "\u0661\u0660".encode(), b"-1", b" 1"],

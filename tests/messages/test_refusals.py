@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import inspect
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from pi_agent.messages import command_refusals, refusals
+from pi_agent.messages.quoting import escaped, nix_string
+from pi_agent.messages.refusal import Refusal
+
+_EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
+_TEXT = st.text(st.characters(), max_size=60)  # with surrogates
+
+# Every refusal with the status it must have, and a call of it with hostile text wherever it takes any.
+_TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
+    "argument_unknown": (64, lambda x: command_refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
+    "command_unknown": (64, lambda x: command_refusals.command_unknown(x, "pi", ["--sandbox-help"])),
+    "session_not_chosen": (64, lambda x: command_refusals.session_not_chosen("pi")),
+    "session_unknown": (64, lambda x: command_refusals.session_unknown(x, "pi")),
+    "session_not_ended": (69, lambda x: command_refusals.session_not_ended("pi-agent-alice-0.service")),
+    "export_directory_missing": (64, lambda x: command_refusals.export_directory_missing("pi")),
+    "export_failed": (69, lambda x: command_refusals.export_failed(x)),
+    "state_being_reset": (69, lambda x: refusals.state_being_reset()),
+    "reset_not_confirmed": (64, lambda x: command_refusals.reset_not_confirmed()),
+    "sessions_live": (69, lambda x: command_refusals.sessions_live(["0a1b2c3d"], "pi")),
+    "reset_incomplete": (69, lambda x: command_refusals.reset_incomplete(x)),
+    "policy_unreadable": (78, lambda x: refusals.policy_unreadable(x, x)),
+    "identity_missing": (78, lambda x: refusals.identity_missing("user", x)),
+    "state_missing": (78, lambda x: refusals.state_missing(x, x)),
+    "env_file_unusable": (78, lambda x: refusals.env_file_unusable(x, x)),
+    "not_through_sudo": (77, lambda x: refusals.not_through_sudo()),
+    "root_refused": (77, lambda x: refusals.root_refused("pi")),
+    "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
+    "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_not_considered(x, x)])),
+    "directory_gone": (77, lambda x: refusals.directory_gone(x)),
+    "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
+    "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
+    "root_reserved": (78, lambda x: refusals.root_reserved(x, x)),
+    "root_unmountable": (78, lambda x: refusals.root_unmountable(x)),
+    "extra_path_unusable": (78, lambda x: refusals.extra_path_unusable(x, x)),
+    "config_not_a_directory": (65, lambda x: refusals.config_not_a_directory(x)),
+    "config_unreadable": (65, lambda x: refusals.config_unreadable(x, x)),
+    "config_too_large": (65, lambda x: refusals.config_too_large(x, "2 GiB")),
+    "document_invalid": (65, lambda x: refusals.document_invalid(x, x)),
+    "host_env_invalid": (65, lambda x: refusals.host_env_invalid(x, x)),
+    "state_not_writable": (69, lambda x: refusals.state_not_writable(x, OSError(5, x))),
+    "state_unreadable": (69, lambda x: refusals.state_unreadable(x, OSError(5, x))),
+    "staging_failed": (69, lambda x: refusals.staging_failed("A mount", x)),
+    "session_not_started": (69, lambda x: refusals.session_not_started("pi-agent-alice-0.service")),
+    "sudo_unavailable": (69, lambda x: refusals.sudo_unavailable(x, x)),
+    "tool_failed": (69, lambda x: refusals.tool_failed([x, x], x)),
+    "machine_failed": (69, lambda x: refusals.machine_failed(OSError(5, x, x))),
+    "bug": (70, lambda x: refusals.bug(RuntimeError(x))),
+}
+
+
+def test_every_refusal_is_in_the_table() -> None:
+    functions = [
+        name
+        for module in (refusals, command_refusals)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__annotations__.get("return") == "Refusal"
+    ]
+    assert sorted(functions) == sorted(_TABLE)
+
+
+@pytest.mark.parametrize("name", sorted(_TABLE))
+@pytest.mark.parametrize("text", ["/home/alice/x", "", _EVIL, "x" * 5000])
+def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: str, text: str) -> None:
+    status, make = _TABLE[name]
+    refusal = make(text)
+    assert refusal.status == status
+    assert refusal.what and refusal.what.isprintable()
+    assert "Traceback" not in refusal.what
+    lines = refusal.remedy.split("\n")
+    assert all(line and line.isprintable() for line in lines)
+    assert lines[0].strip()[0].isupper() or lines[0].startswith(("pi-agent", "systemd"))
+    assert str(refusal) == refusal.what
+    assert len(refusal.what) < 2000
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (refusals.policy_unreadable("/p", "why"), "/p why nixos-rebuild"),
+        (refusals.identity_missing("group", "g"), "group «g» m3ta.pi-agent.createUser"),
+        (refusals.state_missing("/s", "why"), "/s why systemd-tmpfiles"),
+        (refusals.env_file_unusable("/e", "why"), "/e why m3ta.pi-agent.environmentFiles"),
+        (refusals.root_refused("pi"), "pi root m3ta.pi-agent.hostUsers"),
+        (refusals.user_not_listed("bob"), '«bob» m3ta.pi-agent.hostUsers."bob".projectRoots ~/projects'),
+        (refusals.directory_gone("/d"), "/d cd"),
+        (refusals.root_reserved("/r/x", "/r"), "/r/x /r m3ta.pi-agent.hostUsers.<user>.projectRoots"),
+        (refusals.root_unmountable("/r"), "/r Rename"),
+        (refusals.extra_path_unusable("/x", "why"), "/x why m3ta.pi-agent.sandbox"),
+        (refusals.config_not_a_directory("/c"), "/c m3ta.pi-agent.hostUsers.<user>.configPath"),
+        (refusals.config_unreadable("/c", "why"), "/c why m3ta.pi-agent.wrapper.syncConfigFromHost"),
+        (refusals.config_too_large("/c", "2 GiB"), "/c 2 GiB configPath"),
+        (refusals.document_invalid("/c/settings.json", "why"), "/c/settings.json why Correct"),
+        (refusals.host_env_invalid("/c/.env", "why"), "/c/.env why KEY=value"),
+        (refusals.state_not_writable("/s", OSError(28, "why")), "/s why space unchanged"),
+        (refusals.state_not_writable("/s", OSError(13, "why")), "/s why session unchanged"),
+        (refusals.staging_failed("A mount", "why"), "A mount why journalctl"),
+        (refusals.session_not_started("u.service"), "journalctl -u u.service"),
+        (refusals.sudo_unavailable("/sudo", "why"), "/sudo why security.sudo.enable"),
+        (refusals.tool_failed(["/bin/mount", "secret"], "why"), "/bin/mount why journalctl"),
+        (refusals.machine_failed(OSError(5, "why", "/f")), "/f why journalctl"),
+    ],
+    ids=lambda value: value.what[:30] if isinstance(value, Refusal) else "",
+)
+def test_a_refusal_says_where_why_and_what_to_do(refusal: Refusal, said: str) -> None:
+    text = f"{refusal.what}\n{refusal.remedy}"
+    assert all(word in text for word in said.split(" "))
+
+
+def test_outside_of_the_roots_the_nix_lines_are_shown_only_where_they_would_help() -> None:
+    helps = refusals.outside_roots("alice", "/srv/x", ["~/a", "/b"], "/srv/x").remedy
+    assert 'm3ta.pi-agent.hostUsers."alice".projectRoots = [ "~/a" "/b" "/srv/x" ];' in helps
+    never = refusals.outside_roots("alice", "/etc", ["~/a", "/b"], None).remedy
+    assert "projectRoots" not in never and "cannot be made a project root" in never
+    assert all("Allowed for alice: ~/a, /b" in remedy for remedy in (helps, never))
+
+
+def test_a_failed_tool_does_not_show_its_arguments() -> None:
+    assert "secret" not in refusals.tool_failed(["/bin/mount", "secret"], "why").what
+
+
+def test_a_bug_says_its_kind_and_place_on_one_line() -> None:
+    try:
+        raise KeyError("x\ny")
+    except KeyError as error:
+        refusal = refusals.bug(error)
+    assert "KeyError" in refusal.what and "test_refusals.py:" in refusal.what
+    assert refusal.what.isprintable()
+    assert "an unknown place" in refusals.bug(KeyError("never raised")).what
+
+
+@given(_TEXT)
+def test_what_is_shown_is_one_line_without_control_characters(text: str) -> None:
+    result = escaped(text)
+    assert result.isprintable()
+    assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in result)
+    assert len(result.splitlines()) <= 1
+    result.encode("utf-8")
+
+
+@given(st.binary(max_size=60))
+def test_bytes_are_shown_as_the_name_that_python_makes_of_them(name: bytes) -> None:
+    assert escaped(name) == escaped(name.decode("utf-8", "surrogateescape"))
+    assert escaped(name).isprintable()
+
+
+@pytest.mark.parametrize("text", ["/home/alice/p", "ä ü", "日本", "a b", "$x", "'\"", "%h", "~"])
+def test_what_is_harmless_is_shown_as_it_is(text: str) -> None:
+    assert escaped(text) == text
+
+
+def test_what_is_shown_by_example() -> None:
+    assert escaped("a\nb") == "a\\nb"
+    assert escaped("\x1b[0m") == "\\x1b[0m"
+    assert escaped(b"\xff") == "\\xff"
+    assert escaped("\\n") == "\\\\n"
+    assert escaped("\u202e") == "\\u202e"
+    assert escaped("\udc00") == "\\udc00"
+
+
+def test_what_is_shown_is_bounded() -> None:
+    assert escaped("x" * 400) == "x" * 400
+    assert escaped("x" * 401) == "x" * 400 + "…"
+    assert len(escaped("\n" * 10**5)) == 401
+
+
+@given(_TEXT, _TEXT)
+@example("\x80", "\udc80")
+def test_two_names_never_look_the_same(left: str, right: str) -> None:
+    assume(left != right)
+    assume(max(len(escaped(left)), len(escaped(right))) <= 400)
+    assert escaped(left) != escaped(right)
+
+
+def test_a_nix_string_says_what_it_should() -> None:
+    assert nix_string("~/p") == '"~/p"'
+    assert nix_string('a"b') == '"a\\"b"'
+    assert nix_string("a\\b") == '"a\\\\b"'
+    assert nix_string("${x}") == '"\\${x}"'
+    assert nix_string("$x") == '"$x"'
+
+
+@given(_TEXT)
+def test_a_nix_string_ends_only_at_its_end_and_evaluates_nothing(text: str) -> None:
+    inner = nix_string(text)[1:-1]
+    position = 0
+    while position < len(inner):
+        if inner[position] == "\\":
+            position += 2
+            continue
+        assert inner[position] != '"'
+        assert inner[position : position + 2] != "${"
+        position += 1
+    assert position == len(inner)

@@ -1,0 +1,106 @@
+"""Stand-ins for the programs that the rooms start, small scripts that write down how they were called; and for the
+kernel's mounts."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pi_agent.linux import mount_api, paths
+from pi_agent.policy.policy_file import Tools
+from tests.support import policies
+from tests.support.policies import frozen
+
+# Units end as soon as they are asked to.
+_BODIES: Final = {"systemctl": '[ "$1" != is-active ] || exit 3'}
+
+
+class Bin:
+    """A directory of such scripts, and the log they write to."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.log = top / "calls.log"
+        top.mkdir(parents=True, exist_ok=True)
+
+    def script(self, name: str, body: str = "") -> str:
+        """Make a program that logs its arguments, one line a call, and then does body (POSIX shell)."""
+        path = self.top / name
+        path.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >> "{self.log}"\n{body}\n')
+        path.chmod(0o755)
+        return str(path)
+
+    def calls(self, name: str = "") -> list[str]:
+        """The calls so far, of one program or of all."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line for line in lines if line.startswith(name)]
+
+    def tools(self, **bodies: str) -> Tools:
+        """The policy's tools as such scripts; bodies by attribute name."""
+        paths = {
+            name: self.script(name.replace("-", "_"), {**_BODIES, **bodies}.get(name.replace("-", "_"), ""))
+            for name in policies.tools()
+        }
+        return frozen(tools=paths).tools
+
+
+class Kernel:
+    """Takes mountapi's place: mounts nothing, and writes down what would be mounted, one line a call.
+
+    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace.
+    """
+
+    def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log = log
+        self.refuses: set[str] = set()
+        for name in ("clone", "set_attributes", "new", "detach", "attach", "user_namespace"):
+            monkeypatch.setattr(mount_api, name, getattr(self, name))
+
+    def calls(self, name: str = "") -> list[str]:
+        """The calls so far, of one function or of all."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line for line in lines if line.startswith(name)]
+
+    def attached(self) -> dict[str, str]:
+        """What would be mounted, by the path it is mounted at."""
+        pairs = [call.removeprefix("attach ").split(" at ") for call in self.calls("attach ")]
+        return {target: source for source, target in pairs}
+
+    def clone(self, descriptor: int) -> int:
+        """A descriptor of the same object."""
+        self._called("clone", paths.real_path(descriptor))
+        return os.dup(descriptor)
+
+    def set_attributes(self, tree: int, attributes: int, user_namespace: int | None = None) -> None:
+        """Nothing but the line."""
+        name = "set_attributes" if user_namespace is None else "idmap"
+        self._called(name, f"{paths.real_path(tree)} {attributes}")
+
+    def new(self, kind: str, options: Mapping[str, str], attributes: int) -> int:
+        """A descriptor of no meaning."""
+        self._called("new", f"{kind} {','.join(f'{k}={v}' for k, v in sorted(options.items()))} {attributes}")
+        return os.open("/dev/null", os.O_PATH)
+
+    def detach(self, path: str) -> None:
+        """Nothing but the line."""
+        self._called("detach", path)
+
+    def attach(self, tree: int, target: int) -> None:
+        """Nothing but the line."""
+        self._called("attach", f"{paths.real_path(tree)} at {paths.real_path(target)}")
+
+    def user_namespace(self, uid_map: str, gid_map: str) -> int:
+        """A descriptor of no meaning."""
+        self._called("user_namespace", f"{uid_map}/{gid_map}".replace("\n", ";"))
+        return os.open("/dev/null", os.O_PATH)
+
+    def _called(self, name: str, said: str) -> None:
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(f"{name} {said}\n")
+        if name in self.refuses:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
