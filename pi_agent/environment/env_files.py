@@ -1,18 +1,12 @@
-"""The environment of a session: who sets which variable, and who has the last word.
-
-From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
-`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
-reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
-"""
+"""The env files of others: the host user's, read as that user, and the module's `environmentFiles`, read as root."""
 
 from __future__ import annotations
 
 import os
 
 from pi_agent.environment import env_file_syntax
-from pi_agent.environment import variable_layers
-from pi_agent.linux import files
-from pi_agent.linux import paths
+from pi_agent.environment.variable_layers import ENV
+from pi_agent.linux import files, paths
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state.host_config import HostTree

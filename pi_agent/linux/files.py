@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
-from pi_agent.linux import directories
-from pi_agent.linux import removal
-from pi_agent.linux.signatures import Signature
-from pi_agent.linux.signatures import signature_of
+from pi_agent.linux import directories, removal
+from pi_agent.linux.signatures import Signature, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

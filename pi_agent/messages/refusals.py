@@ -12,10 +12,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
-from pi_agent.messages import refusal
-from pi_agent.messages.quoting import escaped
-from pi_agent.messages.quoting import nix_string
-from pi_agent.messages.refusal import Refusal
+from pi_agent.messages.quoting import escaped, nix_string
+from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_SOFTWARE, EX_UNAVAILABLE, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 def policy_unreadable(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the frozen policy {escaped(path)} cannot be used: {escaped(why)}",
         "This installation is broken. Rebuild the system configuration (nixos-rebuild switch) and try again.",
     )
@@ -34,7 +32,7 @@ def policy_unreadable(path: str, why: str) -> Refusal:
 
 def identity_missing(kind: str, name: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the isolated {kind} «{escaped(name)}» does not exist on this machine",
         "Rebuild the system configuration, or create it yourself where m3ta.pi-agent.createUser is false.",
     )
@@ -42,7 +40,7 @@ def identity_missing(kind: str, name: str) -> Refusal:
 
 def state_missing(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the state directory {escaped(path)} cannot be used: {escaped(why)}",
         "Recreate it with: systemd-tmpfiles --create (or rebuild the system configuration).",
     )
@@ -50,7 +48,7 @@ def state_missing(path: str, why: str) -> Refusal:
 
 def env_file_unusable(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the environment file {escaped(path)} (m3ta.pi-agent.environmentFiles) cannot be used: {escaped(why)}",
         "Make it a file of KEY=value lines in a directory that only root can change, or remove it from the option.",
     )
@@ -61,7 +59,7 @@ def env_file_unusable(path: str, why: str) -> Refusal:
 
 def not_through_sudo() -> Refusal:
     return Refusal(
-        refusal.EX_NOPERM,
+        EX_NOPERM,
         "the runner serves host users through sudo and does not know who is asking",
         "Run the pi command as a listed host user; do not call the runner as root.",
     )
@@ -69,7 +67,7 @@ def not_through_sudo() -> Refusal:
 
 def root_refused(command: str) -> Refusal:
     return Refusal(
-        refusal.EX_NOPERM,
+        EX_NOPERM,
         "it does not run as root: the sandbox belongs to a host user and that user's projects",
         f"Run {command} as one of the users in m3ta.pi-agent.hostUsers.",
     )
@@ -77,7 +75,7 @@ def root_refused(command: str) -> Refusal:
 
 def user_not_listed(user: str) -> Refusal:
     return Refusal(
-        refusal.EX_NOPERM,
+        EX_NOPERM,
         f"the user «{escaped(user)}» may not use pi-agent on this machine",
         "An administrator can allow it with:\n"
         f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ {nix_string('~/projects')} ];",
@@ -97,20 +95,28 @@ def outside_roots(
         wanted = " ".join(nix_string(root) for root in [*listed, proposed])
         lines.append(f"Go to one of them, or an administrator can allow {escaped(proposed)} with:")
         lines.append(f"  m3ta.pi-agent.hostUsers.{nix_string(user)}.projectRoots = [ {wanted} ];")
-    return Refusal(refusal.EX_NOPERM, f"{escaped(directory)} is not inside an allowed project root", "\n".join(lines))
+    return Refusal(EX_NOPERM, f"{escaped(directory)} is not inside an allowed project root", "\n".join(lines))
 
 
 def directory_gone(directory: str) -> Refusal:
     return Refusal(
-        refusal.EX_NOPERM,
+        EX_NOPERM,
         f"the current directory {escaped(directory)} was removed, renamed or is out of reach",
         "Change to an existing directory (cd) and try again.",
     )
 
 
+def directory_closed_to_agent(directory: str) -> Refusal:
+    return Refusal(
+        EX_NOPERM,
+        f"the agent cannot enter {escaped(directory)}",
+        "Give its user, or the group in m3ta.pi-agent.projectGroup, access to the directory.",
+    )
+
+
 def root_reserved(root: str, reserved: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the project root {escaped(root)} overlaps {escaped(reserved)}, which the sandbox provides itself",
         "Choose another directory in m3ta.pi-agent.hostUsers.<user>.projectRoots.",
     )
@@ -118,7 +124,7 @@ def root_reserved(root: str, reserved: str) -> Refusal:
 
 def root_unmountable(root: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the project root {escaped(root)} has a quote, a backslash or a control character in its path",
         "systemd cannot mount such a path. Rename the directory, or allow one above it.",
     )
@@ -134,7 +140,7 @@ def root_not_considered(root: str, link: str) -> str:
 
 def directory_too_deep(directory: str, levels: int) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"{escaped(directory)} lies more than {levels} levels below its project root",
         "Start in a directory above it, or allow a project root nearer to it.",
     )
@@ -142,7 +148,7 @@ def directory_too_deep(directory: str, levels: int) -> Refusal:
 
 def too_much_to_protect(root: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"the project root {escaped(root)} has too many places to protect or hide",
         "Allow a smaller project root, or look for what fills it: thousands of repositories, or of directories in "
         ".git/modules.\nThe places are those of m3ta.pi-agent.sandbox.protectedPaths and hiddenPaths.",
@@ -151,7 +157,7 @@ def too_much_to_protect(root: str) -> Refusal:
 
 def extra_path_unusable(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_CONFIG,
+        EX_CONFIG,
         f"the path {escaped(path)} (m3ta.pi-agent.sandbox) cannot be shown inside: {escaped(why)}",
         "Make it exist, reached through no link that others than root can redirect, or remove it from the option.",
     )
@@ -162,7 +168,7 @@ def extra_path_unusable(path: str, why: str) -> Refusal:
 
 def config_not_a_directory(path: str) -> Refusal:
     return Refusal(
-        refusal.EX_DATAERR,
+        EX_DATAERR,
         f"the Pi configuration {escaped(path)} is not a directory",
         "Make it a directory, or set m3ta.pi-agent.hostUsers.<user>.configPath to one.",
     )
@@ -170,7 +176,7 @@ def config_not_a_directory(path: str) -> Refusal:
 
 def config_unreadable(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_DATAERR,
+        EX_DATAERR,
         f"the Pi configuration {escaped(path)} cannot be read: {escaped(why)}",
         "Correct its permissions, or set m3ta.pi-agent.wrapper.syncConfigFromHost = false.",
     )
@@ -178,7 +184,7 @@ def config_unreadable(path: str, why: str) -> Refusal:
 
 def config_too_large(path: str, limit: str) -> Refusal:
     return Refusal(
-        refusal.EX_DATAERR,
+        EX_DATAERR,
         f"the Pi configuration {escaped(path)} is larger than the limit of {limit}",
         "Move what is not configuration out of it, or point m3ta.pi-agent.hostUsers.<user>.configPath elsewhere.",
     )
@@ -186,7 +192,7 @@ def config_too_large(path: str, limit: str) -> Refusal:
 
 def document_invalid(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_DATAERR,
+        EX_DATAERR,
         f"{escaped(path)} is not a JSON object: {escaped(why)}",
         "Correct the file; nothing in the isolated state was changed.",
     )
@@ -194,7 +200,7 @@ def document_invalid(path: str, why: str) -> Refusal:
 
 def host_env_invalid(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_DATAERR,
+        EX_DATAERR,
         f"the environment file {escaped(path)} cannot be used: {escaped(why)}",
         "Write it as UTF-8 lines of KEY=value (systemd.exec(5), EnvironmentFile=).",
     )
@@ -203,7 +209,7 @@ def host_env_invalid(path: str, why: str) -> Refusal:
 def state_not_writable(path: str, error: OSError) -> Refusal:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"the isolated state {escaped(path)} cannot be written: {escaped(error.strerror or str(error))}",
         "Free space or make the file system writable; what was there is unchanged."
         if full
@@ -213,7 +219,7 @@ def state_not_writable(path: str, error: OSError) -> Refusal:
 
 def state_being_reset() -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         "your isolated state is being reset",
         "Finish that first (it may wait for an answer in another terminal), and try again.",
     )
@@ -221,7 +227,7 @@ def state_being_reset() -> Refusal:
 
 def state_unreadable(path: str, error: OSError) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"the isolated state {escaped(path)} cannot be read: {escaped(error.strerror or str(error))}",
         "A running session of yours may be changing it: end that and try again.",
     )
@@ -232,7 +238,7 @@ def state_unreadable(path: str, error: OSError) -> Refusal:
 
 def staging_failed(what: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"{what} could not be prepared for the sandbox: {escaped(why)}",
         "The journal may say more: journalctl -b -p warning -n 20",
     )
@@ -240,7 +246,7 @@ def staging_failed(what: str, why: str) -> Refusal:
 
 def session_not_started(unit: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         "systemd did not start the session",
         f"See why with: journalctl -u {unit}",
     )
@@ -248,7 +254,7 @@ def session_not_started(unit: str) -> Refusal:
 
 def sudo_unavailable(path: str, why: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"{escaped(path)} cannot be run: {escaped(why)}",
         "pi-agent needs sudo: security.sudo.enable (or sudo-rs) must be true, and execWheelOnly false.",
     )
@@ -256,7 +262,7 @@ def sudo_unavailable(path: str, why: str) -> Refusal:
 
 def tool_failed(argv: list[str], why: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"{escaped(argv[0])} failed: {escaped(why)}",
         "The journal may say more: journalctl -b -p warning -n 20",
     )
@@ -266,7 +272,7 @@ def machine_failed(error: OSError | ImportError) -> Refusal:
     known, place = (error.strerror, error.filename) if isinstance(error, OSError) else (None, None)
     where = f" ({escaped(place)})" if isinstance(place, str | bytes) else ""
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"the system failed: {escaped(known or str(error))}{where}",
         "See to disks, memory and open files; the journal may say more: journalctl -b -p warning -n 20",
     )
@@ -278,7 +284,7 @@ def bug(error: BaseException) -> Refusal:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "an unknown place"
     return Refusal(
-        refusal.EX_SOFTWARE,
+        EX_SOFTWARE,
         f"a bug in pi-agent ({type(error).__name__} at {where}): {escaped(str(error))}",
         "Please report this line. Nothing was left running.",
     )

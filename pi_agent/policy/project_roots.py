@@ -14,10 +14,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from pi_agent.linux import errors
-from pi_agent.linux import paths
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux import errors, paths
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import Refusal

@@ -12,10 +12,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from pi_agent.linux import files
-from pi_agent.linux import paths
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux import files, paths
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.linux.signatures import signature_of
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project

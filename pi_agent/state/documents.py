@@ -9,17 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from pi_agent.linux import directories
-from pi_agent.linux import files
+from pi_agent.linux import directories, files
 from pi_agent.messages import notices, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
-from pi_agent.state import json_merge
-from pi_agent.state import pi_lock
+from pi_agent.state import json_merge, pi_lock
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.json_merge import REMOVED
-from pi_agent.state.json_merge import Changes
-from pi_agent.state.json_merge import Json
+from pi_agent.state.json_merge import REMOVED, Changes, Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -258,8 +254,6 @@ def _text(value: Json) -> bytes:
     orjson = lazy_orjson.orjson()
     content: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
     return content
-
-
 
 
 def _depth(value: object) -> int:

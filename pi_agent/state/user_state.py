@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pi_agent.linux import directories
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
