@@ -6,7 +6,6 @@ without following a link out of the project, and the search is bounded.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -183,7 +182,7 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
         if "*" in component:
             listed = _listed(ground, here)
             looks.take(len(listed))
-            names = [name for name, _ in listed if fnmatch.fnmatchcase(name, component)]
+            names = [name for name, _ in listed if fits(name, component)]
         else:
             names = [component]
         for name in names:
@@ -196,6 +195,23 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
                 waiting.append((path, rest))
             elif not rest or "*" not in component:
                 yield found
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern in which `*` alone stands for other characters, any number of them."""
+    first, *others = pattern.split("*")
+    if not others:
+        return name == pattern
+    *between, last = others
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in between:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _found(ground: ProjectView, path: str) -> Match | None:
