@@ -11,10 +11,7 @@ import pytest
 import wrapper
 from pi_agent.cli import entry_point
 from pi_agent.linux import paths
-from pi_agent.messages.refusal import EX_CONFIG
-from pi_agent.messages.refusal import EX_NOPERM
-from pi_agent.messages.refusal import EX_UNAVAILABLE
-from pi_agent.messages.refusal import EX_USAGE
+from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.policy import project_roots
 from pi_agent.session import audit
 from tests.support import people, policies

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pi_agent.environment import git_identity
 from pi_agent.environment.git_identity import parsed, rendered
-from tests.support.bench import bench, snapshot, write
+from tests.support.bench import bench
+from tests.support.trees import snapshot, write
 
 _IDENTITY = {"name": "Alice A.", "email": "alice@example.org"}
 _PRINTABLE = st.text(max_size=20).filter(str.isprintable)
@@ -145,15 +146,3 @@ def test_what_is_planted_in_its_place_is_not_followed_and_refuses_nothing(tmp_pa
             os.mkfifo(place)
     git_identity.write(here.agent, here.state, _IDENTITY)
     assert snapshot(outside) == {"git": None, "git/config": b"precious"}
-
-
-def test_bringing_up_writes_it_only_where_the_host_is_synced(tmp_path: Path) -> None:
-    write(tmp_path / "home/.gitconfig", "[user]\nname = Alice\n[credential]\nhelper = store\n")
-    here = bench(tmp_path, syncConfigFromHost=False)
-    here.bring_up()
-    assert not (here.tree / ".config/git/config").exists()
-    here = bench(tmp_path)
-    here.bring_up()
-    text = (here.tree / ".config/git/config").read_text()
-    assert parsed(text) == {"name": "Alice"}
-    assert "credential" not in text

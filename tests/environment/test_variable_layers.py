@@ -17,10 +17,11 @@ from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_UNAVAILABLE, Ref
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state.host_config import HostTree
 from tests.support import people
-from tests.support.bench import bench, snapshot, write
+from tests.support.bench import bench
 from tests.support.limits import no_room
 from tests.support.people import needs_root
 from tests.support.policies import frozen
+from tests.support.trees import snapshot, write
 
 _AROUND = Surroundings(
     path=("/run/current-system/sw/bin", "/usr/bin"), nix_daemon=False, certificates=None, locales=None, time_zones=None

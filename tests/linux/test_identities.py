@@ -1,49 +1,25 @@
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 from pathlib import Path
 
 import pytest
 
+from pi_agent.linux import identities
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages.refusal import EX_CONFIG, Refusal
-from pi_agent.policy import accounts
 from tests.support import people
 from tests.support.people import needs_root
-from tests.support.policies import frozen
 
-_ENTRY = pwd.getpwuid(0)
-_GROUP = grp.getgrgid(0).gr_name
-_OTHER_GROUP = next(entry for entry in grp.getgrall() if entry.gr_gid != 0)
 _STRANGER = Identity("stranger", 54321, 54322, (54322, 54323), "/")
 
 
-def test_the_agent_is_the_policys_user_and_groups_at_home_in_the_state_directory() -> None:
-    found = accounts.agent(frozen(user=_ENTRY.pw_name, group=_OTHER_GROUP.gr_name))
-    gid = _OTHER_GROUP.gr_gid
-    assert found == Identity(_ENTRY.pw_name, _ENTRY.pw_uid, gid, (gid,), "/var/lib/pi-agent")
-
-
-def test_the_project_group_joins_the_agents_groups() -> None:
-    found = accounts.agent(frozen(user=_ENTRY.pw_name, group=_GROUP, projectGroup=_OTHER_GROUP.gr_name))
-    assert (found.gid, found.groups) == (0, (0, _OTHER_GROUP.gr_gid))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "missing"),
-    [
-        ({"user": "no-such-user"}, "user «no-such-user»"),
-        ({"user": "root", "group": "no-such-group"}, "group «no-such-group»"),
-        ({"user": "root", "group": _GROUP, "projectGroup": "no-such-group"}, "group «no-such-group»"),
-    ],
-)
-def test_a_missing_user_or_group_is_named(overrides: dict[str, str], missing: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        accounts.agent(frozen(**overrides))
-    assert caught.value.status == EX_CONFIG
-    assert missing in caught.value.what
+def test_an_identity_has_what_the_passwd_entry_says_and_the_groups_of_a_login() -> None:
+    entry = pwd.getpwuid(0)
+    found = identities.from_passwd(entry)
+    assert (found.name, found.uid, found.gid, found.home) == (entry.pw_name, 0, entry.pw_gid, entry.pw_dir)
+    assert sorted(found.groups) == sorted(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    assert found.gid in found.groups
 
 
 def credentials() -> tuple[int, int, list[int]]:

@@ -21,10 +21,10 @@ import pytest
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.session import guard, session_directory, session_names
 from pi_agent.session.session_names import Session
-from tests.support.bench import snapshot
 from tests.support.checkout import TOP
 from tests.support.fakes import Bin, Kernel
 from tests.support.people import needs_root
+from tests.support.trees import snapshot
 
 
 @pytest.fixture

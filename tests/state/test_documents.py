@@ -16,8 +16,8 @@ from pi_agent.state import documents, json_merge, pi_lock
 from pi_agent.state.documents import AUTH, CODE_KEYS, SETTINGS, Document, Kind, Memory, merged, nothing_known
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.json_merge import REMOVED, changes, overridden
-from tests.support.bench import read, snapshot, write
 from tests.support.shapes import canonical, json_objects
+from tests.support.trees import read, snapshot, write
 
 _KINDS = st.sampled_from([SETTINGS, AUTH])
 

@@ -17,10 +17,10 @@ from pi_agent.state import copying, mirror, scans
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.mirror import Plan
 from tests.support import people
-from tests.support.bench import bench, snapshot
-from tests.support.limits import few_descriptors
+from tests.support.bench import bench
+from tests.support.limits import few_descriptors, open_descriptors
 from tests.support.shapes import file_names
-from tests.support.trees import Nest, await_tick, put
+from tests.support.trees import Nest, await_tick, put, snapshot
 
 _TEMPORARY = ".pi-agent-new"
 
@@ -303,9 +303,9 @@ def test_a_host_file_that_vanishes_meanwhile_is_named_and_the_rest_copied(sides:
 def test_more_files_than_a_batch_holds_are_copied_in_few_descriptors(sides: Sides) -> None:
     for number in range(200):
         put(sides.host / f"skills/{number}", str(number))
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     sides.mirror()
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     sides.agree()
 
 

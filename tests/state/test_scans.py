@@ -12,7 +12,7 @@ from pi_agent.state import host_config, scans, tree_entries
 from pi_agent.state.host_config import HostTree, StrayLink
 from pi_agent.state.scans import Overgrown
 from pi_agent.state.tree_entries import Kind
-from tests.support.limits import few_descriptors
+from tests.support.limits import few_descriptors, open_descriptors
 from tests.support.people import needs_root
 from tests.support.trees import Nest
 
@@ -289,10 +289,10 @@ def test_no_scan_leaves_a_descriptor_open(conf: Path) -> None:
     (conf / "link").symlink_to("skills")
     (conf / "loop").symlink_to(".")
     host = host_tree(conf)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     scans.scan_host(host, lambda name: False, lambda notice: None)
     isolated(conf)
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 # -- links that the agent may have planted
@@ -501,13 +501,13 @@ def test_a_tree_deeper_than_any_configuration_is_overgrown(nest: Nest, conf: Pat
 
 def test_a_tree_larger_than_any_configuration_is_overgrown(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 40)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for number in range(50):
         (conf / f"skills/{number}").write_text("")
     with pytest.raises(Overgrown) as caught:
         isolated(conf)
     assert caught.value.name == "skills"
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_a_host_tree_is_followed_as_deep_as_any_configuration_and_no_deeper(nest: Nest, conf: Path) -> None:

@@ -13,11 +13,11 @@ from pi_agent.messages.refusal import EX_DATAERR, EX_UNAVAILABLE, Refusal
 from pi_agent.state import scans, sync, sync_memory
 from pi_agent.state.documents import Memory
 from tests.state.test_documents import INVALID
-from tests.support.bench import Bench, bench, read, snapshot, write
+from tests.support.bench import Bench, bench
 from tests.support.limits import no_room
 from tests.support.policies import USER, host_user
 from tests.support.shapes import file_names
-from tests.support.trees import Nest, await_tick
+from tests.support.trees import Nest, await_tick, read, snapshot, write
 
 
 @pytest.mark.parametrize(

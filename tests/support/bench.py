@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
-from pi_agent.session import configuration
-from pi_agent.session.configuration import Configured
-from pi_agent.state import sync, user_state
+from pi_agent.state import host_config, sync, user_state
+from pi_agent.state.sync import Plan, Sides
 from pi_agent.state.user_state import State
 from tests.support import people, policies
 from tests.support.policies import USER
@@ -32,19 +29,28 @@ class Bench:
     isolated: Path
     memory: Path
 
+    def plan(self) -> Plan:
+        """What a sync would do now."""
+        host = host_config.open_host_config(self.policy, self.caller)
+        sides = Sides(self.policy, self.caller, self.agent, host)
+        try:
+            return sync.plan(sides, self.state.home, self.state.memory)
+        except BaseException:
+            if host is not None:
+                os.close(host.descriptor)
+            raise
+
+    def carry_out(self, planned: Plan) -> list[str]:
+        """Do what the plan says, once, and return the notices, those of the plan first."""
+        try:
+            return [*planned.notices, *sync.carry_out(planned, self.state)]
+        finally:
+            if planned.sides.host is not None:
+                os.close(planned.sides.host.descriptor)
+
     def sync(self) -> list[str]:
         """Synchronise and return the notices."""
-        notices: list[str] = []
-        tree = sync.host_tree(self.policy, self.caller)
-        sync.synchronise(self.policy, self.caller, self.agent, tree, self.state, notices.append)
-        return notices
-
-    def bring_up(self, *, from_host: bool = True) -> Configured:
-        """Do all that precedes staging."""
-        notices: list[str] = []
-        return configuration.bring_up(
-            self.policy, self.caller, self.agent, self.state, notices.append, from_host=from_host
-        )
+        return self.carry_out(self.plan())
 
 
 def bench(tmp: Path, **overrides: Any) -> Bench:
@@ -56,42 +62,6 @@ def bench(tmp: Path, **overrides: Any) -> Bench:
     top.mkdir(exist_ok=True)
     policy = policies.frozen(stateDir=str(top), **overrides)
     caller, agent = people.alice(tmp / "home"), people.agent(top)
-    opened = user_state.open_state(policy, agent, USER)
+    state = user_state.prepare(policy, agent, USER, user_state.look(policy, agent, USER))
     tree = top / "users" / USER
-    return Bench(policy, caller, agent, opened, host, tree, tree / ".pi/agent", top / "sync" / USER / "memory.json")
-
-
-def write(path: Path, content: object) -> None:
-    """Write text, bytes, or anything else as JSON, making the directories above."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        content
-        if isinstance(content, bytes)
-        else content.encode()
-        if isinstance(content, str)
-        else orjson.dumps(content)
-    )
-
-
-def read(path: Path) -> Any:
-    """The JSON in a file."""
-    return orjson.loads(path.read_bytes())
-
-
-def snapshot(top: Path) -> dict[str, object]:
-    """Everything below top by relative name: a file's bytes, a link's target, or None for a directory."""
-    found: dict[str, object] = {}
-    for folder, directories, files in os.walk(top):
-        for name in [*directories, *files]:
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, top)
-            if os.path.islink(path):
-                found[relative] = f"-> {os.readlink(path)}"
-            elif os.path.isdir(path):
-                found[relative] = None
-            elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    found[relative] = file.read()
-            else:
-                found[relative] = "special"
-    return found
+    return Bench(policy, caller, agent, state, host, tree, tree / ".pi/agent", top / "sync" / USER / "memory.json")

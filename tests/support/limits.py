@@ -32,3 +32,8 @@ def no_room() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def open_descriptors() -> list[str]:
+    """The numbers of this process's open descriptors: the same before and after what leaves none open."""
+    return sorted(os.listdir("/proc/self/fd"))

@@ -1,18 +1,90 @@
-"""Making trees of files to test with."""
+"""Making trees of files to test with, and comparing them."""
 
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
+
+import orjson
 
 
 def put(path: Path, content: str = "x") -> None:
     """Write text into a file, making the directories above."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
+
+
+def write(path: Path, content: object) -> None:
+    """Write text, bytes, or anything else as JSON, making the directories above."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
+        content
+        if isinstance(content, bytes)
+        else content.encode()
+        if isinstance(content, str)
+        else orjson.dumps(content)
+    )
+
+
+def read(path: Path) -> Any:
+    """The JSON in a file."""
+    return orjson.loads(path.read_bytes())
+
+
+def snapshot(top: Path) -> dict[str, object]:
+    """Everything below top by relative name: a file's bytes, a link's target, or None for a directory."""
+    found: dict[str, object] = {}
+    for folder, directories, files in os.walk(top):
+        for name in [*directories, *files]:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, top)
+            if os.path.islink(path):
+                found[relative] = f"-> {os.readlink(path)}"
+            elif os.path.isdir(path):
+                found[relative] = None
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[relative] = file.read()
+            else:
+                found[relative] = "special"
+    return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A directory, open."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def mode_of(path: Path) -> int:
+    """The permissions of what is at path itself."""
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def displaced(top: Path, name: str) -> list[Path]:
+    """What was moved aside from name in top, the oldest first."""
+    return sorted(top.glob(f"{name}.displaced-*"))
+
+
+def statuses(top: Path) -> dict[str, tuple[int, ...]]:
+    """What lstat(2) says of top and of everything below it, but for the times of reading: equal if nothing changed."""
+    found = {}
+    for path in [top, *sorted(top.rglob("*"))]:
+        at = path.lstat()
+        found[str(path)] = (
+            at.st_ino, at.st_mode, at.st_nlink, at.st_uid, at.st_gid, at.st_size, at.st_mtime_ns, at.st_ctime_ns,
+        )  # fmt: skip
+    return found
 
 
 def await_tick(path: Path) -> None:

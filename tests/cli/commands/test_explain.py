@@ -16,11 +16,12 @@ from pi_agent.policy import accounts, project_roots
 from pi_agent.session import session_names, staging
 from pi_agent.state import scans, sync
 from tests.support import policies
-from tests.support.bench import Bench, bench, snapshot, write
+from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
+from tests.support.configuring import bring_up
 from tests.support.fakes import Kernel
 from tests.support.policies import USER, host_user
-from tests.support.trees import put
+from tests.support.trees import put, snapshot, write
 
 Json = dict[str, Any]
 _EVIL = "a\x1b[2J\nb\u202e"
@@ -111,7 +112,7 @@ def test_what_a_launch_would_do_is_told_and_once_done_there_is_nothing_left(
     assert [(each["path"], each["variables"]) for each in found["env_files"]] == [(str(it.here.host / ".env"), 2)]
     assert (told["environment"]["IN"], told["environment"]["A"]) == ("host .env", "nix")
     assert told["mounts"][0]["target"] == str(it.root) and told["mounts"][0]["owners_mapped"]
-    it.here.bring_up()
+    bring_up(it.here)
     told = it.json(capfd)
     assert told["state"]["make"] == [] and told["state"]["write"] == [f"users/{USER}/projects/projects"]
     assert {what["count"] for what in told["configuration"]["files"].values()} == {0}

@@ -17,10 +17,10 @@ from pi_agent.cli.commands.export import Judgement, Remembered
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.state import transcripts
 from tests.support import people
-from tests.support.bench import Bench, bench, snapshot
+from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
 from tests.support.policies import frozen
-from tests.support.trees import put
+from tests.support.trees import put, snapshot
 
 OLD, NEW, OTHER = (1, 10), (2, 20), (3, 30)
 

@@ -14,10 +14,10 @@ from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.session import running_sessions, session_directory, session_names
 from pi_agent.state import scans, user_state
 from tests.support import people
-from tests.support.bench import Bench, bench, snapshot
+from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
 from tests.support.policies import USER
-from tests.support.trees import Nest, put
+from tests.support.trees import Nest, put, snapshot
 
 CACHES = (".cache", ".npm", ".npm-global", ".pi/agent/npm", ".pi/agent/git", ".pi/agent/bin")
 
