@@ -37,6 +37,7 @@
                 ../flake.lock
                 ../flake.nix
                 ../module.nix
+                ../nix
                 ../pyproject.toml
                 ../README.md
                 ../docs/options.md

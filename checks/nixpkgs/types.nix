@@ -57,6 +57,8 @@ let
   ];
 
   types = {
+    addCheck = type: check: type // { check = x: type.check x && check x; };
+
     unspecified = mkType {
       description = "unspecified value";
       check = _: true;
@@ -74,10 +76,22 @@ let
       description = "signed integer";
       check = isInt;
     };
+    ints.between =
+      lowest: highest:
+      types.addCheck types.int (x: x >= lowest && x <= highest)
+      // {
+        description = "integer between ${toString lowest} and ${toString highest} (both inclusive)";
+      };
     str = mkType {
       description = "string";
       check = isString;
     };
+    strMatching =
+      pattern:
+      mkType {
+        description = "string matching the pattern ${pattern}";
+        check = x: isString x && builtins.match pattern x != null;
+      };
     lines = mkType {
       description = "strings concatenated with \"\\n\"";
       check = isString;
