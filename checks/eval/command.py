@@ -18,19 +18,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from . import cookbook, flake, flavours, policy, programs, stand_in, startup
+from . import cookbook, flake, flavours, policy, programs, stand_in, startup, vm_test
 from .expect import same
 from .nix import STAND_IN, evaluate
 from .report import Report
 
-# Each is run by its docstring's name.
-BUILDS: Final[tuple[Callable[[], None], ...]] = (
+# The report names each by its docstring.
+CHECKS: Final[tuple[Callable[[], None], ...]] = (
     *flake.CHECKS,
     *cookbook.CHECKS,
     *programs.CHECKS,
     *startup.CHECKS,
     *policy.CHECKS,
     *stand_in.CHECKS,
+    *vm_test.CHECKS,
 )
 
 REFERENCE: Final = f"""
@@ -61,9 +62,9 @@ def check_cases(report: Report) -> Iterator[str]:
         yield f"{flavour.name}: {len(found.cases)} cases, {found.evaluations} evaluations"
 
 
-def check_builds(report: Report) -> None:
-    """Check everything that needs a build, or the flake."""
-    for check in BUILDS:
+def check_others(report: Report) -> None:
+    """Check everything that is not a case."""
+    for check in CHECKS:
         with report.check((check.__doc__ or check.__name__).rstrip(".")):
             check()
 
@@ -80,6 +81,6 @@ def main(arguments: Sequence[str]) -> int:
 
     report = Report()
     counts = list(check_cases(report))
-    check_builds(report)
+    check_others(report)
     print(f"{report.passed} passed, {report.failed} failed", *counts, sep="\n")
     return 1 if report.failed else 0
