@@ -1,5 +1,5 @@
-# The NixOS options the project's module sets or reads, with the types NixOS
-# gives them. Written for any `lib`: the checks also run it under nixpkgs' own.
+# The NixOS options that the project's module sets or reads, with their types in NixOS. It works with any
+# `lib`: the checks also run it with nixpkgs' own.
 {
   config,
   lib,
@@ -96,7 +96,7 @@ in
       sudo.extraRules = sudoRules;
       sudo-rs.enable = option bool false;
       sudo-rs.extraRules = sudoRules;
-      # Debian's sudo carries its setuid bit here.
+      # Where Debian has the setuid sudo.
       wrapperDir = option path "/usr/bin";
     };
 

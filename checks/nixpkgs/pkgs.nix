@@ -1,6 +1,5 @@
-# Packages over Debian's own programs, and the builders the project calls.
-# What nixpkgs checks is checked here as well: flake8 over Python programs,
-# placeholders left in a source, libraries nobody declared.
+# Packages made of Debian's programs, and the builders that the project calls. The builders check what those
+# of nixpkgs check: flake8 for Python programs, unreplaced placeholders, undeclared libraries.
 { lib, system }:
 let
   inherit (lib)
@@ -72,8 +71,8 @@ let
       meta.mainProgram = name;
     };
 
-  # Links to all files below some directories of a package. The first package
-  # to hold a path wins.
+  # Links to all files below some directories of a package. If two packages have the same path, the first
+  # one wins.
   linkFrom = pathsToLink: package: ''
     for directory in ${escapeShellArgs pathsToLink}; do
       [ -d ${package}$directory ] || continue
@@ -85,7 +84,7 @@ let
       done
     done
   '';
-  # As in NixOS' system path.
+  # As for the system path of NixOS.
   buildEnv =
     {
       name,
@@ -135,7 +134,7 @@ let
       cp text "$out"
     '';
 
-  # Links to what a Debian package holds in its bin and sbin.
+  # Links to the programs of a Debian package.
   debian =
     name:
     {
@@ -157,7 +156,7 @@ let
 
   bash = debian "bash" { passthru.shellPath = "/bin/bash"; };
 
-  # A name for what Debian's machine lacks: can be evaluated, not built.
+  # A package that can be evaluated but not built, because the machine does not have it.
   absent =
     name:
     runCommand name { meta.mainProgram = name; } ''
@@ -167,8 +166,8 @@ let
 
   pythonVersion = "3.13";
   sitePackages = "lib/python${pythonVersion}/site-packages";
-  # Like a virtual environment: it sees the libraries it was given and no other
-  # of Debian's, so that a library nobody declared is missed here as well.
+  # Like a virtual environment: it sees only the given libraries and not Debian's others, so that an
+  # undeclared library is missing here as well.
   pythonEnvironment =
     libraries:
     let
@@ -177,7 +176,7 @@ let
         if library ? pythonModule then
           "${library}"
         else
-          throw "${library.name} is no Python module: toPythonModule makes it one";
+          throw "${library.name} is not a Python module; make it one with toPythonModule";
       environment = runCommand "python3-${pythonVersion}-env" { } ''
         mkdir -p $out/bin $out/${sitePackages}
         ln -s /usr/bin/python${pythonVersion} $out/bin/python3
@@ -213,7 +212,7 @@ let
     pexpect = debianModule "pexpect" "pexpect";
   };
 
-  # makeWrapper's words → lines of sh.
+  # Shell lines for arguments of makeWrapper.
   wrapperLines =
     words:
     if words == [ ] then
@@ -240,7 +239,7 @@ let
     let
       source = if lib.isDerivation content then content else writeText "${name}-source" content;
       inherit (pythonEnvironment libraries) interpreter;
-      # Given on the command line, --ignore replaces flake8's own list: W503 and W504 come back.
+      # On the command line, --ignore replaces flake8's default list, so W503 and W504 apply.
       ignore = optionalString (flakeIgnore != [ ]) "--ignore ${concatStringsSep "," flakeIgnore}";
       wrapper = lib.concatLines ([ "#!/bin/sh" ] ++ wrapperLines makeWrapperArgs);
     in
@@ -263,8 +262,8 @@ let
         install -D -m 555 script $program
       '';
 
-  # Node, npm and Pi's packages. The test machine has them in /opt/pi, from npm;
-  # the sandbox shows the store and nothing of /opt, so they are copied.
+  # Node, npm and Pi's packages. The test machine has them in /opt/pi, from npm. They are copied because the
+  # sandbox shows the store but not /opt.
   nodejs = runCommand "nodejs" { meta.mainProgram = "node"; } ''
     cp -r --no-preserve=ownership /opt/pi $out
     for name in npm npx; do

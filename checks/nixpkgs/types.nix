@@ -1,4 +1,4 @@
-# Option types: `check` one definition, `merge` several, `description` for errors and documents.
+# Option types: `check` takes one definition, `merge` takes several, `description` is for errors and documents.
 { lib }:
 let
   inherit (builtins)
@@ -47,7 +47,7 @@ let
     }
     // attrs;
 
-  # How a type is named inside another's description.
+  # The description of a type inside that of another type.
   phrase =
     classes: type:
     if elem (type.descriptionClass or null) classes then type.description else "(${type.description})";
@@ -177,7 +177,7 @@ let
         merge =
           loc: defs:
           let
-            # One element can be dropped (mkIf) or hold several definitions (mkMerge).
+            # An element can be dropped (mkIf) or consist of several definitions (mkMerge).
             elements = concatMap (
               def:
               lib.imap0 (
