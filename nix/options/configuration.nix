@@ -42,9 +42,9 @@ in
         Absolute paths of files with lines of the form `NAME=value`. Root reads
         them at each start and appends them after
         {option}`m3ta.pi-agent.environment`; the later one wins. Their content
-        never enters the Nix store, a command line or a unit property. A missing
-        file refuses the start, and so does a file in a directory that someone
-        other than root can change.
+        never enters the Nix store, a command line or a unit property. The agent
+        does not start if a file is missing, or if it is in a directory that
+        someone other than root can change.
       '';
     };
   };

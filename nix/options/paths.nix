@@ -57,8 +57,8 @@ in
         Absolute paths of further directories, files or sockets of the host that
         every session sees at the same place, read-only. A program can still
         connect to a socket. Permissions apply as they do to the host user, whose
-        files appear as the agent's own. A path that does not exist refuses the
-        start, and so does a path through a symbolic link that someone other
+        files appear as the agent's own. The agent does not start if a path does
+        not exist, or if it leads through a symbolic link that someone other
         than root can change.
       '';
     };

@@ -34,8 +34,8 @@ in
 
       A property can loosen the sandbox for every host user. Properties are
       refused if they would change the agent's identity, its mounts, the
-      separation between sessions, or how sessions are supervised and ended. A
-      property that the installed systemd does not know refuses the start.
+      separation between sessions, or how sessions are supervised and ended. The
+      agent does not start if systemd does not know one of the properties.
     '';
   };
 }

@@ -19,10 +19,19 @@ let
     projectGroup = "team";
   };
 
+  # NixOS itself refuses some names of users, groups and homes.
+  unmanaged.m3ta.pi-agent.createUser = false;
   numbered =
     name: list:
     lib.listToAttrs (
-      lib.imap0 (n: modules: lib.nameValuePair "${name}-${toString n}" ([ base ] ++ modules)) list
+      lib.imap0 (n: modules: {
+        name = "${name}-${toString n}";
+        value = [
+          base
+          unmanaged
+        ]
+        ++ modules;
+      }) list
     );
 in
 {
@@ -43,7 +52,10 @@ in
   };
   everything = given (import ./everything.nix { inherit pkgs; });
 
-  without-user = given { createUser = false; };
+  without-user = [
+    base
+    unmanaged
+  ];
   without-wrapper = given { wrapper.enable = false; };
   without-wrapper-unhidden = given {
     wrapper.enable = false;
