@@ -47,9 +47,9 @@ in
   "without the wrapper there is only the first of them" =
     case (lib.take 1 (ask.complaints configs.nobody))
       (ask.complaints configs.nobody-without-wrapper);
-  "a host user without project roots is refused" = case true (
-    hasInfix "hostUsers.bob.projectRoots" (builtins.concatStringsSep "" (ask.complaints configs.without-roots))
-  );
+  "a host user without project roots is refused" =
+    case [ true ]
+      (map (hasInfix "hostUsers.bob.projectRoots") (ask.complaints configs.without-roots));
   "sudo-rs is enough for the wrapper" = case [ ] (ask.complaints configs.sudo-rs);
   "nothing is refused while the module is disabled" = case [ ] (ask.complaints configs.disabled);
   "a failed assertion stops the system" =
@@ -63,9 +63,10 @@ in
         "sandbox.readOnlyPaths: \"/srv\""
       ]
       (
-        map (message: removePrefix "m3ta.pi-agent." (lib.head (builtins.match "([^:]*: \"[^\"]*\").*" message))) (
-          ask.complaints configs.elsewhere
-        )
+        map (
+          message:
+          removePrefix "m3ta.pi-agent." (lib.head (builtins.match "([^:]*: \"[^\"]*\").*" message))
+        ) (ask.complaints configs.elsewhere)
       );
 }
 // lib.listToAttrs (
@@ -77,5 +78,8 @@ in
   ) rows
 )
 // lib.mapAttrs' (
-  name: config: lib.nameValuePair "no value in the configuration ${name} is refused" (case [ ] (ask.complaints config))
+  name: config:
+  lib.nameValuePair "no value in the configuration ${name} is refused" (
+    case [ ] (ask.complaints config)
+  )
 ) (named "accepted")
