@@ -30,7 +30,7 @@ def check_secrets_stay_out() -> None:
 def check_policy_is_understood() -> None:
     """The programs read the policy that the module writes, with no key missing and none unknown."""
     code = (
-        "import sys; from pi_agent import policy; frozen = policy.load(sys.argv[1]); "
+        "import sys; from pi_agent.policy import policy_file; frozen = policy_file.load(sys.argv[1]); "
         "print(frozen.program, *frozen.host_users['alice'].project_roots)"
     )
     file = flake_build("policy")
