@@ -121,7 +121,7 @@ def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
         try:
             yield _open(root)
         except _Redirectable as error:
-            notes.append(refusals.root_not_considered(root, error.link))
+            notes.append(refusals.root_ignored(root, error.link))
         except OSError:
             continue
 

@@ -13,7 +13,7 @@ from pi_agent.linux import identities, paths
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.errors import raise_machine_fault, reason
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import notices, refusals
+from pi_agent.messages import notices, reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
@@ -161,4 +161,4 @@ def open_extra(path: str) -> int:
 
 def _only_roots_links(directory: int, name: str) -> None:
     if not paths.only_root_changes(directory):
-        raise OSError(errno.ELOOP, f"others than root can redirect the link {name}")
+        raise OSError(errno.ELOOP, reasons.link_redirected_by_others(name))

@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 
-from pi_agent.messages import refusals
+from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.sandbox import mounts
@@ -114,7 +114,7 @@ def check_private(directory: str) -> None:
     with suppress(FileNotFoundError):
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-            raise refusals.staging_failed(directory, "others than root can enter it")
+            raise refusals.staging_failed(directory, reasons.ENTERED_BY_OTHERS)
 
 
 def sweep_one(tools: Tools, session: Session) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from pi_agent.linux import directories, files
-from pi_agent.messages import notices, refusals
+from pi_agent.messages import notices, reasons, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
 from pi_agent.state import json_merge, pi_lock
@@ -114,7 +114,7 @@ def memory_from_json(value: Mapping[str, Any]) -> Memory:
     choices: Changes = {}
     for path, *rest in value["choices"]:
         if not path or not all(isinstance(key, str) for key in path):
-            raise ValueError(f"{path!r} is no path")
+            raise ValueError(f"{path!r} is not a path")
         choices[tuple(path)] = rest[0] if rest else REMOVED
     texts = (value[name].encode() if name in value else None for name in ("hostText", "writtenText"))
     return Memory(dict(value["host"]), dict(value["written"]), choices, *texts)
@@ -244,9 +244,9 @@ def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document 
 def _parse(content: bytes) -> Json:
     value = lazy_orjson.orjson().loads(content)
     if not isinstance(value, dict):
-        raise ValueError("its top level is not an object")
+        raise ValueError(reasons.NOT_AN_OBJECT)
     if _depth(value) > _NESTED_AT_MOST:
-        raise ValueError(f"it is nested more than {_NESTED_AT_MOST} levels deep")
+        raise ValueError(reasons.nested_deeper_than(_NESTED_AT_MOST))
     return value
 
 
