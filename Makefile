@@ -14,6 +14,9 @@ LIMITS := $(addprefix $(PROJECT)/checks/,scenarios escapes)
 # Those that `make soak` has run at full length.
 SOAK := $(addprefix $(PROJECT)/checks/scenarios/,test_load.py test_faults_steps.py test_faults_parts.py test_races.py)
 PYTEST_ARGS ?=
+# Which sudo the machine has: sudo, or sudo-rs.
+SUDO ?= sudo
+export PI_AGENT_CHECKS_SUDO := $(SUDO)
 IN_PROJECT := --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT)
 PYTEST := python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail
 

@@ -13,6 +13,7 @@
     ./nix/options/wrapper.nix
     ./nix/assertions.nix
     ./nix/policy.nix
+    ./nix/warnings.nix
     ./nix/host/directories.nix
     ./nix/host/packages.nix
     ./nix/host/sudo.nix

@@ -46,15 +46,29 @@ rec {
     ) config.systemd.tmpfiles.rules;
 
   # kind: "sudo" or "sudo-rs".
-  sudo = kind: config: filter (rule: elem "alice" rule.users) config.security.${kind}.extraRules;
-  sudoCommand = config: (head (head (sudo "sudo" config)).commands).command;
+  sudo =
+    kind: config:
+    filter (
+      rule: lib.any (entry: (entry.command or entry) == command config) rule.commands
+    ) config.security.${kind}.extraRules;
+  # The lines of sudoers(5) that concern the runner.
+  sudoLines =
+    kind: config: map (lib.replaceStrings [ (command config) ] [ "RUNNER" ]) (
+      filter (hasInfix (command config)) (sudoers kind config)
+    );
+  # The text of sudoers(5), as lines.
+  sudoers = kind: config: lib.splitString "\n" config.security.${kind}.configFile;
+  command =
+    config:
+    unsafeDiscardStringContext "${config.m3ta.pi-agent.build.runner}/bin/${config.m3ta.pi-agent.wrapper.runnerName}";
 
   # NixOS has assertions whose messages can be evaluated only if they fail.
-  complaints =
+  failed =
     config:
-    filter (hasPrefix "m3ta.pi-agent") (
-      map (assertion: assertion.message) (filter (assertion: !assertion.assertion) config.assertions)
-    );
+    map (assertion: assertion.message) (filter (assertion: !assertion.assertion) config.assertions);
+  complaints = config: filter (hasPrefix "m3ta.pi-agent") (failed config);
+
+  warnings = config: filter (hasPrefix "m3ta.pi-agent") config.warnings;
 
   # Which of the three packages that a configuration can install are installed.
   packages =

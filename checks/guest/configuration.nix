@@ -1,10 +1,25 @@
 # The test machine as a NixOS configuration: its people, and the module.
+{ pkgs, ... }:
+let
+  byPassword = [
+    {
+      users = [ "alice" ];
+      commands = [ "ALL" ];
+    }
+  ];
+in
 {
   imports = [ ./side-by-side.nix ];
 
   # These put the packages' completions in the system path; those for bash are always there.
   programs.fish.enable = true;
   programs.zsh.enable = true;
+
+  # A rule of an administrator's that also covers the runner, and asks for a password.
+  security.sudo.extraRules = byPassword;
+  security.sudo-rs.extraRules = byPassword;
+
+  nix.nixPath = [ "checks=${pkgs.writeText "checks-nix-path.nix" ''"found by its name"''}" ];
 
   users.groups.team.gid = 2000;
   users.users =

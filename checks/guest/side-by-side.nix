@@ -18,7 +18,12 @@ let
     settings:
     evaluate [
       ../../module.nix
-      { m3ta.pi-agent = settings; }
+      {
+        m3ta.pi-agent = settings;
+        nix.nixPath = config.nix.nixPath;
+        security.sudo.enable = config.security.sudo.enable;
+        security.sudo-rs.enable = config.security.sudo-rs.enable;
+      }
     ];
   empty = evaluateWith { enable = false; };
 
@@ -95,10 +100,13 @@ in
       inherit message;
     }) (added failed);
     environment.systemPackages = added (system: system.environment.systemPackages);
-    security.sudo.extraRules = added (system: system.security.sudo.extraRules);
-    security.sudo.extraConfig = builtins.concatStringsSep "" (
-      added (system: [ system.security.sudo.extraConfig ])
-    );
+    security = lib.genAttrs [ "sudo" "sudo-rs" ] (kind: {
+      # In each system of its own, a rule of the module's comes last.
+      extraRules = lib.mkOrder 2000 (added (system: system.security.${kind}.extraRules));
+      extraConfig = builtins.concatStringsSep "" (
+        added (system: [ system.security.${kind}.extraConfig ])
+      );
+    });
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);
     users = lib.mkMerge (map identity own);
 

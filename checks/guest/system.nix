@@ -1,4 +1,8 @@
 # One store path with everything that `activate` applies to the Debian guest.
+{
+  # Which of the two runs the scenarios: "sudo" or "sudo-rs".
+  sudo ? "sudo",
+}:
 let
   nixpkgs = builtins.getFlake "path:${toString ../nixpkgs}";
   system = builtins.currentSystem;
@@ -12,14 +16,18 @@ let
     }).config;
   config = evaluate [
     ./configuration.nix
-    { environment.systemPackages = [ pkgs.nodejs ]; }
+    {
+      environment.systemPackages = [ pkgs.nodejs ];
+      security.sudo-rs.enable = sudo == "sudo-rs";
+    }
   ];
 
   manifest = {
     inherit (config.users) users groups;
     tmpfiles = config.systemd.tmpfiles.rules;
-    sudo = config.security.sudo.extraRules;
-    sudoConfig = config.security.sudo.extraConfig;
+    # What sudo is, for tmpfiles.d(5), and its sudoers(5).
+    wrapper = "L+ ${config.security.wrapperDir}/sudo - - - - /usr/bin/${sudo}";
+    sudoers = config.security.${sudo}.configFile;
     inherit (config.checks) facts;
   };
 in

@@ -5,6 +5,7 @@ The words here run in the guest. Its side is `checks/guest`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,10 +16,12 @@ from .login import PROGRAMS, as_root
 from .run import run, say
 
 MARK: Final = "system"
+# Which sudo the guest has: "sudo", or "sudo-rs".
+SUDO: Final = os.environ.get("PI_AGENT_CHECKS_SUDO") or "sudo"
 PROFILE: Final = "/nix/var/nix/profiles/system"
 BUILD: Final = (
     "nix build --impure --print-build-logs --option allow-import-from-derivation false"
-    f" --file {PROGRAMS}/system.nix --out-link {PROFILE}"
+    f" --file {PROGRAMS}/system.nix --argstr sudo {SUDO} --out-link {PROFILE}"
 ).split()
 
 

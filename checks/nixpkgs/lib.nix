@@ -47,6 +47,13 @@ let
     last = list: elemAt list (length list - 1);
     optional = condition: x: if condition then [ x ] else [ ];
     optionals = condition: list: if condition then list else [ ];
+    reverseList =
+      list:
+      let
+        count = length list;
+      in
+      genList (n: elemAt list (count - n - 1)) count;
+    singleton = x: [ x ];
     take = n: list: genList (elemAt list) (lib.min n (length list));
     toList = x: if builtins.isList x then x else [ x ];
     unique = foldl' (seen: x: if builtins.elem x seen then seen else seen ++ [ x ]) [ ];
@@ -56,6 +63,7 @@ let
     inherit (builtins) concatStringsSep isString replaceStrings;
     boolToString = b: if b then "true" else "false";
     concatLines = lines: concatStringsSep "" (map (line: line + "\n") lines);
+    concatMapStrings = concatMapStringsSep "";
     concatMapStringsSep =
       separator: f: list:
       concatStringsSep separator (map f list);
@@ -92,6 +100,9 @@ let
         literal = replaceStrings special (map (c: "\\" + c) special) separator;
       in
       filter isString (builtins.split literal string);
+    inherit (builtins) compareVersions;
+    versionAtLeast = a: b: builtins.compareVersions a b >= 0;
+    versionOlder = a: b: builtins.compareVersions a b < 0;
     trim = string: head (builtins.match "[[:space:]]*(.*[^[:space:]]|)[[:space:]]*" string);
   };
 
@@ -137,6 +148,8 @@ let
   # Packages of the stand-in have one output.
   packages = rec {
     getBin = package: package;
+    getName = package: package.pname or package.name;
+    getVersion = package: package.version or "";
     getExe = package: getExe' package package.meta.mainProgram;
     getExe' = package: name: "${package}/bin/${name}";
     makeBinPath = list: concatStringsSep ":" (map (package: "${package}/bin") list);

@@ -48,7 +48,7 @@ let
     }"
   );
 
-  # Every module in `modules` and in their `imports`, once.
+  # Every module in `modules` and in their `imports`, once, the imports of all after all of `modules`.
   collect =
     args: modules:
     let
@@ -229,7 +229,8 @@ let
         inherit lib options config;
       }
       // specialArgs;
-      collected = collect args modules;
+      # What a module imports comes before the module itself, and of two modules the later one comes first.
+      collected = lib.reverseList (collect args modules);
       declarations = mergeDeclarations prefix (map (module: module.options) collected);
       definitions = map (module: {
         inherit (module) file;

@@ -25,54 +25,23 @@ let
     anything
     attrsOf
     bool
-    either
-    enum
-    int
-    lines
     listOf
-    nullOr
     package
-    path
-    shellPackage
     str
     submodule
     ;
-
-  sudoRules = option (listOf (submodule {
-    options = {
-      users = option (listOf (either str int)) [ ];
-      groups = option (listOf (either str int)) [ ];
-      host = option str "ALL";
-      runAs = option str "ALL:ALL";
-      commands = required (
-        listOf (
-          either str (submodule {
-            options = {
-              command = required str;
-              options = option (listOf (enum [
-                "NOPASSWD"
-                "PASSWD"
-                "NOEXEC"
-                "EXEC"
-                "SETENV"
-                "NOSETENV"
-                "LOG_INPUT"
-                "NOLOG_INPUT"
-                "LOG_OUTPUT"
-                "NOLOG_OUTPUT"
-              ])) [ ];
-            };
-          })
-        )
-      );
-    };
-  })) [ ];
 
   failed = map (assertion: assertion.message) (
     builtins.filter (assertion: !assertion.assertion) config.assertions
   );
 in
 {
+  imports = [
+    ./nixos/nix.nix
+    ./nixos/sudo.nix
+    ./nixos/users.nix
+  ];
+
   options = {
     assertions = option (listOf (submodule {
       options = {
@@ -90,53 +59,10 @@ in
     programs.fish.enable = option bool false;
     programs.zsh.enable = option bool false;
 
-    security = {
-      sudo.enable = option bool true;
-      sudo.extraConfig = option lines "";
-      sudo.extraRules = sudoRules;
-      sudo-rs.enable = option bool false;
-      sudo-rs.extraRules = sudoRules;
-      # Where Debian has the setuid sudo.
-      wrapperDir = option path "/usr/bin";
-    };
-
     systemd.package = option package pkgs.systemd;
     systemd.tmpfiles.rules = option (listOf str) [ ];
 
     system.build = option (attrsOf anything) { };
-
-    users.users = option (attrsOf (
-      submodule (
-        { name, ... }:
-        {
-          options = {
-            name = option str name;
-            uid = option (nullOr int) null;
-            isNormalUser = option bool false;
-            isSystemUser = option bool false;
-            group = option str "";
-            extraGroups = option (listOf str) [ ];
-            description = option str "";
-            home = option path "/var/empty";
-            createHome = option bool false;
-            homeMode = option str "700";
-            shell = option (nullOr (either shellPackage path)) null;
-          };
-        }
-      )
-    )) { };
-    users.groups = option (attrsOf (
-      submodule (
-        { name, ... }:
-        {
-          options = {
-            name = option str name;
-            gid = option (nullOr int) null;
-            members = option (listOf str) [ ];
-          };
-        }
-      )
-    )) { };
   };
 
   # NixOS has assertions like this one, whose message can be evaluated only if the assertion fails.

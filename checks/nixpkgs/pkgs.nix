@@ -205,6 +205,9 @@ in
   coreutils = debian "coreutils" { mainProgram = "ls"; };
   git = debian "git" { };
   sudo = debian "sudo" { };
+  sudo-rs = debian "sudo-rs" { } // {
+    version = "0.2.5";
+  };
   systemd = debian "systemd" { mainProgram = "systemctl"; };
   util-linux = debian "util-linux" {
     from = [

@@ -97,6 +97,13 @@ let
       check = isString;
       merge = _: defs: builtins.concatStringsSep "\n" (values defs);
     };
+    # One field of /etc/passwd.
+    passwdEntry =
+      type:
+      types.addCheck type (x: !(lib.hasInfix ":" (toString x) || lib.hasInfix "\n" (toString x)))
+      // {
+        description = "${type.description}, not containing newlines or colons";
+      };
     path = mkType {
       description = "absolute path";
       check = x: (isString x || builtins.isPath x || x ? outPath) && lib.hasPrefix "/" (toString x);

@@ -1,9 +1,13 @@
-# Host users may run the runner as root, without a password. Nothing else is allowed here.
+# Host users may run the runner as root, without a password. Nothing else is allowed here, and nothing at all
+# where there is no command that would call the runner.
 { config, lib, ... }:
 let
   cfg = config.m3ta.pi-agent;
+  inherit (config.security) sudo-rs;
+
   command = "${cfg.build.runner}/bin/${cfg.wrapper.runnerName}";
-  rules = [
+  # sudo takes the last rule that matches: after an administrator's own, also those with mkAfter (1500).
+  rules = lib.mkOrder 2000 [
     {
       users = lib.attrNames cfg.hostUsers;
       runAs = "root";
@@ -15,17 +19,27 @@ let
       ];
     }
   ];
+
+  defaults = settings: "Defaults!${command} ${settings}\n";
+  # sudo would drop the variables that describe the terminal.
+  keepTerminal = defaults ''env_keep += "${builtins.concatStringsSep " " terminalVariables}"'';
   terminalVariables = lib.concatLists (lib.attrValues (import ../shared.nix).terminalVariables);
+  # sudo and PAM would log each prompt that is passed as an argument; the runner logs each launch itself,
+  # without its arguments.
+  logNothing = "!log_allowed";
+  sudoRsHas = lib.versionAtLeast (lib.getVersion sudo-rs.package);
 in
 {
-  config.security = lib.mkIf cfg.enable {
+  config.security = lib.mkIf (cfg.enable && cfg.wrapper.enable && cfg.hostUsers != { }) {
     sudo.extraRules = rules;
-    # sudo and PAM would log each prompt that is passed as an argument; the runner logs each launch itself,
-    # without its arguments. sudo would also drop the variables that describe the terminal.
-    sudo.extraConfig = ''
-      Defaults!${command} !log_allowed, !pam_session
-      Defaults!${command} env_keep += "${builtins.concatStringsSep " " terminalVariables}"
-    '';
-    sudo-rs.extraRules = lib.mkIf config.security.sudo-rs.enable rules;
+    sudo.extraConfig = defaults "${logNothing}, !pam_session" + keepTerminal;
+
+    # sudo-rs takes a setting that it does not know for a syntax error.
+    sudo-rs = lib.mkIf sudo-rs.enable {
+      extraRules = rules;
+      extraConfig =
+        lib.optionalString (sudoRsHas "0.2.4") keepTerminal
+        + lib.optionalString (sudoRsHas "0.2.15") (defaults logNothing);
+    };
   };
 }

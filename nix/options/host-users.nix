@@ -47,7 +47,10 @@ in
     description = ''
       Users of this host who may run the agent, by name. Each may call the
       runner as root through sudo without a password, and nothing else. The
-      runner decides from this configuration alone what the agent may see.
+      runner decides from this configuration alone what the agent may see. The
+      sudo rule comes after those of `security.sudo.extraRules`, because sudo
+      takes the last one that matches; a rule in `security.sudo.extraConfig`
+      comes later still.
     '';
   };
 }

@@ -9,9 +9,9 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether to install the command that starts the isolated agent. If
-        `false`, {option}`m3ta.pi-agent.package` itself is installed instead,
-        and the isolated agent is started through the runner.
+        Whether to install the command that starts the isolated agent, and the
+        sudo rule that it needs. If `false`, nobody can start the isolated
+        agent, and {option}`m3ta.pi-agent.package` itself is installed instead.
       '';
     };
 

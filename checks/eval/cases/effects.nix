@@ -154,7 +154,16 @@ let
       "SystemCallFilter="
       "SystemCallFilter=pivot_root"
     ];
-    "wrapper.enable" = effectIn "without-wrapper" ask.packages [ "raw" ];
+    "wrapper.enable" =
+      effectIn "without-wrapper"
+        (config: [
+          (ask.packages config)
+          (ask.sudo "sudo" config)
+        ])
+        [
+          [ "raw" ]
+          [ ]
+        ];
     "wrapper.enable, with hideDirectBinary off" =
       effectIn "without-wrapper-unhidden" ask.packages
         [ "raw" ];
@@ -176,7 +185,7 @@ let
       effect
         (config: [
           config.m3ta.pi-agent.build.runner.meta.mainProgram
-          (lib.hasSuffix "/bin/run-agent" (ask.sudoCommand config))
+          (lib.any (lib.hasSuffix "/bin/run-agent") (ask.sudoers "sudo" config))
         ])
         [
           "run-agent"

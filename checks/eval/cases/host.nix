@@ -33,12 +33,20 @@ let
       ];
     }
   ];
-  sudoDefaults = lib.filter (hasPrefix "Defaults!${ask.sudoCommand several} ") (
-    splitString "\n" several.security.sudo.extraConfig
-  );
+  # The settings for the runner alone.
+  sudoDefaults = kind: config: lib.filter (hasPrefix "Defaults!RUNNER ") (ask.sudoLines kind config);
   variables = splitString " " (
-    head (builtins.match ".* env_keep \\+= \"(.*)\"" (lib.last sudoDefaults))
+    head (builtins.match ".* env_keep \\+= \"(.*)\"" (lib.last (sudoDefaults "sudo" several)))
   );
+  isRule = line: !hasPrefix "Defaults" line && line != "";
+  # What sudo takes for a user: the last rule that has their name, shortened.
+  lastRule =
+    kind: config: name:
+    builtins.replaceStrings [ (ask.command config) ] [ "RUNNER" ] (
+      lib.last (
+        lib.filter (line: isRule line && hasPrefix "${name} " line) (ask.sudoers kind config)
+      )
+    );
 in
 {
   "the user and the group" =
@@ -90,9 +98,72 @@ in
 
   "the sudo rule is for the host users and the runner alone" =
     case (sudoRule several) (ask.sudo "sudo" several);
+  "an administrator's rule does not come after ours, in whatever order the modules are" =
+    let
+      answers = kind: config: map (lastRule kind config) [
+        "alice"
+        "bob"
+        "carol"
+      ];
+      wanted = [
+        "alice ALL=(root) NOPASSWD: RUNNER"
+        "bob ALL=(root) NOPASSWD: RUNNER"
+        "carol ALL=(ALL:ALL) ALL"
+      ];
+    in
+    case
+      {
+        sudo = wanted;
+        sudo-rs = wanted;
+      }
+      {
+        sudo = answers "sudo" configs.sudo-ruled;
+        sudo-rs = answers "sudo-rs" configs.sudo-rs-ruled;
+      };
   "sudo does not log the runner's arguments, which may be prompts" =
-    case "Defaults!${ask.sudoCommand several} !log_allowed, !pam_session"
-      (head sudoDefaults);
+    case "Defaults!RUNNER !log_allowed, !pam_session"
+      (head (sudoDefaults "sudo" several));
+  "sudo-rs gets the settings that its version knows, and no other" =
+    case
+      {
+        new = [
+          (lib.last (sudoDefaults "sudo" several))
+          "Defaults!RUNNER !log_allowed"
+        ];
+        middle = [ (lib.last (sudoDefaults "sudo" several)) ];
+        old = [ ];
+      }
+      {
+        new = sudoDefaults "sudo-rs" configs.sudo-rs-ruled;
+        middle = sudoDefaults "sudo-rs" sudo-rs;
+        old = sudoDefaults "sudo-rs" configs.sudo-rs-old;
+      };
+  "a sudo-rs that logs arguments is warned about" =
+    case
+      [
+        true
+        true
+        false
+        false
+      ]
+      (
+        map (config: lib.any (hasInfix "logs the arguments") (ask.warnings config)) [
+          sudo-rs
+          configs.sudo-rs-old
+          configs.sudo-rs-ruled
+          several
+        ]
+      );
+  "nothing of ours is in sudoers without the wrapper, or without host users" =
+    case
+      [
+        [ ]
+        [ ]
+      ]
+      [
+        (ask.sudoLines "sudo" configs.without-wrapper)
+        (ask.sudoLines "sudo" configs.nobody-with-sudo)
+      ];
   "sudo keeps the variables that describe a terminal, for the runner alone" =
     case
       {

@@ -19,6 +19,27 @@ let
     projectGroup = "team";
   };
 
+  sudoRs.security.sudo-rs.enable = true;
+  sudoRsOf = version: { security.sudo-rs.package = pkgs.sudo-rs // { inherit version; }; };
+  byPassword =
+    name:
+    let
+      rules = lib.mkAfter [
+        {
+          users = [ name ];
+          commands = [ "ALL" ];
+        }
+      ];
+    in
+    {
+      security.sudo.extraRules = rules;
+      security.sudo-rs.extraRules = rules;
+    };
+  person = {
+    isNormalUser = true;
+    group = "users";
+  };
+
   # NixOS itself refuses some names of users, groups and homes.
   unmanaged.m3ta.pi-agent.createUser = false;
   numbered =
@@ -39,12 +60,23 @@ in
   bare = [ ];
   base = [ base ];
   several = given several;
-  sudo-rs = given several ++ [
-    {
-      security.sudo.enable = false;
-      security.sudo-rs.enable = true;
-    }
+  sudo-rs = given several ++ [ sudoRs ];
+  # An administrator's rules that also cover the runner, before the module and after it; the last one as late
+  # as mkAfter puts it. Two of three versions of sudo-rs know fewer settings.
+  sudo-ruled = [ (byPassword "carol") ] ++ given several ++ [ (byPassword "alice") ];
+  sudo-rs-ruled =
+    [ (byPassword "carol") ]
+    ++ given several
+    ++ [
+      (byPassword "alice")
+      sudoRs
+      (sudoRsOf "0.2.15")
+    ];
+  sudo-rs-old = given several ++ [
+    sudoRs
+    (sudoRsOf "0.2.3")
   ];
+
   # A mistake in a disabled module is not refused.
   disabled = given {
     enable = lib.mkForce false;
@@ -69,6 +101,7 @@ in
       security.sudo.enable = false;
     }
   ];
+  nobody-with-sudo = [ { m3ta.pi-agent.enable = true; } ];
   nobody-without-wrapper = [
     {
       m3ta.pi-agent.enable = true;
