@@ -7,9 +7,11 @@
 }:
 let
   cfg = config.m3ta.pi-agent;
+  # NixOS refuses the others as well, in other words, and sooner: ../assertions.nix is to say what is wrong.
+  isAccount = name: (import ../mistakes/names.nix).account name == null;
 in
 {
-  config.users = lib.mkIf (cfg.enable && cfg.createUser) {
+  config.users = lib.mkIf (cfg.enable && cfg.createUser && isAccount cfg.user && isAccount cfg.group) {
     groups.${cfg.group} = { };
     users.${cfg.user} = {
       isSystemUser = true;

@@ -8,12 +8,15 @@ rec {
     else
       null;
 
-  # systemd, sudo and tmpfiles read a name of digits as an ID. In sudo, names that start with `%`, `#`,
-  # `+` or `!` have other meanings.
+  # An account of this machine. NixOS ends the evaluation where the name of one is longer. systemd, sudo and
+  # tmpfiles read a name of digits as an ID. In sudo, names that start with `%`, `#`, `+` or `!` have other
+  # meanings.
   account =
     name:
-    if builtins.match "[A-Za-z0-9_][A-Za-z0-9_.@-]*[$]?" name == null then
-      "is not a valid account name; use letters, digits, `_`, `.`, `@` and `-`, and start with a letter, a digit or `_`."
+    if builtins.stringLength name > 31 then
+      "is longer than 31 characters; use a shorter name."
+    else if builtins.match "[A-Za-z0-9_][A-Za-z0-9_.-]*" name == null then
+      "is not a valid account name; use letters, digits, `_`, `.` and `-`, and start with a letter, a digit or `_`."
     else if builtins.match "[0-9]+" name != null then
       "is a number and would be read as an ID; use a name."
     else if name == "root" then
@@ -21,9 +24,13 @@ rec {
     else
       null;
 
-  # isolatedUser: the account that the agent runs as.
+  # isolatedUser: the account that the agent runs as. A person's account may be one of a directory service,
+  # `name@domain`.
   hostUser =
     isolatedUser: name:
+    let
+      parts = builtins.match "([^@]*)(@[A-Za-z0-9][A-Za-z0-9.-]*)?" name;
+    in
     if name == "root" then
       "must not be a host user, because the agent's edits would belong to root; list the person's own account."
     else if name == isolatedUser then
@@ -31,5 +38,5 @@ rec {
     else if name == "ALL" then
       "means every user to sudo, so anyone could call the runner; list each user by name."
     else
-      account name;
+      account (if parts == null then name else builtins.head parts);
 }

@@ -50,6 +50,34 @@ in
   "a host user without project roots is refused" =
     case [ true ]
       (map (hasInfix "hostUsers.bob.projectRoots") (ask.complaints configs.without-roots));
+  "a name that NixOS would refuse as well is refused by us alone" =
+    case
+      [
+        [
+          "m3ta.pi-agent.user: \"pi@agent\" is not a valid account name"
+          "m3ta.pi-agent.group: \"pi-agent$\" is not a valid account name"
+        ]
+        [
+          "m3ta.pi-agent.user: \"an-isolated-user-of-thirty-two-c\" is longer than 31 characters"
+          "m3ta.pi-agent.group: \"an-isolated-group-of-32-letters-\" is longer than 31 characters"
+        ]
+        [
+          "m3ta.pi-agent.user: \"pi\\nagent\" is not a valid account name"
+          "m3ta.pi-agent.group: \"pi:agent\" is not a valid account name"
+        ]
+      ]
+      (
+        map
+          (
+            config:
+            map (message: lib.head (lib.splitString ";" message)) (ask.failed config)
+          )
+          [
+            configs.misnamed
+            configs.long-named
+            configs.newline-named
+          ]
+      );
   "sudo-rs is enough for the wrapper" = case [ ] (ask.complaints configs.sudo-rs);
   "nothing is refused while the module is disabled" = case [ ] (ask.complaints configs.disabled);
   "a failed assertion stops the system" =

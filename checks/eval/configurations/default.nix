@@ -77,6 +77,20 @@ in
     (sudoRsOf "0.2.3")
   ];
 
+  # The module makes the accounts, as it does by default.
+  misnamed = given {
+    user = "pi@agent";
+    group = "pi-agent$";
+  };
+  long-named = given {
+    user = "an-isolated-user-of-thirty-two-c";
+    group = "an-isolated-group-of-32-letters-";
+  };
+  newline-named = given {
+    user = "pi\nagent";
+    group = "pi:agent";
+  };
+
   # A mistake in a disabled module is not refused.
   disabled = given {
     enable = lib.mkForce false;

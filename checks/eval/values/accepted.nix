@@ -3,6 +3,7 @@ let
   names = [
     "a"
     "Some_name-2.x"
+    "a-name-of-31-characters-as-most"
   ];
 in
 {
