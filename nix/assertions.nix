@@ -5,6 +5,8 @@ let
     attrNames
     concatLists
     concatMap
+    elem
+    filter
     mapAttrsToList
     optional
     optionals
@@ -13,6 +15,7 @@ let
   cfg = config.m3ta.pi-agent;
   inherit (cfg) sandbox;
 
+  accounts = import ./accounts.nix { inherit lib; };
   names = import ./mistakes/names.nix;
   paths = import ./mistakes/paths.nix { inherit lib; };
   sandboxPaths = import ./mistakes/sandbox-paths.nix { inherit lib; };
@@ -47,6 +50,19 @@ let
     name: user:
     checkAll "hostUsers.${name}.projectRoots" (paths.projectRoot cfg.stateDir) user.projectRoots
     ++ checkUnlessNull "hostUsers.${name}.configPath" paths.configPath user.configPath;
+
+  sudo = if config.security.sudo-rs.enable then "sudo-rs" else "sudo";
+  # Of the host users that this configuration makes; what groups the others are in is not known here.
+  outsideWheel = filter (
+    name:
+    let
+      account = accounts.named config.users.users name;
+    in
+    account != null
+    && account.group != "wheel"
+    && !elem "wheel" account.extraGroups
+    && !elem name config.users.groups.wheel.members or [ ]
+  ) (attrNames cfg.hostUsers);
 
   messages =
     check "binaryName" names.program cfg.binaryName
@@ -90,7 +106,15 @@ in
           cfg.wrapper.enable -> config.security.sudo.enable || config.security.sudo-rs.enable;
         message = "m3ta.pi-agent.wrapper.enable needs sudo to start the runner; set security.sudo.enable or security.sudo-rs.enable.";
       }
+      {
+        assertion = cfg.wrapper.enable -> config.security.enableWrappers;
+        message = "m3ta.pi-agent.wrapper.enable needs a setuid sudo to start the runner; set security.enableWrappers.";
+      }
     ]
+    ++ map (name: {
+      assertion = false;
+      message = "m3ta.pi-agent.hostUsers.${name} cannot run sudo: security.${sudo}.execWheelOnly lets only members of wheel do that. Add `wheel` to users.users.${name}.extraGroups, or unset execWheelOnly.";
+    }) (optionals (cfg.wrapper.enable && config.security.${sudo}.execWheelOnly) outsideWheel)
     ++ mapAttrsToList (name: user: {
       assertion = user.projectRoots != [ ];
       message = "m3ta.pi-agent.hostUsers.${name}.projectRoots must not be empty.";

@@ -50,6 +50,35 @@ in
   "a host user without project roots is refused" =
     case [ true ]
       (map (hasInfix "hostUsers.bob.projectRoots") (ask.complaints configs.without-roots));
+  "without setuid programs, and for people whom sudo does not serve, there is a complaint" =
+    case
+      {
+        closed = [
+          "setuid sudo"
+          "hostUsers.alice cannot run sudo: security.sudo.execWheelOnly"
+        ];
+        closed-rs = [ "hostUsers.bob cannot run sudo: security.sudo-rs.execWheelOnly" ];
+        without-wrapper = [ ];
+      }
+      (
+        let
+          short =
+            config:
+            map (
+              message:
+              lib.findFirst (part: hasInfix part message) message [
+                "setuid sudo"
+                "hostUsers.alice cannot run sudo: security.sudo.execWheelOnly"
+                "hostUsers.bob cannot run sudo: security.sudo-rs.execWheelOnly"
+              ]
+            ) (ask.complaints config);
+        in
+        {
+          closed = short configs.closed;
+          closed-rs = short configs.closed-rs;
+          without-wrapper = short configs.closed-without-wrapper;
+        }
+      );
   "a name that NixOS would refuse as well is refused by us alone" =
     case
       [

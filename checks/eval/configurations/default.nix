@@ -77,6 +77,40 @@ in
     (sudoRsOf "0.2.3")
   ];
 
+  # What the host lacks for anybody to start the agent, and people whom sudo turns away.
+  closed = given several ++ [
+    {
+      security.enableWrappers = false;
+      security.sudo.execWheelOnly = true;
+      users.users = {
+        a = person // {
+          name = "alice";
+        };
+        bob = person // {
+          extraGroups = [ "wheel" ];
+        };
+      };
+    }
+  ];
+  closed-rs = given several ++ [
+    sudoRs
+    {
+      security.sudo.execWheelOnly = true;
+      security.sudo-rs.execWheelOnly = true;
+      users.users.alice = person;
+      users.users.bob = person;
+      users.groups.wheel.members = [ "alice" ];
+    }
+  ];
+  closed-without-wrapper = given several ++ [
+    {
+      m3ta.pi-agent.wrapper.enable = false;
+      security.enableWrappers = false;
+      security.sudo.execWheelOnly = true;
+      users.users.alice = person;
+    }
+  ];
+
   # The module makes the accounts, as it does by default.
   misnamed = given {
     user = "pi@agent";
