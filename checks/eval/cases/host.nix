@@ -187,6 +187,26 @@ in
   "no rule for sudo-rs while it is off" = case [ ] (ask.sudo "sudo-rs" several);
   "the same rule for sudo-rs where it is on" = case (sudoRule sudo-rs) (ask.sudo "sudo-rs" sudo-rs);
 
+  "a package of a host user's own that hides the command is warned about" =
+    case
+      [
+        "alice"
+        "bob"
+      ]
+      (
+        lib.concatMap (builtins.match "m3ta[.]pi-agent[.]hostUsers[.]([a-z]+): a package.*") (
+          ask.warnings configs.raw
+        )
+      );
+  "there is no other warning" =
+    case
+      [ [ ] [ ] [ ] ]
+      (map ask.warnings [
+        several
+        configs.everything
+        configs.disabled
+      ]);
+
   "the wrapper alone is installed" = case [ "wrapper" ] (ask.packages several);
   "the programs can be built while the module is off" =
     case true

@@ -111,6 +111,28 @@ in
     }
   ];
 
+  # One has the raw package, one another package with a program of that name, one neither.
+  raw = given several ++ [
+    {
+      m3ta.pi-agent.hostUsers.carol.projectRoots = [ "~/p" ];
+      users.users = {
+        a = person // {
+          name = "alice";
+          packages = [ pkgs.pi-coding-agent ];
+        };
+        bob = person // {
+          packages = [ (pkgs.writeShellScriptBin "pi" "") ];
+        };
+        carol = person // {
+          packages = [ pkgs.git ];
+        };
+        dave = person // {
+          packages = [ pkgs.pi-coding-agent ];
+        };
+      };
+    }
+  ];
+
   # The module makes the accounts, as it does by default.
   misnamed = given {
     user = "pi@agent";
