@@ -18,6 +18,10 @@ let
     );
   };
 
+  # What <name> means in a Nix expression: on NixOS, login shells alone get it. Where it is empty, NixOS says so,
+  # or Nix would have a default of its own.
+  nixPath = if config.nix.enable then config.nix.nixPath else null;
+
   # In the order in which they are set: if a property has two values, the later one wins.
   properties = [
     "MemoryMax=${resources.memoryMax}"
@@ -38,6 +42,7 @@ in
       systemd = config.systemd.package;
       sudo = "${config.security.wrapperDir}/sudo";
       policy = {
+        inherit nixPath;
         inherit (cfg)
           user
           group

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from pi_agent.linux.identities import Identity
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from pi_agent.python.records import record
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 ENV: Final = ".env"
 _TERMINAL_VALUE_AT_MOST: Final = 256
+
+_STORE: Final = "/nix/store"
+
+# Links in a home to what its user has installed with Nix, or with Home Manager on its own.
+_PROFILES: Final = (".nix-profile", ".local/state/nix/profile")
+
+# nixpkgs' bash reads /etc/bashrc, and that /etc/profile, which would set another PATH, unless it finds these.
+_PROFILE_DONE: Final = {"__ETC_PROFILE_DONE": "1", "__NIXOS_SET_ENVIRONMENT_DONE": "1"}
 
 
 @record
@@ -43,7 +51,8 @@ class Layer:
 
 
 def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
-    """Look around on the host. All places are root's own. nix_daemon: whether the sandbox shows its socket."""
+    """Look around on the host: in places of root's own, and as the caller for their profiles. nix_daemon: whether the
+    sandbox shows its socket."""
     candidates = (
         f"/etc/profiles/per-user/{caller.name}/bin",
         f"/etc/profiles/per-user/{agent.name}/bin",
@@ -56,12 +65,21 @@ def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surr
     certificates = "/etc/ssl/certs/ca-certificates.crt"
     locales = "/run/current-system/sw/lib/locale/locale-archive"
     return Surroundings(
-        path=tuple(directory for directory in candidates if os.path.isdir(directory)),
+        path=(*_own_profiles(caller), *(directory for directory in candidates if os.path.isdir(directory))),
         nix_daemon=nix_daemon and os.path.exists("/nix/var/nix/daemon-socket/socket"),
         certificates=certificates if os.path.exists(certificates) else None,
         locales=locales if os.path.exists(locales) else None,
         time_zones="/etc/zoneinfo" if os.path.isdir("/etc/zoneinfo") else None,
     )
+
+
+def _own_profiles(caller: Identity) -> tuple[str, ...]:
+    """Where the programs of the caller's own Nix profiles are, if those are links into the store: that is what the
+    sandbox shows, and nobody can change it during the session."""
+    with acting_as(caller):
+        profiles = dict.fromkeys(os.path.realpath(f"{caller.home}/{link}") for link in _PROFILES)
+        found = (f"{profile}/bin" for profile in profiles if os.path.dirname(profile) == _STORE)
+        return tuple(directory for directory in found if os.path.isdir(directory))
 
 
 def terminal(environ: Mapping[str, str]) -> dict[str, str]:
@@ -114,7 +132,7 @@ def layers(
     """
     return (
         Layer("terminal", sources.terminal),
-        Layer("sandbox", _provided(agent, around)),
+        Layer("sandbox", _provided(policy, agent, around)),
         Layer("git", {} if safe_directory is None else _trusted(safe_directory)),
         Layer("host .env", sources.host),
         Layer("nix", policy.environment),
@@ -124,9 +142,12 @@ def layers(
     )
 
 
-def _provided(agent: Identity, around: Surroundings) -> dict[str, str]:
+def _provided(policy: Policy, agent: Identity, around: Surroundings) -> dict[str, str]:
     """What every session has unless somebody sets it."""
     found = {"NPM_CONFIG_CACHE": f"{agent.home}/.npm", "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global"}
+    found |= _PROFILE_DONE
+    if policy.nix_path is not None:
+        found["NIX_PATH"] = ":".join(policy.nix_path)
     if around.nix_daemon:
         found["NIX_REMOTE"] = "daemon"
     if around.certificates is not None:

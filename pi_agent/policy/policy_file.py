@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 @record
@@ -94,6 +94,7 @@ class Policy:
     command_name: str
     program: str
     path: tuple[str, ...]
+    nix_path: tuple[str, ...] | None
     shell: str
     launcher: str
     system_call_filter: str
@@ -147,6 +148,7 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
         command_name=top.text("commandName"),
         program=top.absolute("program"),
         path=top.texts("path"),
+        nix_path=top.optional_texts("nixPath"),
         shell=top.absolute("shell"),
         launcher=top.absolute("launcher"),
         system_call_filter=top.absolute("systemCallFilter"),
@@ -250,6 +252,12 @@ class _Table:
         if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
             raise ValueError(f"{self._where}.{key} is not a list of strings")
         return tuple(value)
+
+    def optional_texts(self, key: str) -> tuple[str, ...] | None:
+        if self._left.get(key, "") is None:
+            self.take(key)
+            return None
+        return self.texts(key)
 
     def places(self, key: str, *, home: bool = False) -> tuple[str, ...]:
         """Absolute paths; with home, also those that begin with the user's `~`."""

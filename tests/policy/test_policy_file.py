@@ -43,6 +43,7 @@ def test_every_key_reaches_its_field() -> None:
         extraRunArgs=["--model", ""],
         extraEnvironment={"B": "2"},
         commandName="pie",
+        nixPath=["nixpkgs=/x"],
     )
     assert (parsed.user, parsed.group, parsed.project_group, parsed.state_dir) == ("u", "g", "dev", "/var/lib/pi-agent")
     assert parsed.host_users["bob"] == policy_file.HostUser(("~", "/srv/x"), "conf")
@@ -55,10 +56,12 @@ def test_every_key_reaches_its_field() -> None:
     assert parsed.extra_environment == {"B": "2"}
     assert parsed.command_name == "pie"
     assert parsed.program == "/nix/store/pi/bin/pi"
+    assert parsed.nix_path == ("nixpkgs=/x",)
     assert parsed.path == ("/nix/store/git/bin", "/nix/store/node/bin")
     assert (parsed.shell, parsed.launcher) == ("/nix/store/bash/bin/bash", "/nix/store/pi-agent/launch.bash")
     assert parsed.tools.systemd_run == "/nix/store/systemd/bin/systemd-run"
     assert frozen().project_group is None
+    assert frozen().nix_path is None
 
 
 def test_every_option_of_the_sandbox_reaches_its_field() -> None:
@@ -125,7 +128,7 @@ def test_a_missing_or_relative_tool_is_named(key: str) -> None:
     assert f"tools.{key} is not an absolute path" in parsing(tools=policies.tools(**{key: "mount"}))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [1], True, False, "", {}])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, "3", None, [1], True, False, "", {}])
 def test_another_version_is_refused(version: object) -> None:
     assert "version" in parsing(version=version)
 
@@ -255,7 +258,7 @@ def test_load_reads_a_policy(tmp_path: Path) -> None:
     assert loaded.host_users["bob"].project_roots == ("/srv/x",)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b'{"version":2}', b"[" * 5000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b'{"version":3}', b"[" * 5000])
 def test_load_refuses_what_is_no_policy_and_names_the_file(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "policy.json"
     file.write_bytes(content)

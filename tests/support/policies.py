@@ -19,7 +19,7 @@ FILES = "/nix/store"
 def document(**overrides: Any) -> dict[str, Any]:
     """A policy as module.nix writes it, as parsed JSON, with some of its top-level keys replaced."""
     return {
-        "version": 2,
+        "version": 3,
         "user": "pi-agent",
         "group": "pi-agent",
         "projectGroup": None,
@@ -33,6 +33,7 @@ def document(**overrides: Any) -> dict[str, Any]:
         "extraEnvironment": {},
         "commandName": "pi",
         "program": "/nix/store/pi/bin/pi",
+        "nixPath": None,
         "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
         "shell": "/nix/store/bash/bin/bash",
         "launcher": "/nix/store/pi-agent/launch.bash",

@@ -11,10 +11,10 @@ let
   policy = ask.policy configs.base;
 in
 {
-  "the policy is of version 2, and has no keys but those of its schema" =
+  "the policy is of version 3, and has no keys but those of its schema" =
     case
       {
-        version = 2;
+        version = 3;
         keys = [
           "commandName"
           "environment"
@@ -24,6 +24,7 @@ in
           "group"
           "hostUsers"
           "launcher"
+          "nixPath"
           "path"
           "program"
           "projectGroup"
@@ -56,6 +57,32 @@ in
       };
   "the policy's sudo is the host's setuid one" =
     case "${configs.base.security.wrapperDir}/sudo" policy.tools.sudo;
+  "the policy has the host's search path of Nix; null where Nix is off" =
+    let
+      channels = "/nix/var/nix/profiles/per-user/root/channels";
+    in
+    case
+      [
+        [
+          "nixpkgs=${channels}/nixos"
+          "nixos-config=/etc/nixos/configuration.nix"
+          channels
+        ]
+        [
+          "nixpkgs=flake:nixpkgs"
+          "/etc/nixos"
+        ]
+        [ ]
+        null
+      ]
+      (
+        map (config: (ask.policy config).nixPath) [
+          configs.base
+          configs.nix-path
+          configs.without-channels
+          configs.without-nix
+        ]
+      );
   "every tool is an absolute path" = case [
     "bash"
     "setpriv"

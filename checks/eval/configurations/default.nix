@@ -147,6 +147,16 @@ in
     group = "pi:agent";
   };
 
+  nix-path = given { } ++ [
+    {
+      nix.nixPath = [
+        "nixpkgs=flake:nixpkgs"
+        "/etc/nixos"
+      ];
+    }
+  ];
+  without-channels = given { } ++ [ { nix.channel.enable = false; } ];
+  without-nix = given { } ++ [ { nix.enable = false; } ];
   # A mistake in a disabled module is not refused.
   disabled = given {
     enable = lib.mkForce false;
