@@ -9,8 +9,10 @@ files are the agent's own; on disk, what the agent creates is the host user's.
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pi_agent.linux import mount_api, paths
 from pi_agent.linux.identities import Identity
@@ -132,10 +134,12 @@ def stage_terminals(target: str) -> None:
     """Mount a new instance of devpts at target: the session's pseudo-terminals, and nobody else's (devpts(5)).
 
     All agents are one user, and terminals that systemd opens for a session belong to that user: in the host's
-    instance, one agent could read what is typed to another. gid 5 is `tty` wherever there is systemd. Raises Refusal
-    (69).
+    instance, one agent could read what is typed to another. They have the group of every other terminal, as programs
+    expect that write to them. Raises Refusal (69).
     """
-    options = {"mode": "0620", "ptmxmode": "0666", "gid": "5"}
+    options = {"mode": "0620", "ptmxmode": "0666"}
+    with suppress(KeyError):  # without it they have the group of who opens them
+        options["gid"] = str(grp.getgrnam("tty").gr_gid)
     try:
         tree = mount_api.new("devpts", options, mount_api.NOSUID | mount_api.NOEXEC)
         try:

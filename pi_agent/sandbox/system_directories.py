@@ -26,6 +26,8 @@ _SYSTEM: Final = (
     _NIX_DAEMON,
     *_RESOLVERS,
 )
+# Files that may be links out of /etc: NixOS can keep those of accounts in /var/lib/nixos, and the resolver's in /run.
+_ACCOUNTS: Final = ("/etc/passwd", "/etc/group")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
 
@@ -48,7 +50,8 @@ def look(*, nix_daemon: bool, network: bool) -> System:
     wanted = [path for path in _SYSTEM if path not in linked and (nix_daemon or path != _NIX_DAEMON)]
     wanted = [path for path in wanted if network or path not in _RESOLVERS]
     binds = [path for path in wanted if os.path.exists(path)]
-    resolver = os.path.realpath(_RESOLV_CONF)
-    if network and os.path.exists(resolver) and not any(resolver.startswith(f"{path}/") for path in binds):
-        binds.append(resolver)
+    for file in (*_ACCOUNTS, *((_RESOLV_CONF,) if network else ())):
+        real = os.path.realpath(file)
+        if os.path.exists(real) and not any(f"{real}/".startswith(f"{path}/") for path in binds):
+            binds.append(real)
     return System(tuple(binds), (*links, ("/var/run", "/run")))

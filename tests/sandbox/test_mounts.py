@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import grp
 import os
 from pathlib import Path
 
@@ -165,13 +166,25 @@ def test_the_state_is_mounted_without_a_map(kernel: Kernel, places: tuple[Path, 
 
 
 @pytest.mark.parametrize("what", ["new", "attach"])
+@pytest.mark.parametrize(("group", "owner"), [(3, "gid=3,"), (None, "")])
 def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
-    kernel: Kernel, places: tuple[Path, Path], what: str
+    kernel: Kernel,
+    places: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    group: int | None,
+    owner: str,
 ) -> None:
+    def named(name: str) -> grp.struct_group:
+        if group is None:
+            raise KeyError(name)
+        return grp.struct_group((name, "x", group, []))
+
+    monkeypatch.setattr(grp, "getgrnam", named)
     mounts.stage_terminals(str(places[1]))
     flags = mount_api.NOSUID | mount_api.NOEXEC
     assert kernel.calls() == [
-        f"new devpts gid=5,mode=0620,ptmxmode=0666 {flags}",
+        f"new devpts {owner}mode=0620,ptmxmode=0666 {flags}",
         f"attach /dev/null at {places[1]}",
         "set_attributes /dev/null 0",
     ]
