@@ -63,9 +63,12 @@ rec {
     unsafeDiscardStringContext "${config.m3ta.pi-agent.build.runner}/bin/${config.m3ta.pi-agent.wrapper.runnerName}";
 
   # NixOS has assertions whose messages can be evaluated only if they fail.
+  # What a configuration is refused for. NixOS has its own complaints about one without disks.
   failed =
     config:
     map (assertion: assertion.message) (filter (assertion: !assertion.assertion) config.assertions);
+  refused =
+    config: filter (message: hasPrefix "m3ta.pi-agent" message || hasInfix "name" message) (failed config);
   complaints = config: filter (hasPrefix "m3ta.pi-agent") (failed config);
 
   warnings = config: filter (hasPrefix "m3ta.pi-agent") config.warnings;

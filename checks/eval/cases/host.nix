@@ -99,26 +99,28 @@ in
   "the sudo rule is for the host users and the runner alone" =
     case (sudoRule several) (ask.sudo "sudo" several);
   "an administrator's rule does not come after ours, in whatever order the modules are" =
-    let
-      answers = kind: config: map (lastRule kind config) [
-        "alice"
-        "bob"
-        "carol"
-      ];
-      wanted = [
-        "alice ALL=(root) NOPASSWD: RUNNER"
-        "bob ALL=(root) NOPASSWD: RUNNER"
-        "carol ALL=(ALL:ALL) ALL"
-      ];
-    in
     case
       {
-        sudo = wanted;
-        sudo-rs = wanted;
+        sudo = [
+          "alice ALL=(root) NOPASSWD: RUNNER"
+          "bob ALL=(root) NOPASSWD: RUNNER"
+          "carol ALL=(root) NOPASSWD: RUNNER"
+        ];
+        sudo-rs = [
+          "alice ALL=(root) NOPASSWD: RUNNER"
+          "bob ALL=(root) NOPASSWD: RUNNER"
+        ];
       }
       {
-        sudo = answers "sudo" configs.sudo-ruled;
-        sudo-rs = answers "sudo-rs" configs.sudo-rs-ruled;
+        sudo = map (lastRule "sudo" configs.unhidden) [
+          "alice"
+          "bob"
+          "carol"
+        ];
+        sudo-rs = map (lastRule "sudo-rs" configs.without-user) [
+          "alice"
+          "bob"
+        ];
       };
   "sudo does not log the runner's arguments, which may be prompts" =
     case "Defaults!RUNNER !log_allowed, !pam_session"
@@ -134,9 +136,9 @@ in
         old = [ ];
       }
       {
-        new = sudoDefaults "sudo-rs" configs.sudo-rs-ruled;
+        new = sudoDefaults "sudo-rs" configs.without-user;
         middle = sudoDefaults "sudo-rs" sudo-rs;
-        old = sudoDefaults "sudo-rs" configs.sudo-rs-old;
+        old = sudoDefaults "sudo-rs" configs.merged;
       };
   "a sudo-rs that logs arguments is warned about" =
     case
@@ -149,8 +151,8 @@ in
       (
         map (config: lib.any (hasInfix "logs the arguments") (ask.warnings config)) [
           sudo-rs
-          configs.sudo-rs-old
-          configs.sudo-rs-ruled
+          configs.merged
+          configs.without-user
           several
         ]
       );
@@ -159,10 +161,12 @@ in
       [
         [ ]
         [ ]
+        ""
       ]
       [
         (ask.sudoLines "sudo" configs.without-wrapper)
-        (ask.sudoLines "sudo" configs.nobody-with-sudo)
+        (ask.sudo "sudo" configs.nobody)
+        configs.nobody.security.sudo.extraConfig
       ];
   "sudo keeps the variables that describe a terminal, for the runner alone" =
     case
@@ -195,7 +199,7 @@ in
       ]
       (
         lib.concatMap (builtins.match "m3ta[.]pi-agent[.]hostUsers[.]([a-z]+): a package.*") (
-          ask.warnings configs.raw
+          ask.warnings configs.unhidden
         )
       );
   "there is no other warning" =

@@ -78,9 +78,9 @@ in
       (
         map (config: (ask.policy config).nixPath) [
           configs.base
-          configs.nix-path
-          configs.without-channels
-          configs.without-nix
+          configs.unhidden
+          configs.without-user
+          configs.merged
         ]
       );
   "every tool is an absolute path" = case [

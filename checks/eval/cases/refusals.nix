@@ -48,64 +48,66 @@ in
     case (lib.take 1 (ask.complaints configs.nobody))
       (ask.complaints configs.nobody-without-wrapper);
   "a host user without project roots is refused" =
-    case [ true ]
-      (map (hasInfix "hostUsers.bob.projectRoots") (ask.complaints configs.without-roots));
+    case true
+      (any (hasInfix "hostUsers.bob.projectRoots must") (ask.complaints configs.without-roots));
   "without setuid programs, and for people whom sudo does not serve, there is a complaint" =
     case
       {
-        closed = [
-          "setuid sudo"
+        sudo = [
           "hostUsers.alice cannot run sudo: security.sudo.execWheelOnly"
+          "hostUsers.carol cannot run sudo: security.sudo.execWheelOnly"
+          "needs a setuid sudo"
         ];
-        closed-rs = [ "hostUsers.bob cannot run sudo: security.sudo-rs.execWheelOnly" ];
+        sudo-rs = [
+          "hostUsers.alice cannot run sudo: security.sudo-rs.execWheelOnly"
+          "hostUsers.carol cannot run sudo: security.sudo-rs.execWheelOnly"
+        ];
         without-wrapper = [ ];
       }
       (
         let
-          short =
-            config:
-            map (
-              message:
-              lib.findFirst (part: hasInfix part message) message [
-                "setuid sudo"
-                "hostUsers.alice cannot run sudo: security.sudo.execWheelOnly"
-                "hostUsers.bob cannot run sudo: security.sudo-rs.execWheelOnly"
+          parts =
+            lib.concatMap
+              (
+                name:
+                map (kind: "hostUsers.${name} cannot run sudo: security.${kind}.execWheelOnly") [
+                  "sudo"
+                  "sudo-rs"
+                ]
+              )
+              [
+                "alice"
+                "bob"
+                "carol"
+                "dave"
+                "erin"
               ]
-            ) (ask.complaints config);
+            ++ [ "needs a setuid sudo" ];
+          said = config: filter (part: any (hasInfix part) (ask.complaints config)) parts;
         in
         {
-          closed = short configs.closed;
-          closed-rs = short configs.closed-rs;
-          without-wrapper = short configs.closed-without-wrapper;
+          sudo = said configs.without-roots;
+          sudo-rs = said configs.without-user;
+          without-wrapper = ask.complaints configs.without-wrapper;
         }
       );
   "a name that NixOS would refuse as well is refused by us alone" =
     case
       [
         [
-          "m3ta.pi-agent.user: \"pi@agent\" is not a valid account name"
-          "m3ta.pi-agent.group: \"pi-agent$\" is not a valid account name"
-        ]
-        [
-          "m3ta.pi-agent.user: \"an-isolated-user-of-thirty-two-c\" is longer than 31 characters"
+          "m3ta.pi-agent.user: \"pi\\nagent\" is not a valid account name"
           "m3ta.pi-agent.group: \"an-isolated-group-of-32-letters-\" is longer than 31 characters"
         ]
         [
-          "m3ta.pi-agent.user: \"pi\\nagent\" is not a valid account name"
-          "m3ta.pi-agent.group: \"pi:agent\" is not a valid account name"
+          "m3ta.pi-agent.user: \"an-isolated-user-of-thirty-two-c\" is longer than 31 characters"
+          "m3ta.pi-agent.group: \"pi-agent$\" is not a valid account name"
         ]
       ]
       (
-        map
-          (
-            config:
-            map (message: lib.head (lib.splitString ";" message)) (ask.failed config)
-          )
-          [
-            configs.misnamed
-            configs.long-named
-            configs.newline-named
-          ]
+        map (config: map (message: lib.head (lib.splitString ";" message)) (ask.refused config)) [
+          configs.misnamed
+          configs.long-named
+        ]
       );
   "sudo-rs is enough for the wrapper" = case [ ] (ask.complaints configs.sudo-rs);
   "nothing is refused while the module is disabled" = case [ ] (ask.complaints configs.disabled);

@@ -21,6 +21,7 @@ let
 
   sudoRs.security.sudo-rs.enable = true;
   sudoRsOf = version: { security.sudo-rs.package = pkgs.sudo-rs // { inherit version; }; };
+  # An administrator's rule that also covers the runner, as late as mkAfter puts it.
   byPassword =
     name:
     let
@@ -35,9 +36,46 @@ let
       security.sudo.extraRules = rules;
       security.sudo-rs.extraRules = rules;
     };
+
   person = {
     isNormalUser = true;
     group = "users";
+  };
+  # Alice and carol may not run sudo. Nothing is known of bob's groups but that they are not in this file.
+  outsideWheel = {
+    security.sudo.execWheelOnly = true;
+    security.sudo-rs.execWheelOnly = true;
+    m3ta.pi-agent.hostUsers = lib.genAttrs [ "carol" "dave" "erin" ] (_: { projectRoots = [ "~/p" ]; });
+    users.groups.wheel.members = [ "erin" ];
+    users.users = {
+      a = person // {
+        name = "alice";
+      };
+      carol = person;
+      dave = person // {
+        extraGroups = [ "wheel" ];
+      };
+      erin = person;
+    };
+  };
+  # Alice has the raw package, bob another one with a program of that name, carol neither; dave is no host user.
+  rawPackages = {
+    m3ta.pi-agent.hostUsers.carol.projectRoots = [ "~/p" ];
+    users.users = {
+      a = person // {
+        name = "alice";
+        packages = [ pkgs.pi-coding-agent ];
+      };
+      bob = person // {
+        packages = [ (pkgs.writeShellScriptBin "pi" "") ];
+      };
+      carol = person // {
+        packages = [ pkgs.git ];
+      };
+      dave = person // {
+        packages = [ pkgs.pi-coding-agent ];
+      };
+    };
   };
 
   # NixOS itself refuses some names of users, groups and homes.
@@ -60,103 +98,20 @@ in
   bare = [ ];
   base = [ base ];
   several = given several;
-  sudo-rs = given several ++ [ sudoRs ];
-  # An administrator's rules that also cover the runner, before the module and after it; the last one as late
-  # as mkAfter puts it. Two of three versions of sudo-rs know fewer settings.
-  sudo-ruled = [ (byPassword "carol") ] ++ given several ++ [ (byPassword "alice") ];
-  sudo-rs-ruled =
-    [ (byPassword "carol") ]
-    ++ given several
-    ++ [
-      (byPassword "alice")
-      sudoRs
-      (sudoRsOf "0.2.15")
-    ];
-  sudo-rs-old = given several ++ [
+  sudo-rs = given several ++ [
     sudoRs
-    (sudoRsOf "0.2.3")
+    (sudoRsOf "0.2.14")
   ];
-
-  # What the host lacks for anybody to start the agent, and people whom sudo turns away.
-  closed = given several ++ [
-    {
-      security.enableWrappers = false;
-      security.sudo.execWheelOnly = true;
-      users.users = {
-        a = person // {
-          name = "alice";
-        };
-        bob = person // {
-          extraGroups = [ "wheel" ];
-        };
-      };
-    }
-  ];
-  closed-rs = given several ++ [
-    sudoRs
-    {
-      security.sudo.execWheelOnly = true;
-      security.sudo-rs.execWheelOnly = true;
-      users.users.alice = person;
-      users.users.bob = person;
-      users.groups.wheel.members = [ "alice" ];
-    }
-  ];
-  closed-without-wrapper = given several ++ [
-    {
-      m3ta.pi-agent.wrapper.enable = false;
-      security.enableWrappers = false;
-      security.sudo.execWheelOnly = true;
-      users.users.alice = person;
-    }
-  ];
-
-  # One has the raw package, one another package with a program of that name, one neither.
-  raw = given several ++ [
-    {
-      m3ta.pi-agent.hostUsers.carol.projectRoots = [ "~/p" ];
-      users.users = {
-        a = person // {
-          name = "alice";
-          packages = [ pkgs.pi-coding-agent ];
-        };
-        bob = person // {
-          packages = [ (pkgs.writeShellScriptBin "pi" "") ];
-        };
-        carol = person // {
-          packages = [ pkgs.git ];
-        };
-        dave = person // {
-          packages = [ pkgs.pi-coding-agent ];
-        };
-      };
-    }
-  ];
-
   # The module makes the accounts, as it does by default.
   misnamed = given {
-    user = "pi@agent";
-    group = "pi-agent$";
+    user = "pi\nagent";
+    group = "an-isolated-group-of-32-letters-";
   };
   long-named = given {
     user = "an-isolated-user-of-thirty-two-c";
-    group = "an-isolated-group-of-32-letters-";
-  };
-  newline-named = given {
-    user = "pi\nagent";
-    group = "pi:agent";
+    group = "pi-agent$";
   };
 
-  nix-path = given { } ++ [
-    {
-      nix.nixPath = [
-        "nixpkgs=flake:nixpkgs"
-        "/etc/nixos"
-      ];
-    }
-  ];
-  without-channels = given { } ++ [ { nix.channel.enable = false; } ];
-  without-nix = given { } ++ [ { nix.enable = false; } ];
   # A mistake in a disabled module is not refused.
   disabled = given {
     enable = lib.mkForce false;
@@ -164,16 +119,34 @@ in
   };
   everything = given (import ./everything.nix { inherit pkgs; });
 
-  without-user = [
-    base
+  # Beside what their names say, some have what other cases are about.
+  without-user = given several ++ [
     unmanaged
+    sudoRs
+    (sudoRsOf "0.2.15")
+    (byPassword "alice")
+    outsideWheel
+    { nix.channel.enable = false; }
   ];
-  without-wrapper = given { wrapper.enable = false; };
+  without-wrapper = given { wrapper.enable = false; } ++ [
+    outsideWheel
+    { security.enableWrappers = false; }
+  ];
   without-wrapper-unhidden = given {
     wrapper.enable = false;
     wrapper.hideDirectBinary = false;
   };
-  unhidden = given { wrapper.hideDirectBinary = false; };
+  unhidden = [ (byPassword "carol") ] ++ given several ++ [
+    { m3ta.pi-agent.wrapper.hideDirectBinary = false; }
+    (byPassword "alice")
+    rawPackages
+    {
+      nix.nixPath = [
+        "nixpkgs=flake:nixpkgs"
+        "/etc/nixos"
+      ];
+    }
+  ];
 
   nobody = [
     {
@@ -181,7 +154,6 @@ in
       security.sudo.enable = false;
     }
   ];
-  nobody-with-sudo = [ { m3ta.pi-agent.enable = true; } ];
   nobody-without-wrapper = [
     {
       m3ta.pi-agent.enable = true;
@@ -189,7 +161,10 @@ in
       security.sudo.enable = false;
     }
   ];
-  without-roots = given { hostUsers.bob = { }; };
+  without-roots = given { hostUsers.bob = { }; } ++ [
+    outsideWheel
+    { security.enableWrappers = false; }
+  ];
 
   # Every option has a value that its type refuses.
   wrong-types = given (import ./wrong-types.nix) ++ [
@@ -216,7 +191,13 @@ in
     ];
   };
 
-  merged = [ base ] ++ import ./merged.nix;
+  merged = [
+    base
+    sudoRs
+    (sudoRsOf "0.2.3")
+    { nix.enable = false; }
+  ]
+  ++ import ./merged.nix;
 
   refused = [ base ] ++ tables.refused.all;
   accepted = [ base ] ++ tables.accepted.all;

@@ -8,18 +8,21 @@ let
     ".."
     "a\nb"
   ];
-  badAccounts = bad ++ [
+  # Not more than of the others: each takes an evaluation.
+  badAccounts = [
     "a@b"
     "a$"
     "ü"
+    "a:b"
+    "-a"
+    ""
   ];
   long = "a-name-of-thirty-two-characters-";
 in
 {
   single = {
     user = {
-      "valid account name" = badAccounts;
-      "longer than 31" = [ long ];
+      "valid account name" = bad;
       "an ID" = [ "0" ];
       "root's rights" = [ "root" ];
     };
@@ -28,7 +31,7 @@ in
       "longer than 31" = [ long ];
       "root's rights" = [ "root" ];
     };
-    projectGroup."valid account name" = badAccounts;
+    projectGroup."valid account name" = bad;
     binaryName."valid program name" = bad;
     "wrapper.commandName"."valid program name" = bad;
     "wrapper.runnerName"."valid program name" = bad;
