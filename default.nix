@@ -224,6 +224,11 @@ else
     }
     // lib.optionalAttrs (pkgs ? testers && builtins.pathExists ./checks/vm.nix) {
       vm = pkgs.testers.runNixOSTest ./checks/vm.nix;
+      vm-sudo-rs = pkgs.testers.runNixOSTest {
+        imports = [ ./checks/vm.nix ];
+        name = lib.mkForce "pi-agent-sudo-rs";
+        nodes.machine.security.sudo-rs.enable = true;
+      };
     };
 
     devShell = pkgs.mkShellNoCC {

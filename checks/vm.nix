@@ -1,6 +1,6 @@
 # The NixOS VM test, for people with Nix and a network:
 #
-#     nix build .#checks.x86_64-linux.vm
+#     nix build .#checks.x86_64-linux.vm                    or .vm-sudo-rs
 #     nix run .#checks.x86_64-linux.vm.driverInteractive    to look inside
 #
 # It runs the same scenarios as the test machine. People, configuration, variants, fixtures and services come
@@ -62,8 +62,14 @@
     in
     {
       imports = [ ./guest/configuration.nix ];
-      # For the variants of guest/side-by-side.nix.
-      _module.args.evaluate = modules: (pkgs.nixos modules).config;
+      # For the variants of guest/side-by-side.nix: each is a system, but the few options of nixpkgs/nixos.nix are all
+      # that they use of it, and much cheaper.
+      _module.args.evaluate =
+        modules:
+        (lib.evalModules {
+          modules = [ ./nixpkgs/nixos.nix ] ++ modules;
+          specialArgs = { inherit pkgs; };
+        }).config;
 
       environment.etc."pi-agent-checks.json".text = builtins.toJSON config.checks.facts;
       systemd.tmpfiles.rules = [ "L+ /opt/pi-agent - - - - ${project}" ];
