@@ -29,6 +29,7 @@ help:
 	@echo 'make shell      a shell of alice in the machine'
 	@echo 'make lint       ruff, mypy, nixfmt'
 	@echo 'make unit       the tests of the Python: no root, no network'
+	@echo 'make unit-3.14  the same under another Python: 3.13, 3.14'
 	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
 	@echo 'make scenarios  the tests of the whole, in the machine'
@@ -41,7 +42,7 @@ help:
 	@echo 'make clean      no machines, no .venv'
 
 .PHONY: test
-test: lint unit eval scenarios escapes demo scenarios-vm
+test: lint unit unit-3.13 unit-3.14 eval scenarios escapes demo scenarios-vm
 
 .PHONY: demo
 demo: machine
@@ -66,6 +67,11 @@ lint: .venv/ready
 .PHONY: unit
 unit: .venv/ready
 	.venv/bin/pytest $(PYTEST_ARGS)
+
+# The same under the Pythons that nixpkgs has now and next.
+.PHONY: unit-3.13 unit-3.14
+unit-3.13 unit-3.14: unit-%: python
+	$(MACHINE) unit $* -- $(PYTEST_ARGS)
 
 # Seconds for each target; what was learned stays in .fuzz for the next time.
 SECONDS ?= 60

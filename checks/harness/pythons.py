@@ -1,0 +1,54 @@
+"""The unit tests under the Pythons of Debian's releases, each in a root of its own that has little else.
+
+nixpkgs moves to a new Python sooner than this project's machine does; a release that is still being made has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from . import artifact, layout, project
+from .run import run, say
+
+# A version of Python → the release that has it.
+RELEASES: Final = {"3.13": "trixie", "3.14": "forky"}
+PACKAGES: Final = (
+    "git",
+    "python3",
+    "python3-hypothesis",
+    "python3-orjson",
+    "python3-pexpect",
+    "python3-pytest",
+    "python3-xdg",
+)
+# A mirror of a release in the making may be some weeks behind.
+ANY_AGE: Final = '--aptopt=Acquire::Check-Valid-Until "false"'
+# Draws figures, which takes matplotlib.
+WITHOUT: Final = "tests/test_benchmark.py"
+
+
+def unit(version: str, arguments: list[str]) -> int:
+    """Run the unit tests under one version; pytest's exit status."""
+
+    def build(draft: Path, log: Path) -> None:
+        say(f"building a root with Python {version} (a minute, once)")
+        run(
+            ["mmdebstrap", "--variant=minbase", ANY_AGE, f"--include={','.join(PACKAGES)}", RELEASES[version], draft],
+            log=log,
+        )
+        # Another release may have moved on meanwhile.
+        run(["chroot", draft, "python3", "-c", f"import sys; assert sys.version.startswith('{version}.')"], log=log)
+
+    key = layout.digest([Path(__file__).read_bytes()])
+    root = artifact.ensure(f"python{version}", key, build)
+    place = layout.cache() / f"python{version}-project-{layout.digest([bytes(layout.CHECKOUT)])}"
+    with layout.locked(place):
+        project.export(project.files(layout.CHECKOUT), place)
+        # pytest is not to be the first process there, which would have to reap orphans.
+        nspawn = ["systemd-nspawn", "--quiet", "--as-pid2", "--register=no", "--keep-unit", "--private-network"]
+        shown = [f"--bind-ro={place}:{layout.GUEST_PROJECT}", f"--chdir={layout.GUEST_PROJECT}"]
+        pytest = ["python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", f"--ignore={WITHOUT}", *arguments]
+        return run(
+            [*nspawn, *shown, "--volatile=overlay", f"--directory={root}", "--", *pytest], accept=range(256)
+        ).status
