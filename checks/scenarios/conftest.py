@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,9 @@ _PEOPLE = ("alice", "bob", "carol")
 
 NEEDS_LIMITS = "needs_limits"
 SHOWS_LIMITS = "shows_limits"
+SUDO_RS = "sudo_rs"
 _ELSEWHERE = pytest.StashKey[str]()
+_NOT_HERE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +45,7 @@ def register(config: pytest.Config) -> None:
     """Tell pytest what is marked here and among the attempts to escape."""
     config.addinivalue_line("markers", f"{NEEDS_LIMITS}: runs only where the kernel enforces the limits of a unit")
     config.addinivalue_line("markers", f"{SHOWS_LIMITS}: runs everywhere, and proves its denial only there")
+    config.addinivalue_line("markers", f"{SUDO_RS}(since): holds with sudo-rs from this version on; None: not at all")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,6 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Where they are asked for by name, a machine that has no limits is an error.
     """
+    leave_to_others(config, items)
     limited = [item for item in items if item.get_closest_marker(NEEDS_LIMITS)]
     if limited and (reason := limits.missing()):
         if NEEDS_LIMITS in config.option.markexpr:
@@ -58,10 +63,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_ELSEWHERE] = f"{len(limited)} scenarios run in the virtual machine: make scenarios-vm ({reason})"
 
 
+def leave_to_others(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what does not hold with this machine's sudo-rs."""
+    if version := sudo_rs():
+        others = [
+            item
+            for item in items
+            if (mark := item.get_closest_marker(SUDO_RS)) and (mark.args[0] is None or version < parts(mark.args[0]))
+        ]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+        if others:
+            config.stash[_NOT_HERE] = f"{len(others)} scenarios do not hold with sudo-rs {'.'.join(map(str, version))}"
+
+
+def parts(version: str) -> tuple[int, ...]:
+    """A version, for comparing."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def sudo_rs() -> tuple[int, ...] | None:
+    """The version of sudo-rs, where that is the sudo of this machine."""
+    done = subprocess.run([guest.FACTS["sudo"], "--version"], capture_output=True, check=False, text=True)
+    found = re.match(r"sudo-rs ([0-9.]+)", done.stdout + done.stderr)
+    return parts(found[1]) if found else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was left to the virtual machine, and why; and what systemd itself did not remove."""
-    if line := config.stash.get(_ELSEWHERE, ""):
-        terminalreporter.write_line(line)
+    for key in (_ELSEWHERE, _NOT_HERE):
+        if line := config.stash.get(key, ""):
+            terminalreporter.write_line(line)
     tell_of_groups(terminalreporter)
 
 

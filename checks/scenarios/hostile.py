@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from scenarios.guest import FACTS, Result, Word, as_user
 
@@ -35,6 +38,16 @@ NAMES = [
     "bidi \u202e \u2066 ☃".encode(),
     b"--property=User=root",
     b"a" * 255,
+]
+
+
+# sudo-rs before 0.2.13 takes no argument that is not UTF-8.
+NOT_TEXT: Final = pytest.mark.sudo_rs("0.2.13")
+
+
+# A parameter for each of them.
+EACH_NAME: Final = [
+    pytest.param(name, id=str(number), marks=[NOT_TEXT] if b"\xff" in name else []) for number, name in enumerate(NAMES)
 ]
 
 

@@ -140,6 +140,7 @@ def test_a_session_that_fails_after_its_start_has_a_refusal_for_its_end(since: s
     assert refusal["PI_AGENT_UNIT"] == start["PI_AGENT_UNIT"]
 
 
+@pytest.mark.sudo_rs("0.2.15")
 def test_no_prompt_argument_variable_or_login_is_in_the_journal(since: str) -> None:
     marks = {
         kind: f"mark-{kind}-4f1d" for kind in ("prompt", "argument", "variable", "envfile", "secret", "login", "input")
@@ -183,6 +184,7 @@ def told(since: str) -> list[str]:
     return [f"{entry.get('_COMM')} {name} {value}" for entry in found for name, value in entry.items()]
 
 
+@pytest.mark.sudo_rs("0.2.15")
 def test_no_argument_is_in_what_the_journal_knows_of_sudo(since: str) -> None:
     as_user("alice", "pi-probe", "exec", "true", "mark-sudo-4f1d").ok()
     on_machine("journalctl", "--sync").ok()

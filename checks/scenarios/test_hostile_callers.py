@@ -15,6 +15,9 @@ import pytest
 from scenarios.guest import IDLE, PATIENCE, as_user, assert_clean, demo, home, on_machine, ours, session, state
 from scenarios.hostile import RUNNER, SUDO, call, harmless, script, told
 
+# What sudo itself says or does, and sudo-rs in another way.
+ONLY_SUDO = pytest.mark.sudo_rs(None)
+
 # -- limits, umask, signals, descriptors
 
 
@@ -36,7 +39,16 @@ def raises_limits() -> bool:
 
 
 @pytest.mark.parametrize(
-    "limit", [("FSIZE", 0), ("NOFILE", 8), ("NOFILE", 12), ("NOFILE", 16), ("NPROC", 0), ("CORE", 0), ("MEMLOCK", 0)]
+    "limit",
+    [
+        ("FSIZE", 0),
+        pytest.param(("NOFILE", 8), marks=ONLY_SUDO),
+        ("NOFILE", 12),
+        ("NOFILE", 16),
+        ("NPROC", 0),
+        ("CORE", 0),
+        ("MEMLOCK", 0),
+    ],
 )
 def test_a_hard_limit_is_lifted_where_root_can_and_else_ends_in_a_sentence(limit: tuple[str, int]) -> None:
     name, most = limit
@@ -71,7 +83,8 @@ def test_the_umask_of_the_caller_changes_no_permission(mask: str) -> None:
 @pytest.mark.parametrize(
     "prelude",
     [
-        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+        # sudo-rs would wait for ever, and its caller with it.
+        pytest.param("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())", marks=ONLY_SUDO),
         "for number in signal.valid_signals() - {9, 19, 32, 33}: signal.signal(number, signal.SIG_IGN)",
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
         "os.nice(10); os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
@@ -239,7 +252,21 @@ def test_a_value_that_sudo_lets_through_is_passed_plain_or_not_at_all(name: str,
     assert len(given) <= 256 and all(0x20 <= byte < 0x7F for byte in given)
 
 
-REFUSED = ["-E", "-i", "-s", "-C100", "-D/", "-R/", "-groot", "-T1", "-u#-1", "-u#4294967295", "-upi-agent", "-ubob"]
+# sudo-rs ignores the first, and has no -P.
+REFUSED = [
+    pytest.param("-E", marks=ONLY_SUDO),
+    "-i",
+    "-s",
+    "-C100",
+    "-D/",
+    "-R/",
+    "-groot",
+    "-T1",
+    "-u#-1",
+    "-u#4294967295",
+    "-upi-agent",
+    "-ubob",
+]
 
 
 @pytest.mark.parametrize("option", REFUSED)
@@ -249,7 +276,7 @@ def test_an_option_of_sudo_that_would_change_how_the_runner_runs_is_refused(opti
     assert refused.stdout == b""
 
 
-@pytest.mark.parametrize("option", ["-P", "-H", "-B", "-u#0", "-k"])
+@pytest.mark.parametrize("option", [pytest.param("-P", marks=ONLY_SUDO), "-H", "-B", "-u#0", "-k"])
 def test_an_option_of_sudo_that_changes_nothing_of_it_serves_alice_as_ever(option: str) -> None:
     assert call("", "x", sudo=[option]).ok().stdout.startswith(b'{"argv": ["x"]')
     groups = script("", "id -G").ok().text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.guest import Json, agent, as_user, assert_clean, demo, home, isolated, on_machine, probe
-from scenarios.hostile import NAMES, call, harmless, script, told
+from scenarios.hostile import EACH_NAME, NAMES, NOT_TEXT, call, harmless, script, told
 
 
 def nested(top: Path, names: Sequence[bytes]) -> str:
@@ -18,7 +18,7 @@ def nested(top: Path, names: Sequence[bytes]) -> str:
     return steps + "    os.chdir(name)\n"
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("name", EACH_NAME)
 def test_any_name_can_be_a_directory_a_file_an_argument_and_a_value(name: bytes) -> None:
     """One launch in a directory of that name, with a file of that name in the project, in the configuration, in git."""
     top = os.fsencode(demo("alice"))
@@ -34,14 +34,14 @@ def test_any_name_can_be_a_directory_a_file_an_argument_and_a_value(name: bytes)
     assert "Read-only file system" in result.complaint
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("name", EACH_NAME)
 def test_any_name_outside_a_root_is_refused_by_a_harmless_sentence(name: bytes) -> None:
     place = os.fsencode(home("alice") / "outside") + b"/" + name
     as_user("alice", "mkdir", "-p", "--", place).ok()
     told(call("", name, cwd=os.fsdecode(place)), "is not inside an allowed project root", "/home/alice/outside/")
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("name", EACH_NAME)
 def test_any_name_that_cannot_be_copied_is_told_by_a_harmless_sentence(name: bytes) -> None:
     place = os.fsencode(home("alice") / ".pi/agent") + b"/" + name
     as_user("alice", "mkfifo", "--", place).ok()
@@ -73,6 +73,7 @@ def test_a_path_is_served_as_long_as_the_kernel_can_say_it_and_refused_beyond() 
         on_machine("rm", "-rf", f"{top}/{'b' * 254}").ok()
 
 
+@NOT_TEXT
 def test_arguments_up_to_the_kernels_limit_arrive_and_its_own_word_is_passed_on() -> None:
     # One argument may be 128 KiB with its NUL (execve(2), MAX_ARG_STRLEN).
     assert script("", 'printf %s "$1" | wc -c', b"a" * (128 * 1024 - 1)).ok().text == str(128 * 1024 - 1)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scenarios.guest import FACTS, Result, as_user, demo, ended, inside, login, on_machine, pi, probe, terminal
+from scenarios.hostile import NOT_TEXT
 
 ANY_BYTES: Final = random.Random(1).randbytes(1024**2)  # noqa: S311 (the same bytes in every run)
 
@@ -200,6 +201,7 @@ ARGUMENTS: Final = [
 ]
 
 
+@NOT_TEXT
 def test_arguments_arrive_as_they_were_given() -> None:
     assert given_arguments(*ARGUMENTS) == ARGUMENTS
 
@@ -225,6 +227,7 @@ WORDS = st.lists(st.binary(max_size=40).map(lambda word: word.replace(b"\0", b""
 
 
 @settings(max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@NOT_TEXT
 @given(WORDS.filter(are_shown))
 @example([b"%h"] * 3)
 @example([bytes(range(1, 256))])
