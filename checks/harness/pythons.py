@@ -5,10 +5,12 @@ nixpkgs moves to a new Python sooner than this project's machine does; a release
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Final
 
 from . import artifact, layout, project
+from .nspawn import PROPAGATE
 from .run import run, say
 
 # A version of Python → the release that has it.
@@ -24,8 +26,8 @@ PACKAGES: Final = (
 )
 # A mirror of a release in the making may be some weeks behind.
 ANY_AGE: Final = '--aptopt=Acquire::Check-Valid-Until "false"'
-# Draws figures, which takes matplotlib.
-WITHOUT: Final = "tests/test_benchmark.py"
+# These take matplotlib and atheris.
+WITHOUT: Final = ("tests/test_benchmark.py", "tests/test_fuzz.py")
 
 
 def unit(version: str, arguments: list[str]) -> int:
@@ -48,7 +50,21 @@ def unit(version: str, arguments: list[str]) -> int:
         # pytest is not to be the first process there, which would have to reap orphans.
         nspawn = ["systemd-nspawn", "--quiet", "--as-pid2", "--register=no", "--keep-unit", "--private-network"]
         shown = [f"--bind-ro={place}:{layout.GUEST_PROJECT}", f"--chdir={layout.GUEST_PROJECT}"]
-        pytest = ["python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", f"--ignore={WITHOUT}", *arguments]
-        return run(
-            [*nspawn, *shown, "--volatile=overlay", f"--directory={root}", "--", *pytest], accept=range(256)
-        ).status
+        pytest = ["python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", *(f"--ignore={name}" for name in WITHOUT)]
+        try:
+            return run(
+                [
+                    *nspawn,
+                    *shown,
+                    "--console=pipe",
+                    "--volatile=overlay",
+                    f"--directory={root}",
+                    "--",
+                    *pytest,
+                    *arguments,
+                ],
+                accept=range(256),
+            ).status
+        finally:
+            # nspawn removes it itself, but only where /run is no disk.
+            shutil.rmtree(PROPAGATE / root.name, ignore_errors=True)
