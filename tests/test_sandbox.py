@@ -89,40 +89,6 @@ def test_the_project_group_is_joined_only_where_there_is_one() -> None:
     assert values("SupplementaryGroups", properties("dev")) == ["dev"]
 
 
-@pytest.mark.parametrize(
-    "expected",
-    [
-        "NoNewPrivileges=yes",
-        "CapabilityBoundingSet=",
-        "AmbientCapabilities=",
-        "ProtectSystem=strict",
-        "ProtectHome=tmpfs",
-        "PrivateDevices=yes",
-        "PrivatePIDs=yes",
-        "PrivateIPC=yes",
-        "ProtectProc=invisible",
-        "ProtectKernelTunables=yes",
-        "ProtectKernelModules=yes",
-        "ProtectKernelLogs=yes",
-        "ProtectControlGroups=yes",
-        "ProtectClock=yes",
-        "ProtectHostname=yes",
-        "RestrictNamespaces=yes",
-        "RestrictSUIDSGID=yes",
-        "RestrictRealtime=yes",
-        "LockPersonality=yes",
-        "SystemCallArchitectures=native",
-        "KeyringMode=private",
-        "RemoveIPC=yes",
-        "IPAddressDeny=link-local",
-        "DevicePolicy=closed",
-    ],
-)
-def test_the_hardening_is_complete(expected: str) -> None:
-    name = expected.partition("=")[0]
-    assert values(name) == [expected.partition("=")[2]], "once, so that nothing takes it back"
-
-
 def test_what_no_filter_of_system_calls_would_see_is_refused() -> None:
     allowed, *denied, again = values("SystemCallFilter")
     assert allowed == "@system-service"
