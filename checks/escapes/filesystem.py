@@ -17,10 +17,9 @@ _WRITE: Final = tuple(
         f"write-{name}",
         "system",
         f"create a file in {directory}",
-        f"create('{directory}/checks-escape')",
+        f"leave('{directory}/checks-escape')",
         CLOSED,
-        # On NixOS the store is read-only for root too.
-        Control("root", gives=("works", "EROFS") if directory == "/nix/store" else ("works",)),
+        Control("root", f"create('{directory}/checks-escape')"),
         absent=f"{directory}/checks-escape",
     )
     for name, directory in {
@@ -108,6 +107,7 @@ _LINK: Final = (
         "os.link('/etc/passwd', 'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="/etc/passwd",
     ),
     Case(
         "hard-link-by-descriptor",
@@ -116,6 +116,7 @@ _LINK: Final = (
         "file = os.open('/etc/passwd', os.O_RDONLY)\nlink_open(file, b'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="/etc/passwd",
     ),
     Case(
         "hard-link-from-store",
@@ -124,6 +125,7 @@ _LINK: Final = (
         "os.link(there.policy, 'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="policy",
     ),
     Case(
         "hard-link-to-state",
@@ -168,7 +170,15 @@ _LINK: Final = (
         ("EPERM",),
         Control("root"),
     ),
-    Case("append-passwd", "system", "append to /etc/passwd", "append('/etc/passwd')", CLOSED, _ROOT),
+    Case(
+        "append-passwd",
+        "system",
+        "append to /etc/passwd",
+        "with open('/etc/passwd', 'a') as file: file.write('#')",
+        CLOSED,
+        Control("root", "append('/etc/passwd')"),
+        unchanged="/etc/passwd",
+    ),
     Case("append-program", "system", "append to a program", "append(there.program)", CLOSED, _ROOT),
     Case(
         "chmod-program",
@@ -177,7 +187,7 @@ _LINK: Final = (
         "os.chmod(there.program, 0o777)",
         CLOSED,
         Control("root", "os.chmod(there.program, os.stat(there.program).st_mode & 0o7777)"),
-        unchanged="/etc/passwd",
+        unchanged="program",
     ),
     Case(
         "dac-chown",
@@ -186,6 +196,7 @@ _LINK: Final = (
         "os.chown('/etc/passwd', os.getuid(), -1)",
         CLOSED,
         Control("root", "os.chown('/etc/passwd', 0, -1)"),
+        unchanged="/etc/passwd",
     ),
 )
 
@@ -325,6 +336,7 @@ _SYSFS: Final = (
         "os.mkdir('/sys/fs/cgroup/checks-escape')",
         CLOSED,
         Control("root", "place = there.cgroup + '/checks-escape'\nos.mkdir(place)\nos.rmdir(place)"),
+        absent="/sys/fs/cgroup/checks-escape",
     ),
     Case(
         "cgroup-leave",

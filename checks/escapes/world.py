@@ -206,6 +206,7 @@ def standing() -> Iterator[Json]:
         enter(_file(scratch, "root's"))
         yield {
             "uid": alice.pw_uid,
+            "groups": os.getgrouplist("alice", alice.pw_gid),
             "agent": agent("pi-probe").pw_uid,
             "home": str(home("alice")),
             "project": str(project),
@@ -307,7 +308,8 @@ def kept(path: str) -> tuple[Any, ...] | None:
     except FileNotFoundError:
         return None
     content = Path(path).read_bytes() if os.path.isfile(path) and not os.path.islink(path) else b""
-    return (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns, content)
+    owner = (status.st_uid, status.st_gid)
+    return (status.st_ino, status.st_mode, status.st_nlink, *owner, status.st_size, status.st_mtime_ns, content)
 
 
 def setid_below(*places: Path) -> list[str]:
