@@ -13,7 +13,7 @@ from scenarios.guest import inside
 
 PATIENCE: Final = 120.0
 
-# Each attempt on the path $1 in a shell of its own; what succeeded is printed, with what it was made on. The directories
+# Each attempt on the path $1 in a shell of its own; what succeeded is printed, with what it was made on. Directories
 # above are tried as well, up to $2. $3: a copy to put back after each attempt, where they may succeed.
 ATTEMPTS: Final = r"""
 path=$1 above=$(dirname "$1") copy=${3-}

@@ -50,10 +50,9 @@ def run(
 ) -> Result:
     """Run `argv` to its end and return how it ended.
 
-    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to
-    that file and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew.
-    `env` adds to the environment.
-    Raises CheckError on a status that is not in `accept`, with the command ready to paste.
+    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to that file
+    and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew. `env` adds to the
+    environment. Raises CheckError on a status that is not in `accept`, with the command ready to paste.
     """
     words = [str(word) for word in argv]
     with (
