@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.conftest import fresh, pristine, register, tell_of_groups
+from support.fresh import fresh, pristine, tell_of_groups
+from support.limits import register
 
 from escapes.case import Case
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from scenarios.guest import inside
+from support.commands import inside
 
 PATIENCE: Final = 120.0
 

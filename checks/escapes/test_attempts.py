@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from scenarios.guest import Json, demo, on_machine
+from support.commands import on_machine
+from support.installed import Json, demo
 
-from escapes import inside, world
+from escapes import attempts, inside, targets
 from escapes.case import PROMISES, Case, matches, watched
 from escapes.table import CASES
 
@@ -20,8 +21,8 @@ class Evening:
     """What came of all attempts: answers inside, answers of the controls, and what is otherwise outside than before."""
 
     facts: Json
-    answers: world.Answers
-    controls: world.Answers
+    answers: attempts.Answers
+    controls: attempts.Answers
     different: frozenset[str]
     setid: list[str]
 
@@ -29,17 +30,17 @@ class Evening:
 @pytest.fixture(scope="module")
 def evening(known_module: None) -> Iterator[Evening]:
     """Make them all: first the attempts, then a look from outside, then the controls."""
-    with world.standing() as facts:
-        before = {path: world.kept(path) for case in CASES for path in watched(case, facts)}
+    with targets.standing() as facts:
+        before = {path: attempts.kept(path) for case in CASES for path in watched(case, facts)}
         made = [case.absent for case in CASES if case.absent]
         assert [path for path in made if before[path]] == [], "an attempt would not be seen"
         try:
-            answers = world.made(CASES, facts)
-            different = frozenset(path for path in before if world.kept(path) != before[path])
-            setid = world.setid_below(demo("alice"))
+            answers = attempts.made(CASES, facts)
+            different = frozenset(path for path in before if attempts.kept(path) != before[path])
+            setid = attempts.setid_below(demo("alice"))
         finally:
             on_machine("rm", "-rf", *made).ok()
-        yield Evening(facts, answers, world.controls(CASES, facts), different, setid)
+        yield Evening(facts, answers, attempts.controls(CASES, facts), different, setid)
 
 
 def test_names_are_unique_and_promises_known() -> None:
@@ -62,14 +63,14 @@ def test_denied(case: Case, evening: Evening, request: pytest.FixtureRequest) ->
 def test_the_look_from_outside_sees_a_change(change: str, tmp_path: Path) -> None:
     path = tmp_path / "watched"
     path.write_text("as it was")
-    before = world.kept(str(path))
-    assert world.kept(str(path)) == before
+    before = attempts.kept(str(path))
+    assert attempts.kept(str(path)) == before
     on_machine("sh", "-c", change.replace("{}", str(path))).ok()
-    assert world.kept(str(path)) != before
+    assert attempts.kept(str(path)) != before
 
 
 def test_every_system_call_that_has_a_number_is_tried() -> None:
-    code = "\n".join((world.PROGRAM, *(case.attempt for case in CASES)))
+    code = "\n".join((attempts.PROGRAM, *(case.attempt for case in CASES)))
     assert inside.NUMBERS.keys() == set(re.findall(r"call\(['\"](\w+)['\"]", code))
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scenarios.conftest import fresh
-from scenarios.guest import demo, home, inside
-from scenarios.repositories import (
+from support.commands import inside
+from support.fresh import fresh
+from support.installed import demo, home
+from support.repositories import (
     FORTRESS,
     OWN,
     PROTECTED,

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from scenarios.guest import IDLE, STAGING, agent, home, inside, on_machine, session
+from support.commands import inside, on_machine
+from support.installed import STAGING, agent, home
+from support.sessions import IDLE, session
 
 # Setting in the unit file → its value in `systemctl show`. Words are sorted.
 HARDENING: Final = {

@@ -6,7 +6,10 @@ import os
 import signal
 from typing import Final
 
-from scenarios.guest import IDLE, agent, inside, on_machine, session, shown
+from support.commands import inside, on_machine
+from support.installed import agent
+from support.sessions import IDLE, session
+from support.units import shown
 
 STATUS = "grep -E '^(Cap|NoNewPrivs|Seccomp:|Uid|Gid|Groups)' /proc/self/status"
 
