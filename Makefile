@@ -24,7 +24,7 @@ help:
 	@echo 'make test       everything below that checks something'
 	@echo 'make demo       the main job, shown in a machine'
 	@echo 'make shell      a shell of alice in the machine'
-	@echo 'make lint       ruff, mypy, nixfmt'
+	@echo 'make lint       ruff, mypy, import-linter, nixfmt'
 	@echo 'make unit       the tests of the Python: no root, no network'
 	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
@@ -57,6 +57,7 @@ lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(SOURCES)
+	PYTHONPATH=checks .venv/bin/lint-imports --no-cache --no-logo
 	@if command -v nixfmt >/dev/null; then nixfmt --check $$(git ls-files --cached --others --exclude-standard '*.nix'); \
 	else echo 'nixfmt is not here: the format of the Nix files was not checked'; fi
 
