@@ -68,13 +68,12 @@ def run(
                 stdout=subprocess.PIPE if capture else target if stdout else sink if log else None,
                 stderr=sink if log else None,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env=os.environ | (env or {}),
             )
         except OSError as error:
             raise CheckError(f"cannot start {words[0]}: {error.strerror}", replay(words, cwd)) from error
     if done.returncode not in accept:
-        if log:
-            sys.stderr.write(tail(log))
+        sys.stderr.write(tail(log) if log else "")
         raise CheckError(f"{words[0]} ended with status {done.returncode}", replay(words, cwd))
     return Result(done.returncode, done.stdout.decode(errors="surrogateescape") if capture else "")
 

@@ -12,7 +12,7 @@ from support.commands import Result, as_user, inside, pi
 from support.installed import FACTS, demo, home, isolated
 from support.sessions import session
 from support.terminals import ended
-from support.transcripts import S, planted
+from support.transcripts import IN_SESSIONS, planted
 
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
 
@@ -67,14 +67,14 @@ def test_only_what_changed_is_copied_again() -> None:
     planted("--p--/b.jsonl", "two")
     assert counts(export()) == "2 copied, 0 unchanged, 0 passed over"
     before = (default() / "--p--/b.jsonl").stat()
-    inside(S + "echo more >>$S/--p--/a.jsonl; echo new >$S/--p--/c.jsonl").ok()
+    inside(IN_SESSIONS + "echo more >>$S/--p--/a.jsonl; echo new >$S/--p--/c.jsonl").ok()
     assert counts(export()) == "2 copied, 1 unchanged, 0 passed over"
     assert counts(export()) == "0 copied, 3 unchanged, 0 passed over"
     assert copies(default())["--p--/a.jsonl"] == b"one\nmore\n"
     after = (default() / "--p--/b.jsonl").stat()
     assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
     # What the agent removes, the user still has.
-    inside(S + "rm $S/--p--/b.jsonl").ok()
+    inside(IN_SESSIONS + "rm $S/--p--/b.jsonl").ok()
     assert counts(export()) == "0 copied, 2 unchanged, 0 passed over"
     assert copies(default())["--p--/b.jsonl"] == b"two\n"
 
@@ -83,7 +83,7 @@ def test_what_the_user_changed_is_kept_and_told() -> None:
     planted("--p--/a.jsonl", "one")
     export().ok()
     as_user("alice", "sh", "-c", 'echo note >>"$1"', "sh", default() / "--p--/a.jsonl").ok()
-    inside(S + "echo more >>$S/--p--/a.jsonl").ok()
+    inside(IN_SESSIONS + "echo more >>$S/--p--/a.jsonl").ok()
     done = export()
     assert counts(done) == "0 copied, 0 unchanged, 1 passed over"
     assert "--p--/a.jsonl" in done.complaint and "was kept" in done.complaint
@@ -141,27 +141,27 @@ def test_the_callers_own_links_are_followed_and_those_of_others_are_not() -> Non
     assert list(copies(demo("alice") / "plain")) == ["--p--/a.jsonl"]
 
 
-def test_a_hostile_tree_gives_its_transcripts_and_nothing_else() -> None:
-    inside(
-        S
-        + r"""
-        cd $S/--p--; echo fine >fine.jsonl
-        ln -s /etc/shadow shadow.jsonl; ln -s /etc/passwd passwd.jsonl; ln -s ~/.pi/agent/auth.json auth.jsonl
-        mkfifo pipe.jsonl; mkdir dir.jsonl; echo two >two.jsonl; ln two.jsonl names.jsonl
-        truncate -s 1T sparse.jsonl; echo x >other.sh; echo x >.bashrc
-        python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket.jsonl")'
-        ln -s / ../--root--; ln -s ../.. ../--up--; ln -s . ../--loop--
-        mkdir ../--shut--; echo shut >../--shut--/a.jsonl; chmod 0 ../--shut--
-        echo x >run.jsonl; chmod 4755 run.jsonl
-        printf one >"$(printf 'new\nline\033[2J.jsonl')"; printf two >"$(printf 'bytes\377\376.jsonl')"
-        mkdir "../$(printf -- '--esc\033--')"; echo three >"../$(printf -- '--esc\033--')/a.jsonl"
-        mkdir ../.pi-agent-new; echo x >../.pi-agent-new/a.jsonl
-        mkdir ../.exported.json; echo x >../.exported.json/a.jsonl; echo x >none.jsonl; chmod 0 none.jsonl
-        cd $S; python3 -c 'import os
+HOSTILE_TREE = r"""
+cd $S/--p--; echo fine >fine.jsonl
+ln -s /etc/shadow shadow.jsonl; ln -s /etc/passwd passwd.jsonl; ln -s ~/.pi/agent/auth.json auth.jsonl
+mkfifo pipe.jsonl; mkdir dir.jsonl; echo two >two.jsonl; ln two.jsonl names.jsonl
+truncate -s 1T sparse.jsonl; echo x >other.sh; echo x >.bashrc
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket.jsonl")'
+ln -s / ../--root--; ln -s ../.. ../--up--; ln -s . ../--loop--
+mkdir ../--shut--; echo shut >../--shut--/a.jsonl; chmod 0 ../--shut--
+echo x >run.jsonl; chmod 4755 run.jsonl
+printf one >"$(printf 'new\nline\033[2J.jsonl')"; printf two >"$(printf 'bytes\377\376.jsonl')"
+mkdir "../$(printf -- '--esc\033--')"; echo three >"../$(printf -- '--esc\033--')/a.jsonl"
+mkdir ../.pi-agent-new; echo x >../.pi-agent-new/a.jsonl
+mkdir ../.exported.json; echo x >../.exported.json/a.jsonl; echo x >none.jsonl; chmod 0 none.jsonl
+cd $S; python3 -c 'import os
 for number in range(300): os.mkdir("d"); os.chdir("d")
 open("deep.jsonl", "w").write("x")'
-        """
-    ).ok()
+"""
+
+
+def test_a_hostile_tree_gives_its_transcripts_and_nothing_else() -> None:
+    inside(IN_SESSIONS + HOSTILE_TREE).ok()
     done = export()
     assert b"\x1b" not in done.stdout + done.stderr
     found = copies(default())
@@ -208,7 +208,7 @@ def test_what_stands_in_the_way_in_dir_is_left_alone() -> None:
 def test_a_swapped_directory_leads_nowhere() -> None:
     """The agent swaps a folder of transcripts for a link, and the folder of copies in its project for another."""
     target = demo("alice") / "out"
-    inside(S + "mkdir $S/--x--; for n in $(seq 300); do echo $n >$S/--x--/$n.jsonl; done").ok()
+    inside(IN_SESSIONS + "mkdir $S/--x--; for n in $(seq 300); do echo $n >$S/--x--/$n.jsonl; done").ok()
     swap = """
     exec 3>&1; cd "$2"; mkdir -p --x--; echo ready >&3
     while read -t 0.001 -r _ || [ $? -gt 128 ]; do
@@ -235,7 +235,7 @@ SLOW = strace.slow("sendfile", 2)
 
 
 def test_a_long_export_shows_how_far_it_is_on_a_terminal_and_nothing_in_a_pipe() -> None:
-    inside(S + "for n in $(seq 8); do echo $n >$S/--p--/$n.jsonl; done").ok()
+    inside(IN_SESSIONS + "for n in $(seq 8); do echo $n >$S/--p--/$n.jsonl; done").ok()
     screen = strace.at_terminal(SLOW, strace.runner("--sandbox-export", home("alice") / "copies"), Path("/"))
     screen.expect(r"copying transcripts \[#*-*\] \d of 8 files, \d+ MiB")
     screen.expect_exact("8 copied, 0 unchanged, 0 passed over")

@@ -6,7 +6,7 @@ import json
 
 from support.commands import as_user, inside, pi
 from support.installed import Json, demo, isolated
-from support.transcripts import S, planted
+from support.transcripts import IN_SESSIONS, planted
 
 HEADER = '{"type":"session","version":3,"id":"x","cwd":"/p"}'
 SAID = '{"type":"message","message":{"role":"user","content":[{"type":"text","text":"%s"}]}}'
@@ -34,7 +34,9 @@ def test_a_turn_of_pis_is_listed_to_its_user_who_cannot_read_it_and_to_nobody_el
 
 
 def test_the_newest_is_first() -> None:
-    inside(S + 'cd $S/--p--; for n in 1 2 3; do echo "{}" >$n.jsonl; touch -d "2024-01-0$n" $n.jsonl; done').ok()
+    inside(
+        IN_SESSIONS + 'cd $S/--p--; for n in 1 2 3; do echo "{}" >$n.jsonl; touch -d "2024-01-0$n" $n.jsonl; done'
+    ).ok()
     assert [each["file"] for each in listed()] == [f"--p--/{number}.jsonl" for number in (3, 2, 1)]
 
 
@@ -53,7 +55,7 @@ def test_what_a_transcript_says_is_harmless_on_a_terminal() -> None:
 
 def test_only_regular_files_of_one_name_are_transcripts() -> None:
     inside(
-        S
+        IN_SESSIONS
         + """
         cd $S/--p--; echo '{}' >real.jsonl; ln -s /etc/passwd link.jsonl; mkfifo pipe.jsonl; mkdir dir.jsonl
         echo '{}' >two.jsonl; ln two.jsonl names.jsonl; echo x >other.txt; ln -s / ../--root--

@@ -1,4 +1,4 @@
-"""Who looks at forbidden places, or mounts or changes them, while a launch is raced."""
+"""Detectors for races: who opens, mounts or changes a forbidden place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import Final
 
 # Part of every path and of every content that must not be seen.
 FORBIDDEN: Final = "forbidden"
-
-
-# -- detectors
 
 
 class Watched:

@@ -1,4 +1,4 @@
-"""A launch with a fault, and what it may leave: state with something to lose, a host configuration with news."""
+"""Launches with a fault at one step, and what each may leave: the state as it was, or as it was to be."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ TRIES: Final = 8
 
 
 def host(name: str, content: str) -> None:
+    """Write a file of alice's Pi configuration."""
     path = home("alice") / ".pi/agent" / name
     as_user("alice", "sh", "-c", 'mkdir -p "${1%/*}" && cat >"$1"', "sh", path, stdin=content.encode()).ok()
 

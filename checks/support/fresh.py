@@ -1,4 +1,4 @@
-"""People, projects and isolated state as fixtures made them, before each check; and no session left after it."""
+"""Before each test: people, projects and isolated state as fixtures made them. After it: no session left."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def configuration() -> Path:
+    """The directory of alice's Pi configuration."""
     return home("alice") / ".pi/agent"
 
 

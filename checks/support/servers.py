@@ -1,4 +1,4 @@
-"""Servers of the host's that a session may or may not reach, and programs that try."""
+"""Servers on the host, and programs that connect to them from inside."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from support.commands import inside
 
 # Another host, as far as the machine's network goes.
 OTHER_HOST: Final = "192.0.2.10"
-# -- network
-
-
 # Says whether a connection to the address in the arguments comes about: a family, an address and perhaps a port.
 CONNECT: Final = r"""
 import socket, sys

@@ -1,13 +1,16 @@
-"""Transcripts that an agent wrote, or pretends to have written."""
+"""Transcripts that a program inside writes in the place of Pi's."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from support.commands import inside
 
-S = "S=~/.pi/agent/sessions; mkdir -p $S/--p--; "
+# Begins a script: $S is the directory of transcripts inside.
+IN_SESSIONS: Final = "S=~/.pi/agent/sessions; mkdir -p $S/--p--; "
 
 
 def planted(name: str, content: str, user: str = "alice") -> None:
     """A transcript that the agent wrote."""
-    script = S + 'mkdir -p "$(dirname "$S/$1")"; printf "%s\\n" "$2" >"$S/$1"'
+    script = IN_SESSIONS + 'mkdir -p "$(dirname "$S/$1")"; printf "%s\\n" "$2" >"$S/$1"'
     inside(script, name, content, user=user).ok()

@@ -1,4 +1,4 @@
-"""The units that systemd knows of, and their properties."""
+"""Units of systemd, and their properties."""
 
 from __future__ import annotations
 
