@@ -1,5 +1,7 @@
-"""The guard of a session: whatever becomes of the runner, nothing of the session stays. With stand-ins for systemd and the
-kernel's mounts."""
+"""The guard of a session: whatever becomes of the runner, nothing of the session stays.
+
+With stand-ins for systemd and the kernel's mounts.
+"""
 
 from __future__ import annotations
 
@@ -256,9 +258,7 @@ def test_a_runner_killed_with_its_parent_and_outlived_by_its_child_leaves_nothin
 
 
 @needs_root
-def test_a_guard_that_was_killed_is_replaced_by_the_runner_itself(
-    staging: Path, bin_: Bin, guards: list[int]
-) -> None:
+def test_a_guard_that_was_killed_is_replaced_by_the_runner_itself(staging: Path, bin_: Bin, guards: list[int]) -> None:
     with guarded(bin_.tools()) as own:
         fill_more(own)
         os.kill(guards[0], signal.SIGKILL)

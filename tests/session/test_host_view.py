@@ -165,7 +165,7 @@ def test_a_mount_that_cannot_be_prepared_is_refused(host: Host, what: str) -> No
 def foreign(kernel: Kernel) -> Iterator[Host]:
     """A host whose agent has a uid of its own, and can reach the project, but not because it is root."""
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
-        os.chmod(name, 0o755)
+        Path(name).chmod(0o755)
         made = Host(Path(name), kernel)
         made.agent = _NOBODY
         yield made

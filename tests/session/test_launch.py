@@ -18,6 +18,7 @@ from tests.support.launching import Launching
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
 from tests.support.policies import replaced
+from tests.support.running import LISTENING, waiting
 from tests.support.staged import left_in
 from tests.support.trees import put, read, snapshot, statuses, write
 
@@ -270,8 +271,7 @@ def test_a_state_that_was_removed_since_it_was_planned_is_made_anew_or_refused(h
 
 
 def test_a_runner_that_is_told_to_end_ends_pi_and_leaves_nothing(here: Launching) -> None:
-    listening = "tries=0; until grep -q '^State:.S' /proc/$PPID/status; do tries=$((tries + 1)); sleep 0.01; done"
-    ended = f"until grep -q 'signal=TERM' '{here.bin.log}'; do sleep 0.01; done"
-    here.unit(f"{listening}\nkill -TERM $PPID\n{ended}", status=128 + signal.SIGTERM)
+    ended = waiting(f"grep -q 'kill-whom=main --signal=TERM' '{here.bin.log}'")
+    here.unit(f"{LISTENING}kill -TERM $PPID\n{ended}", status=128 + signal.SIGTERM)
     assert here.launch() == 128 + signal.SIGTERM
     assert left_in(here.staging) == []

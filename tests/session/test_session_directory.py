@@ -337,9 +337,7 @@ def test_a_user_waits_for_no_other_and_sweeps_after_no_other(staging: Path, bin_
 
 
 @needs_root
-def test_sweeping_removes_what_nobody_takes_care_of_and_the_users_place_with_the_last(
-    staging: Path, bin_: Bin
-) -> None:
+def test_sweeping_removes_what_nobody_takes_care_of_and_the_users_place_with_the_last(staging: Path, bin_: Bin) -> None:
     fill(session_in(place_of(staging), "pi-agent-dead"))
     session_directory.sweep(bin_.tools(), 1000)
     assert left_in(staging) == []

@@ -1,7 +1,7 @@
 """Whole launches in a temporary directory: alice in her project, her agent's state, stand-ins for systemd and mounts.
 
-Planning is real, and so is carrying out: only systemd, the kernel's mounts and journald are not. alice and the agent are
-both whoever runs the tests. Carrying out needs root, since a staging directory must be root's.
+Planning is real, and so is carrying out: only systemd, the kernel's mounts and journald are not. alice and the agent
+are both whoever runs the tests. Carrying out needs root, since a staging directory must be root's.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ cp -R "${report%/*}" "KEPT"
 class Launching:
     """A policy with the overrides, and everything that it names.
 
-    host: alice's `.pi/agent`. root: her project root; directory: where she is, in it. state: the state directory; tree:
-    the agent's home; isolated: its `.pi/agent`; memory: what sync remembers. staging: where sessions are staged. journal:
-    the entries sent.
+    host: alice's `.pi/agent`. root: her project root; directory: where she is, in it. state: the state directory;
+    tree: the agent's home; isolated: its `.pi/agent`; memory: what sync remembers. staging: where sessions are staged.
+    journal: the entries sent.
     """
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> None:
@@ -68,7 +68,8 @@ class Launching:
             place.mkdir(parents=True, exist_ok=True)
         self.caller: Identity = people.alice(self.home)
         self.agent: Identity = people.agent(self.state)
-        self.policy: Policy = policies.frozen(stateDir=str(self.state), tools=self._tools(), **overrides)
+        self._overrides = {"stateDir": str(self.state), "tools": self._tools(), **overrides}
+        self.policy: Policy = policies.frozen(**self._overrides)
         self.unit()
         monkeypatch.setattr(session_names, "STAGING", str(self.staging))
         monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
@@ -88,10 +89,16 @@ class Launching:
         return {name.replace("_", "-"): path for name, path in named.items()}
 
     def unit(self, body: str = "", status: int = 0, *, starts: bool = True) -> None:
-        """What a unit does from now on: body, in POSIX shell, as Pi, which then ends with status. starts: whether it comes
-        to run Pi."""
+        """Have units do this from now on: body, in POSIX shell, as Pi, which then ends with status.
+
+        starts: whether it comes to run Pi.
+        """
         reports = f'echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
         self.bin.script("systemd_run", f"{_UNIT.replace('KEPT', str(self.kept))}\n{reports}\nexit {status}")
+
+    def policy_file(self) -> Path:
+        """The policy as the module would write it."""
+        return policies.written(self.top, **self._overrides)
 
     @property
     def kept(self) -> Path:
