@@ -6,7 +6,7 @@ PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
-SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/harness checks/scenarios checks/escapes pi_agent tests)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/eval checks/harness checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 # Those that `make scenarios-vm` chooses from, by their marks.

@@ -6,12 +6,10 @@ Runs as the host user and protects nothing: the runner decides everything again.
 import os
 import sys
 
-from pi_agent.cli import command_line
-from pi_agent.cli import entry_point
+from pi_agent.cli import command_line, entry_point
+from pi_agent.linux import timing
 from pi_agent.messages import refusals
-from pi_agent.policy import accounts
-from pi_agent.policy import policy_file
-from pi_agent.policy import project_roots
+from pi_agent.policy import accounts, policy_file, project_roots
 from pi_agent.session import audit
 
 POLICY = "@policy@"
@@ -19,29 +17,29 @@ RUNNER = "@runner@"
 COMMAND = "pi"
 
 
-def main(lap: entry_point.Lap) -> int:
+def main() -> int:
     """Check, then become `sudo runner`; returns only what the runner is not needed for."""
     try:
-        frozen = policy_file.load(POLICY)
-        lap("policy")
+        policy = policy_file.load(POLICY)
+        timing.mark("policy")
         arguments = command_line.arguments()
         needs_project = not command_line.needs_no_project(arguments)
         if command_line.is_sandbox_command(arguments):
             from pi_agent.cli import dispatch  # no launch of Pi waits for it
 
-            answer = dispatch.on_host(frozen, arguments, RUNNER)
+            answer = dispatch.on_host(policy, arguments, RUNNER)
             if isinstance(answer, int):
                 return answer
             arguments, needs_project = [*answer.arguments], answer.command.launches
-        user = accounts.by_uid(frozen, os.getuid())
-        lap("caller")
+        caller = accounts.by_uid(policy, os.getuid())
+        timing.mark("caller")
         if needs_project:
-            project_roots.locate(frozen, user)
+            project_roots.locate(policy, caller)
     except Exception as error:
         refusal = entry_point.as_refusal(error)
-        audit.refused({"POLICY": POLICY}, refusal.status, refusal.what)
+        audit.refused(audit.Known(POLICY), refusal.status, refusal.what)
         raise refusal from error
-    sudo = frozen.tools.sudo
+    sudo = policy.tools.sudo
     try:
         os.execv(sudo, [sudo, "-n", "--", RUNNER, *arguments])
     except OSError as error:

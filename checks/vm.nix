@@ -3,9 +3,8 @@
 #     nix build .#checks.x86_64-linux.vm
 #     nix run .#checks.x86_64-linux.vm.driverInteractive    to look inside
 #
-# It drives the scenarios that the test machine drives. People, configuration,
-# variants, fixtures and services are those of `guest/`; what stands here is
-# what Debian does in another way, or has already.
+# It runs the same scenarios as the test machine. People, configuration, variants, fixtures and services come
+# from `guest/`; here is what Debian does in another way or already has.
 {
   name = "pi-agent";
   globalTimeout = 3600;
@@ -25,8 +24,8 @@
         modules.pytest
       ]);
 
-      # The project as the scenarios find it in every machine. Programs begin
-      # with Debian's interpreters; here they get the store's.
+      # The project as the scenarios find it in every machine, with interpreters from the store instead of
+      # Debian's.
       project =
         pkgs.runCommandLocal "pi-agent-project"
           {
@@ -37,6 +36,7 @@
                 ../flake.lock
                 ../flake.nix
                 ../module.nix
+                ../nix
                 ../pyproject.toml
                 ../README.md
                 ../docs/options.md
@@ -54,7 +54,7 @@
             patchShebangs --build "$out/checks"
           '';
 
-      # The same unit files as in the Debian guest.
+      # The unit files of the Debian guest.
       units = pkgs.runCommandLocal "pi-agent-checks-units" { } ''
         mkdir -p "$out/lib/systemd"
         cp -r ${./guest/rootfs/etc/systemd/system} "$out/lib/systemd/system"
@@ -77,12 +77,12 @@
 
       nix.extraOptions = builtins.readFile ./guest/rootfs/etc/nix/nix.conf;
 
-      # As guest/prepare has them: neither is a default.
+      # As in guest/prepare; neither is the default.
       time.timeZone = "Europe/Berlin";
       i18n.defaultLocale = "C.UTF-8";
       i18n.extraLocales = [ "de_DE.UTF-8/UTF-8" ];
 
-      # What guest/packages lists and NixOS does not have by itself.
+      # Programs in guest/packages that NixOS does not have by default.
       environment.systemPackages = [
         python
         pkgs.acl
@@ -105,7 +105,7 @@
         cores = 2;
         diskSize = 4096;
         memorySize = 3072;
-        # The addresses that tests reach for are all inside: see guest/test-addresses.
+        # All addresses that tests use are inside the machine: see guest/test-addresses.
         vlans = [ ];
       };
     };

@@ -62,7 +62,7 @@ def test_what_a_refusal_says_is_in_the_table(text: str) -> None:
 
 
 def test_why_a_root_was_not_considered_is_in_the_table() -> None:
-    because = refusals.root_not_considered("…", "…").partition(". ")[0]
+    because = refusals.root_ignored("…", "…").partition(". ")[0]
     assert because in section("When something is refused")
 
 

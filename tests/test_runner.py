@@ -17,11 +17,11 @@ from pi_agent.cli import entry_point
 from pi_agent.linux import limits
 from pi_agent.messages import refusal, refusals
 from pi_agent.messages.refusal import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
-from pi_agent.policy import accounts, callers, policy_file, project_roots
+from pi_agent.policy import accounts, policy_file, project_roots
 from pi_agent.policy.project_roots import Project
 from pi_agent.sandbox import self_running
 from pi_agent.session import audit, configuration, guard, staging, supervision
-from pi_agent.session.session_directory import Session
+from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
 from pi_agent.state import user_state
 from tests.support import people
@@ -43,7 +43,7 @@ class Launch:
         for room, name, stand_in in (
             (limits, "drop_inherited", lambda: None),
             (policy_file, "load", lambda path: frozen()),
-            (callers, "through_sudo", lambda frozen, environ: people.alice("/home/alice")),
+            (accounts, "through_sudo", lambda frozen, environ: people.alice("/home/alice")),
             (accounts, "agent", lambda frozen: people.agent("/")),
             (project_roots, "locate", lambda frozen, user: own),
             (user_state, "open_state", lambda frozen, agent, name: None),
@@ -130,7 +130,7 @@ def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
     ("room", "name", "known"),
     [
         (policy_file, "load", {}),
-        (callers, "through_sudo", {"HOST_USER": "1000"}),
+        (accounts, "through_sudo", {"HOST_USER": "1000"}),
         (project_roots, "locate", {"HOST_USER": "alice"}),
         (staging, "stage", _BEGUN),
         (supervision, "conduct", _BEGUN),
@@ -200,7 +200,7 @@ def test_programs_are_told_in_one_line_of_json(launch: Launch, capfd: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "done"), [(policy_file, "load", 1), (callers, "through_sudo", 2), (staging, "stage", 6)]
+    ("room", "name", "done"), [(policy_file, "load", 1), (accounts, "through_sudo", 2), (staging, "stage", 6)]
 )
 def test_of_a_refused_launch_the_steps_until_then_are_told_after_the_refusal(
     launch: Launch, capfd: pytest.CaptureFixture[str], room: Any, name: str, done: int

@@ -1,5 +1,5 @@
-# The evaluation checks as one derivation, for `nix flake check`: evaluating it
-# fails with the cases that did not hold.
+# The evaluation checks as one derivation, for `nix flake check`. Its evaluation fails if a case fails, and
+# lists the failed cases.
 { pkgs }:
 let
   inherit (pkgs) lib;

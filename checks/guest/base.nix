@@ -1,4 +1,4 @@
-# m3ta.pi-agent as the test machine has it, before a variant changes anything.
+# The test machine's m3ta.pi-agent, without the changes of a variant.
 { pkgs }:
 {
   enable = true;
@@ -13,7 +13,7 @@
       "/srv/shared"
     ];
   };
-  # A value that nothing else here sets, so that a test can tell where it came from.
+  # Nothing else sets this value, so a test can tell where it came from.
   settings.theme = "light";
   environment.CHECKS_ENVIRONMENT = "from environment";
   environmentFiles = [ "/etc/pi-agent-secrets/base.env" ];

@@ -1,8 +1,8 @@
-# The test machine as a NixOS configuration: who is on it, and what the module does for them.
+# The test machine as a NixOS configuration: its people, and the module.
 {
   imports = [ ./side-by-side.nix ];
 
-  # These bring the completions of packages into the system's path; for bash they are there.
+  # These put the packages' completions in the system path; those for bash are always there.
   programs.fish.enable = true;
   programs.zsh.enable = true;
 
@@ -24,7 +24,7 @@
       bob = person 1001 [ "team" ] // {
         home = "/home/bob";
       };
-      # Has an account, and is not among the module's host users.
+      # Has an account but is not a host user.
       carol = person 1002 [ ] // {
         home = "/home/carol";
       };

@@ -1,6 +1,6 @@
-# Installs the base configuration and every variant together, as one NixOS-style module: what a variant
-# adds to an empty system (packages, sudo rules, tmpfiles rules, its own user) is added to this one.
-# `evaluate` is a special argument: from a list of modules to the configuration of a system of its own.
+# Installs the base configuration and all variants together, as one NixOS module. Everything that a variant
+# adds to an empty system (packages, sudo rules, tmpfiles rules, its own user) is added to this system.
+# `evaluate` is a special argument: a function from a list of modules to the configuration of another system.
 {
   config,
   evaluate,
@@ -43,7 +43,7 @@ let
     import ./variants.nix { inherit pkgs probe; }
   );
 
-  # What the variants have at a place in their configuration and the empty system has not.
+  # What `get` finds in the variants but not in the empty system.
   added =
     get:
     lib.unique (
@@ -51,12 +51,12 @@ let
         lib.attrValues variants
       )
     );
-  # Of NixOS' own assertions, some have messages that can only be evaluated where they fail.
+  # NixOS has assertions whose messages can be evaluated only if they fail.
   failed =
     system:
     map (entry: entry.message) (lib.filter (entry: !entry.assertion) system.assertions);
-  # The identities of the variants that have their own. A user of NixOS has more attributes than those
-  # the module sets, and some cannot be set again.
+  # The identities of the variants that have their own. Only the attributes that the module sets: some of the
+  # others cannot be set again.
   own = lib.filter (variant: variant.m3ta.pi-agent.createUser) (lib.attrValues variants);
   identity = variant: {
     groups.${variant.m3ta.pi-agent.group} = { };

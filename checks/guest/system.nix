@@ -1,4 +1,4 @@
-# Everything that `activate` applies to the Debian guest, as one store path.
+# One store path with everything that `activate` applies to the Debian guest.
 let
   nixpkgs = builtins.getFlake "path:${toString ../nixpkgs}";
   system = builtins.currentSystem;
@@ -31,6 +31,6 @@ pkgs.runCommandLocal "machine"
   ''
     mkdir $out
     cp "$manifestPath" $out/manifest.json
-    # Also where a failed assertion stops the build.
+    # A failed assertion stops the build here.
     ln -s ${config.system.build.toplevel}/sw $out/sw
   ''

@@ -1,6 +1,6 @@
-# Configurations that stand beside the base one, so that scenarios can try an option without a rebuild:
-# the name of a command → what it changes in base.nix. Unless it says otherwise a variant has a state
-# directory of its own, borrows the base's user, and runs `probe` instead of Pi (see probe.py).
+# Configurations beside the base one, so that scenarios can try an option without a rebuild: the name of a
+# command → its changes to base.nix. Unless it says otherwise, a variant has its own state directory, shares
+# the base's user, and runs `probe` instead of Pi (see probe.py).
 { pkgs, probe }:
 let
   # A package whose only program is `probe` under another name.
@@ -14,13 +14,13 @@ in
 {
   pi-probe = { };
 
-  # Launched to be timed: the program does nothing, so that all the time is the launch's.
+  # For measuring a launch: the program does nothing.
   pi-true = {
     binaryName = "true";
     package = pkgs.coreutils;
   };
 
-  # The same, with a configuration of its own for alice.
+  # The same, with another configuration directory for alice.
   pi-synced = {
     binaryName = "true";
     package = pkgs.coreutils;
@@ -35,7 +35,7 @@ in
     "$HOME %h \"quoted\""
   ];
 
-  # What is visible where an argument alone decides what is mounted (`--version`).
+  # Shows what is visible if the first argument alone decides what is mounted, as `--version` does.
   pi-look.wrapper.extraRunArgs = [
     "exec"
     "bash"
@@ -43,7 +43,7 @@ in
     "pwd; ls -A /home; env; cat /proc/self/mountinfo"
   ];
 
-  # One variable per place that can set it, and one that all of them set.
+  # One variable for each option that can set variables, and one that all of them set.
   pi-env = {
     environment = {
       CHECKS_ENVIRONMENT = "from environment";
@@ -68,13 +68,13 @@ in
     terminal.showImages = false;
   };
 
-  # The real Pi, with a model of its own choice.
+  # The real Pi, with another model.
   pi-pinned = {
     package = pkgs.pi-coding-agent;
     settings.defaultModel = "scripted-3";
   };
 
-  # The real Pi, with a package of its own from the registry of npm_registry.py.
+  # The real Pi, with a package from the registry in npm_registry.py.
   pi-packages = {
     package = pkgs.pi-coding-agent;
     settings.packages = [ "npm:pi-agent-checks-package" ];
@@ -82,7 +82,7 @@ in
     extraPackages = [ pkgs.nodejs ];
   };
 
-  # The preferred name is there, and so is another one that must not be taken.
+  # The package has the preferred name, and another one that must not be used.
   pi-named = {
     binaryName = "checks-named";
     package = pkgs.buildEnv {
@@ -94,7 +94,7 @@ in
     };
   };
 
-  # Neither the preferred name nor `pi`.
+  # The package has neither the preferred name nor `pi`.
   pi-agentbin = {
     binaryName = "checks-absent";
     package = probeAs "pi-agent";
@@ -134,12 +134,12 @@ in
     bob.projectRoots = [ "/srv/shared/bob" ];
   };
 
-  # Alice's whole home is a project root: what sandbox.hiddenPaths is for.
+  # Alice's whole home is a project root, so sandbox.hiddenPaths matters.
   pi-home.hostUsers.alice.projectRoots = [ "~" ];
 
   pi-offline.sandbox.network = "none";
 
-  # fixtures makes /srv/scratch; without it nothing starts.
+  # The session needs /srv/scratch, which fixtures creates.
   pi-paths.sandbox = {
     readOnlyPaths = [ "/opt/pi-agent" ];
     readWritePaths = [ "/srv/scratch" ];
@@ -150,7 +150,7 @@ in
     tasksMax = 64;
   };
 
-  # One address of what is denied, and one beside it that is denied here alone.
+  # Allows one of the denied addresses, and denies a range that only this variant denies.
   pi-addresses.sandbox = {
     denyAddresses = [
       "169.254.0.0/16"
@@ -167,7 +167,7 @@ in
 
   pi-slow.sandbox.properties.CPUQuota = "20%";
 
-  # Looser than the default, with a value of each kind.
+  # Looser than the default, with one value of each kind.
   pi-open.sandbox.properties = {
     RestrictNamespaces = false;
     LimitNOFILE = 4096;

@@ -1,5 +1,5 @@
-# `import <nixpkgs> { }`, as far as this project goes. The checks pass another
-# `lib` to run the same packages and options under nixpkgs' own module system.
+# The part of `import <nixpkgs> { }` that this project uses. The checks can pass nixpkgs' own `lib`, to run
+# the same packages and options under its module system.
 {
   system ? builtins.currentSystem,
   lib ? import ./lib.nix,

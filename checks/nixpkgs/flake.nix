@@ -8,7 +8,7 @@
     in
     {
       lib = lib // {
-        # As in the real flake: a configuration from modules, for one system.
+        # As in the real flake: makes a configuration for one system from modules.
         nixosSystem =
           {
             system ? "x86_64-linux",

@@ -1,5 +1,5 @@
-# Strings, lists and attribute sets as nixpkgs' `lib` has them. Only what the
-# project and its checks call is here; each behaves as the original does.
+# Functions of nixpkgs' `lib` for strings, lists and attribute sets: only those that the project and its
+# checks call. Each behaves like the original.
 let
   inherit (builtins)
     attrNames
@@ -134,7 +134,7 @@ let
       if path == [ ] then value else { ${head path} = setAttrByPath (tail path) value; };
   };
 
-  # No package of the stand-in has a second output.
+  # Packages of the stand-in have one output.
   packages = rec {
     getBin = package: package;
     getExe = package: getExe' package package.meta.mainProgram;

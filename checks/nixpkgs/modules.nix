@@ -1,5 +1,5 @@
-# The module system: declarations and definitions in, one checked value per
-# option out. Errors are worded like NixOS' own, so that they read the same.
+# The module system: it takes declarations and definitions, and returns one checked value per option.
+# Errors have NixOS' own wording.
 { lib }:
 let
   inherit (builtins)
@@ -32,7 +32,7 @@ let
 
   literalExpression = text: typed "literalExpression" { inherit text; };
 
-  # "a".b → a.b, quoting what is no identifier.
+  # The path of an option as text; parts that are not identifiers are quoted.
   showOption = concatMapStringsSep "." (
     part: if builtins.match "[a-zA-Z_<*][a-zA-Z0-9_>'*-]*" part == null then ''"${part}"'' else part
   );
@@ -40,7 +40,7 @@ let
   showDefinitions = concatMapStringsSep "" (
     def:
     let
-      # What holds other values may hold some that cannot be shown.
+      # A value inside a list or a set may have no text.
       scalar = !(isAttrs def.value || builtins.isList def.value || isFunction def.value);
     in
     "\n- In `${def.file}': ${
@@ -48,7 +48,7 @@ let
     }"
   );
 
-  # Every module named by `modules`, directly or by `imports`, once.
+  # Every module in `modules` and in their `imports`, once.
   collect =
     args: modules:
     let
@@ -112,8 +112,8 @@ let
         mergeDeclarations here declared
     ) (builtins.zipAttrsWith (_: declared: declared) trees);
 
-  # An attribute set under mkIf and friends → plain sets whose leaves carry the
-  # condition: names are known without evaluating the condition.
+  # Moves mkIf and the like from an attribute set to its leaves, so that names are known without evaluating
+  # the condition.
   pushDown =
     def:
     let
@@ -182,7 +182,7 @@ let
       value = (option.apply or (x: x)) value;
     };
 
-  # mkIf, mkMerge, mkOverride and mkOrder resolved, losers dropped, the rest checked and merged.
+  # Resolves mkIf, mkMerge, mkOverride and mkOrder, drops overridden definitions, and checks and merges the rest.
   mergeDefinitions =
     loc: type: defs:
     let

@@ -1,5 +1,5 @@
-# The NixOS options the project's module sets or reads, with the types NixOS
-# gives them. Written for any `lib`: the checks also run it under nixpkgs' own.
+# The NixOS options that the project's module sets or reads, with their types in NixOS. It works with any
+# `lib`: the checks also run it with nixpkgs' own.
 {
   config,
   lib,
@@ -96,7 +96,7 @@ in
       sudo.extraRules = sudoRules;
       sudo-rs.enable = option bool false;
       sudo-rs.extraRules = sudoRules;
-      # Debian's sudo carries its setuid bit here.
+      # Where Debian has the setuid sudo.
       wrapperDir = option path "/usr/bin";
     };
 
@@ -139,7 +139,15 @@ in
     )) { };
   };
 
-  # What of the packages is in the system's path, as NixOS has it.
+  # NixOS has assertions like this one, whose message can be evaluated only if the assertion fails.
+  config.assertions = [
+    {
+      assertion = true;
+      message = throw "the message of an assertion that holds was evaluated";
+    }
+  ];
+
+  # Which directories of the packages are in the system's path, as in NixOS.
   config.environment.pathsToLink = [
     "/bin"
   ]
@@ -149,7 +157,7 @@ in
   ++ lib.optional config.programs.fish.enable "/share/fish/vendor_completions.d"
   ++ lib.optional config.programs.zsh.enable "/share/zsh";
 
-  # As in NixOS, the system is where failed assertions stop an evaluation.
+  # As in NixOS, failed assertions stop the evaluation of the system.
   config.system.build.toplevel =
     if failed != [ ] then
       throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (message: "- ${message}") failed}"

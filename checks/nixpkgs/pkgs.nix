@@ -1,11 +1,8 @@
-# Packages over Debian's own programs, and the builders the project calls.
-# What nixpkgs checks is checked here as well: flake8 over Python programs,
-# placeholders left in a source, libraries nobody declared.
+# Packages made of Debian's programs, and the builders that the project calls. The builders check what those
+# of nixpkgs check, such as unreplaced placeholders.
 { lib, system }:
 let
   inherit (lib)
-    concatMapStringsSep
-    concatStringsSep
     escapeShellArg
     escapeShellArgs
     makeBinPath
@@ -72,8 +69,8 @@ let
       meta.mainProgram = name;
     };
 
-  # Links to all files below some directories of a package. The first package
-  # to hold a path wins.
+  # Links to all files below some directories of a package. If two packages have the same path, the first
+  # one wins.
   linkFrom = pathsToLink: package: ''
     for directory in ${escapeShellArgs pathsToLink}; do
       [ -d ${package}$directory ] || continue
@@ -85,7 +82,7 @@ let
       done
     done
   '';
-  # As in NixOS' system path.
+  # As for the system path of NixOS.
   buildEnv =
     {
       name,
@@ -135,7 +132,7 @@ let
       cp text "$out"
     '';
 
-  # Links to what a Debian package holds in its bin and sbin.
+  # Links to the programs of a Debian package.
   debian =
     name:
     {
@@ -157,7 +154,7 @@ let
 
   bash = debian "bash" { passthru.shellPath = "/bin/bash"; };
 
-  # A name for what Debian's machine lacks: can be evaluated, not built.
+  # A package that can be evaluated but not built, because the machine does not have it.
   absent =
     name:
     runCommand name { meta.mainProgram = name; } ''
@@ -165,106 +162,10 @@ let
       exit 1
     '';
 
-  pythonVersion = "3.13";
-  sitePackages = "lib/python${pythonVersion}/site-packages";
-  # Like a virtual environment: it sees the libraries it was given and no other
-  # of Debian's, so that a library nobody declared is missed here as well.
-  pythonEnvironment =
-    libraries:
-    let
-      modulePath =
-        library:
-        if library ? pythonModule then
-          "${library}"
-        else
-          throw "${library.name} is no Python module: toPythonModule makes it one";
-      environment = runCommand "python3-${pythonVersion}-env" { } ''
-        mkdir -p $out/bin $out/${sitePackages}
-        ln -s /usr/bin/python${pythonVersion} $out/bin/python3
-        printf 'home = /usr/bin\ninclude-system-site-packages = false\n' >$out/pyvenv.cfg
-        for library in ${escapeShellArgs (map modulePath libraries)}; do
-          ln -s $library/${sitePackages}/* $out/${sitePackages}/
-        done
-      '';
-    in
-    environment // { interpreter = "${environment}/bin/python3"; };
-  python3 = pythonEnvironment [ ] // {
-    inherit pythonVersion sitePackages;
-    isPy3k = true;
-    withPackages = choose: pythonEnvironment (choose python3Packages);
-  };
-  toPythonModule = package: package // { pythonModule = python3; };
-  debianModule =
-    name: module:
-    toPythonModule (
-      runCommand name { } ''
-        mkdir -p $out/${sitePackages}
-        test -e /usr/lib/python3/dist-packages/${module}
-        ln -s /usr/lib/python3/dist-packages/${module} $out/${sitePackages}/
-      ''
-    );
-  python3Packages = {
-    inherit toPythonModule;
-    python = python3;
-    orjson = debianModule "orjson" "orjson";
-    pyxdg = debianModule "pyxdg" "xdg";
-    pytest = debianModule "pytest" "pytest";
-    hypothesis = debianModule "hypothesis" "hypothesis";
-    pexpect = debianModule "pexpect" "pexpect";
-  };
+  python = import ./python.nix { inherit lib runCommand writeText; };
 
-  # makeWrapper's words → lines of sh.
-  wrapperLines =
-    words:
-    if words == [ ] then
-      [ ]
-    else if lib.head words == "--unset" then
-      [ "unset ${lib.elemAt words 1}" ] ++ wrapperLines (lib.drop 2 words)
-    else if lib.head words == "--set" then
-      [
-        "export ${lib.elemAt words 1}=${escapeShellArg (lib.elemAt words 2)}"
-      ]
-      ++ wrapperLines (lib.drop 3 words)
-    else
-      throw "makeWrapperArgs: the stand-in does not know ${lib.head words}";
-
-  writePython3Bin =
-    name:
-    {
-      libraries ? [ ],
-      flakeIgnore ? [ ],
-      doCheck ? true,
-      makeWrapperArgs ? [ ],
-    }:
-    content:
-    let
-      source = if lib.isDerivation content then content else writeText "${name}-source" content;
-      inherit (pythonEnvironment libraries) interpreter;
-      # Given on the command line, --ignore replaces flake8's own list: W503 and W504 come back.
-      ignore = optionalString (flakeIgnore != [ ]) "--ignore ${concatStringsSep "," flakeIgnore}";
-      wrapper = lib.concatLines ([ "#!/bin/sh" ] ++ wrapperLines makeWrapperArgs);
-    in
-    runCommand name
-      {
-        inherit wrapper;
-        passAsFile = [ "wrapper" ];
-        meta.mainProgram = name;
-      }
-      ''
-        echo "#! ${interpreter}" >script
-        cat ${source} >>script
-        ${optionalString doCheck "python3 -m flake8 --show-source ${ignore} script"}
-        program=$out/bin/${name}
-        ${optionalString (makeWrapperArgs != [ ]) ''
-          program=$out/bin/.${name}-wrapped
-          # By its full path: the wrapper itself is started through links.
-          echo "exec $program \"\$@\"" | cat "$wrapperPath" - | install -D -m 555 /dev/stdin $out/bin/${name}
-        ''}
-        install -D -m 555 script $program
-      '';
-
-  # Node, npm and Pi's packages. The test machine has them in /opt/pi, from npm;
-  # the sandbox shows the store and nothing of /opt, so they are copied.
+  # Node, npm and Pi's packages. The test machine has them in /opt/pi, from npm. They are copied because the
+  # sandbox shows the store but not /opt.
   nodejs = runCommand "nodejs" { meta.mainProgram = "node"; } ''
     cp -r --no-preserve=ownership /opt/pi $out
     for name in npm npx; do
@@ -279,8 +180,6 @@ in
     bash
     buildEnv
     lib
-    python3
-    python3Packages
     replaceVars
     runCommand
     runCommandLocal
@@ -290,7 +189,8 @@ in
     writeText
     writeTextFile
     ;
-  writers = { inherit writePython3Bin; };
+  inherit (python) python3 python3Packages;
+  writers = { inherit (python) writePython3Bin; };
   mkShellNoCC =
     {
       name ? "shell",

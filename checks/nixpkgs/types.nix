@@ -1,4 +1,4 @@
-# Option types: `check` one definition, `merge` several, `description` for errors and documents.
+# Option types: `check` takes one definition, `merge` takes several, `description` is for errors and documents.
 { lib }:
 let
   inherit (builtins)
@@ -47,7 +47,7 @@ let
     }
     // attrs;
 
-  # How a type is named inside another's description.
+  # The description of a type inside that of another type.
   phrase =
     classes: type:
     if elem (type.descriptionClass or null) classes then type.description else "(${type.description})";
@@ -57,6 +57,8 @@ let
   ];
 
   types = {
+    addCheck = type: check: type // { check = x: type.check x && check x; };
+
     unspecified = mkType {
       description = "unspecified value";
       check = _: true;
@@ -74,10 +76,22 @@ let
       description = "signed integer";
       check = isInt;
     };
+    ints.between =
+      lowest: highest:
+      types.addCheck types.int (x: x >= lowest && x <= highest)
+      // {
+        description = "integer between ${toString lowest} and ${toString highest} (both inclusive)";
+      };
     str = mkType {
       description = "string";
       check = isString;
     };
+    strMatching =
+      pattern:
+      mkType {
+        description = "string matching the pattern ${pattern}";
+        check = x: isString x && builtins.match pattern x != null;
+      };
     lines = mkType {
       description = "strings concatenated with \"\\n\"";
       check = isString;
@@ -163,7 +177,7 @@ let
         merge =
           loc: defs:
           let
-            # One element can be dropped (mkIf) or hold several definitions (mkMerge).
+            # An element can be dropped (mkIf) or consist of several definitions (mkMerge).
             elements = concatMap (
               def:
               lib.imap0 (

@@ -143,7 +143,7 @@ def test_a_broken_memory_of_sync_costs_nothing_but_the_choices(scene: Scene, con
     (STATE / "sync/alice/memory.json").write_bytes(content)
     result = launch()
     assert (result.status, result.stdout) == (0, b"ran\n")
-    assert "what sync remembered could not be read" in result.complaint
+    assert "the record of the last sync could not be read" in result.complaint
     assert launch() == Result(0, b"ran\n", b"")
     check_state([NEW])
 
@@ -254,7 +254,7 @@ def test_without_the_isolated_user_or_group(scene: Scene, tmp_path: Path, databa
     without.chmod(0o644)
     assert without.read_text() != path.read_text()
     with mounted("--bind", without, path):
-        assert_refused(launch(), 78, f"the isolated {kind} «{name}» does not exist on this machine")
+        assert_refused(launch(), 78, f"the agent's {kind} «{name}» does not exist")
     check_aftermath()
 
 

@@ -92,7 +92,7 @@ def test_the_project_group_gives_access_where_owners_cannot_be_mapped(foreign: P
     # Without it there is no way in, and that is said.
     refused = inside("cat README")
     assert refused.status == 77
-    assert "cannot be entered by the agent" in refused.complaint
+    assert "the agent cannot enter" in refused.complaint
 
 
 def test_no_setuid_file_comes_to_be_there_either(foreign: Path) -> None:

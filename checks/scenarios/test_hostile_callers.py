@@ -277,12 +277,12 @@ def test_a_directory_whose_place_something_else_took_is_refused(swap: str) -> No
     if "dirname" in swap:
         leave += "; os.rmdir(os.path.dirname(here))"
     prelude = f"here = {os.fspath(place)!r}\nos.makedirs(here)\n{leave}\n{swap}"
-    told(call(prelude, "x"), "was removed, renamed or is out of reach")
+    told(call(prelude, "x"), "was removed or renamed, or cannot be reached")
 
 
 def test_a_directory_that_the_caller_may_not_enter_any_more_is_refused_and_one_it_may_not_list_is_not() -> None:
     begin = f"os.mkdir({os.fspath(demo('alice') / 'shut')!r}); os.chdir({os.fspath(demo('alice') / 'shut')!r})\n"
-    told(call(begin + "os.chmod('.', 0o000)", "x"), "was removed, renamed or is out of reach")
+    told(call(begin + "os.chmod('.', 0o000)", "x"), "was removed or renamed, or cannot be reached")
     (demo("alice") / "shut").rmdir()
     assert script(begin + "os.chmod('.', 0o111)", "pwd").ok().text == f"{demo('alice')}/shut"
 
@@ -321,6 +321,6 @@ def test_a_directory_of_another_mount_namespace_shows_nothing_that_is_not_at_its
     argv = ["sh", "-c", "ls -A; cat /proc/self/mountinfo", "x"]
     words = [sys.executable, "-I", "-c", ELSEWHERE, os.fspath(demo("alice"))]
     refused = on_machine(*words, "/etc", SUDO, "-n", "--", RUNNER, "exec", *argv)
-    told(refused, f"the current directory {demo('alice')} was removed, renamed or is out of reach")
+    told(refused, f"the current directory {demo('alice')} was removed or renamed, or cannot be reached")
     plain = on_machine(*words, "", SUDO, "-n", "--", RUNNER, "exec", *argv).ok().text
     assert "README" in plain and "passwd" not in plain

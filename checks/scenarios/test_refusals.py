@@ -146,7 +146,7 @@ def test_root_is_refused_by_both_programs() -> None:
     assert "m3ta.pi-agent.hostUsers" in refused.complaint
     refused = as_root(RUNNER, "x", cwd=demo("alice"))
     assert refused.status == NOT_PERMITTED
-    assert "does not know who is asking" in refused.complaint
+    assert "cannot tell who is asking" in refused.complaint
     assert "Run the pi command as a listed host user" in refused.complaint
 
 
@@ -173,7 +173,7 @@ def test_a_directory_that_was_removed_is_refused() -> None:
         gone.mkdir(exist_ok=True)
         refused = as_user("alice", "sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *command, cwd=gone)
         assert refused.status == NOT_PERMITTED
-        assert "was removed, renamed or is out of reach" in refused.complaint
+        assert "was removed or renamed, or cannot be reached" in refused.complaint
         assert "cd" in refused.complaint
 
 
@@ -220,7 +220,7 @@ def test_where_the_agent_cannot_go_it_says_so() -> None:
     # Alice may enter as a member of the group; this variant's agent is not one.
     refused = as_user("alice", "pi-probe", "x", cwd=SHARED)
     assert refused.status == NOT_PERMITTED
-    assert "cannot be entered by the agent" in refused.complaint
+    assert "the agent cannot enter" in refused.complaint
     assert probe("x", command="pi-group", cwd=SHARED)["cwd"] == str(SHARED)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent.cli.command_line import SANDBOX_PREFIX
-from pi_agent.cli.command_line import TIMING
+from pi_agent.cli.command_line import SANDBOX_PREFIX, TIMING
 
 # How usage shows that the rest is Pi's.
 OF_PI: Final = "[...]"
@@ -44,7 +43,7 @@ class Command:
     before_pi: bool = False
 
     @property
-    def room(self) -> str:
+    def module(self) -> str:
         """The module that does it: `--sandbox-explain` is done in pi_agent.cli.commands.explain."""
         return f"pi_agent.cli.commands.{self.name.removeprefix(SANDBOX_PREFIX)}"
 

@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pi_agent.cli import command_table
-from pi_agent.cli import manual_page
-from pi_agent.cli.command_table import Argument
-from pi_agent.cli.command_table import Command
+from pi_agent.cli import command_table, manual_page
+from pi_agent.cli.command_table import Argument, Command
 
 _HELP: Final = Argument("--help", "how the command is used, instead of doing it")
 

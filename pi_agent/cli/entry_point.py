@@ -10,9 +10,7 @@ import sys
 from collections.abc import Callable
 
 from pi_agent.cli import command_line
-from pi_agent.linux import errors
-from pi_agent.linux import standard_error
-from pi_agent.linux import timing
+from pi_agent.linux import errors, standard_error, timing
 from pi_agent.messages import refusals
 from pi_agent.messages.refusal import Refusal
 

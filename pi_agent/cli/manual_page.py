@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pi_agent.cli import command_table
-from pi_agent.cli import completions
-from pi_agent.cli.command_table import Argument
-from pi_agent.cli.command_table import Command
+from pi_agent.cli import command_table, completions
+from pi_agent.cli.command_table import Argument, Command
 
 # -- man(7)
 

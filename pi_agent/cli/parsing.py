@@ -11,7 +11,7 @@ from pi_agent.messages import command_refusals
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Invocation:
     """A command as it was typed. flags: `--json` and the like; values: the positional arguments by their names.
 
     help: `--help` was asked for, instead.
@@ -23,7 +23,7 @@ class Request:
     help: bool
 
 
-def parse(arguments: Sequence[str], program: str) -> Request:
+def parse(arguments: Sequence[str], program: str) -> Invocation:
     """The request that arguments make, the first of which begins with `--sandbox-`.
 
     program: what the user's command is called. Raises Refusal (64), naming what is not understood.
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str], program: str) -> Request:
     if command is None:
         raise command_refusals.command_unknown(name, program, [known.name for known in command_table.COMMANDS])
     if "--help" in rest or "-h" in rest:
-        return Request(command, frozenset(), {}, help=True)
+        return Invocation(command, frozenset(), {}, help=True)
     flags: set[str] = set()
     values: dict[str, str] = {}
     known = {argument.name for argument in command.arguments if not argument.positional}
@@ -50,4 +50,4 @@ def parse(arguments: Sequence[str], program: str) -> Request:
             values[places[len(values)]] = word
         else:
             raise command_refusals.argument_unknown(name, word, command_table.usage(command, program))
-    return Request(command, frozenset(flags), values, help=False)
+    return Invocation(command, frozenset(flags), values, help=False)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pi_agent.messages import reasons
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -38,10 +40,10 @@ def parse(content: bytes) -> dict[str, str]:
         if name.startswith(_EXPORT):
             name = name[len(_EXPORT[0]) :].strip()
         if not is_name(name):
-            raise ValueError(f"line {line} does not begin with a variable's name and `=`")
+            raise ValueError(reasons.line_without_assignment(line))
         value = reader.value(line)
         if not is_value(value):
-            raise ValueError(f"line {line} has a control character in its value")
+            raise ValueError(reasons.line_with_control_character(line))
         found[name] = value
     return found
 
@@ -139,4 +141,4 @@ class _Reader:
                 if char not in _ESCAPED:
                     inside += "\\"
             inside += char
-        raise ValueError(f"line {line} opens a quote that is never closed")
+        raise ValueError(reasons.line_with_open_quote(line))

@@ -1,19 +1,13 @@
-"""The environment of a session: who sets which variable, and who has the last word.
-
-From first to last, the later wins: what every session needs, the host user's `.env`, the module's `environment`, its
-`environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change. The result is one file that systemd
-reads (systemd.exec(5), EnvironmentFile=), in a directory that root alone can enter: secrets are nowhere else.
-"""
+"""The env files of others: the host user's, read as that user, and the module's `environmentFiles`, read as root."""
 
 from __future__ import annotations
 
 import os
 
 from pi_agent.environment import env_file_syntax
-from pi_agent.environment import variable_layers
-from pi_agent.linux import files
-from pi_agent.linux import paths
-from pi_agent.messages import refusals
+from pi_agent.environment.variable_layers import ENV
+from pi_agent.linux import files, paths
+from pi_agent.messages import reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.user_state import PI_DIRECTORY
@@ -49,7 +43,7 @@ def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
         try:
             found[place] = env_file_syntax.parse(files.read(descriptor, BYTES_AT_MOST))
             if len({name for each in found.values() for name in each}) > VARIABLES_AT_MOST:
-                raise ValueError(f"there are more than {VARIABLES_AT_MOST} variables")
+                raise ValueError(reasons.more_variables_than(VARIABLES_AT_MOST))
         except (OSError, ValueError) as error:
             raise refusals.host_env_invalid(place, _reason(error)) from error
         finally:
@@ -60,7 +54,7 @@ def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
 def _reason(error: OSError | ValueError) -> str:
     """Why a file cannot be used, without a word of what it says: a UnicodeDecodeError would quote it."""
     if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"
+        return reasons.NOT_UTF8
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
@@ -91,4 +85,4 @@ def variables_in(path: str) -> dict[str, str]:
 
 def _trusted(directory: int) -> None:
     if not paths.only_root_changes(directory):
-        raise ValueError(f"others than root can change {paths.real_path(directory)}")
+        raise ValueError(reasons.changed_by_others(paths.real_path(directory)))

@@ -10,13 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from pi_agent.linux import directories
-from pi_agent.linux import files
-from pi_agent.linux import paths
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
-from pi_agent.messages import refusals
-from pi_agent.state.user_state import State
+from pi_agent.linux import files, paths
+from pi_agent.state import home_files
+from pi_agent.state.home_files import HomeFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

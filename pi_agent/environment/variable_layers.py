@@ -70,7 +70,10 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if name in TERMINAL_VARIABLES and len(value) <= _TERMINAL_VALUE_AT_MOST and value.isascii() and value.isprintable()
+        if name in TERMINAL_VARIABLES
+        and len(value) <= _TERMINAL_VALUE_AT_MOST
+        and value.isascii()
+        and value.isprintable()
     }
 
 

@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pi_agent.linux import directories
-from pi_agent.linux import paths
+from pi_agent.linux import directories, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

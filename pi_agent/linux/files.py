@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import stat
 
-from pi_agent.linux import directories
-from pi_agent.linux import removal
-from pi_agent.linux.signatures import Signature
-from pi_agent.linux.signatures import signature_of
+from pi_agent.linux import directories, removal
+from pi_agent.linux.signatures import Signature, signature_of
+from pi_agent.messages import reasons
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ _CHUNK: Final = 1 << 16
 def read(descriptor: int, at_most: int) -> bytes:
     """All that an open file holds. Raises ValueError when that is more than at_most bytes or it is no regular file."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise ValueError("it is not a regular file")
+        raise ValueError(reasons.NOT_A_REGULAR_FILE)
     content = b""
     while len(content) <= at_most and (chunk := os.read(descriptor, _CHUNK)):
         content += chunk
     if len(content) > at_most:
-        raise ValueError(f"it is larger than {at_most // 1024} KiB")
+        raise ValueError(reasons.larger_than(at_most))
     return content
 
 

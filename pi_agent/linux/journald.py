@@ -6,7 +6,6 @@ A value may hold any bytes there, so that no name can forge a field or a second 
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from collections.abc import Mapping
 
@@ -54,4 +53,4 @@ def _clear_arguments() -> None:
 
 def _field(name: str, value: str) -> bytes:
     data = value.encode("utf-8", "surrogateescape")
-    return name.encode() + b"\n" + struct.pack("<Q", len(data)) + data + b"\n"
+    return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pi_agent.messages import refusal
 from pi_agent.messages.quoting import escaped
-from pi_agent.messages.refusal import Refusal
+from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 def argument_unknown(name: str, argument: str, usage: str) -> Refusal:
     """The argument stands in the remedy: what is wrong goes into the journal, and no argument does."""
     return Refusal(
-        refusal.EX_USAGE, f"{name} has an argument that it does not take", f"It is {escaped(argument)}. Usage: {usage}"
+        EX_USAGE, f"{name} has an argument that it does not take", f"It is {escaped(argument)}. Usage: {usage}"
     )
 
 
 def command_unknown(name: str, command: str, known: Iterable[str]) -> Refusal:
     return Refusal(
-        refusal.EX_USAGE,
+        EX_USAGE,
         "this is no command of the sandbox",
         f"There is no {escaped(name)}. {command} has: {', '.join(known)}",
     )
@@ -39,7 +38,7 @@ def command_unknown(name: str, command: str, known: Iterable[str]) -> Refusal:
 
 def session_not_chosen(command: str) -> Refusal:
     return Refusal(
-        refusal.EX_USAGE,
+        EX_USAGE,
         "you have several sessions, and did not say which is to end",
         f"They are listed above. Name one of them: {command} --sandbox-stop SESSION",
     )
@@ -48,7 +47,7 @@ def session_not_chosen(command: str) -> Refusal:
 def session_unknown(wanted: str, command: str) -> Refusal:
     """The same for a session of somebody else's and for one that never was."""
     return Refusal(
-        refusal.EX_USAGE,
+        EX_USAGE,
         "you have no session of that name",
         f"It was {escaped(wanted)}. Yours are listed by: {command} --sandbox-status",
     )
@@ -56,7 +55,7 @@ def session_unknown(wanted: str, command: str) -> Refusal:
 
 def session_not_ended(unit: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         "the session was told to end and is still there",
         f"See why with: systemctl status {unit}",
     )
@@ -64,7 +63,7 @@ def session_not_ended(unit: str) -> Refusal:
 
 def export_directory_missing(command: str) -> Refusal:
     return Refusal(
-        refusal.EX_USAGE,
+        EX_USAGE,
         "it was not said where the transcripts are to go",
         f"Name a directory: {command} --sandbox-export DIR. The runner by itself takes an absolute path only.",
     )
@@ -72,7 +71,7 @@ def export_directory_missing(command: str) -> Refusal:
 
 def export_failed(why: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"the transcripts could not be copied there: {escaped(why)}",
         "Choose a directory that you can write to, reached through no link that others can change. What was copied "
         "before stays.",
@@ -81,7 +80,7 @@ def export_failed(why: str) -> Refusal:
 
 def reset_not_confirmed() -> Refusal:
     return Refusal(
-        refusal.EX_USAGE,
+        EX_USAGE,
         "there is no terminal to ask at whether it is to be removed",
         "Call it at a terminal, or with --yes if you are sure.",
     )
@@ -90,7 +89,7 @@ def reset_not_confirmed() -> Refusal:
 def sessions_live(names: Iterable[str], command: str) -> Refusal:
     listed = ", ".join(names)
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         "a session of yours is using the isolated state",
         f"End it first: {command} --sandbox-stop SESSION" + (f" ({listed})" if listed else ""),
     )
@@ -98,7 +97,7 @@ def sessions_live(names: Iterable[str], command: str) -> Refusal:
 
 def reset_incomplete(why: str) -> Refusal:
     return Refusal(
-        refusal.EX_UNAVAILABLE,
+        EX_UNAVAILABLE,
         f"not everything could be removed: {escaped(why)}",
         "Something in the state tree is not the agent's own. An administrator can look and remove it.",
     )

@@ -66,7 +66,9 @@ def too_deep(path: str) -> str:
 
 
 def isolated_file_replaced(name: str, why: str, kept: str) -> str:
-    return f"the isolated {escaped(name)} could not be read ({escaped(why)}); it was kept as {escaped(kept)} and replaced"
+    return (
+        f"the isolated {escaped(name)} could not be read ({escaped(why)}); it was kept as {escaped(kept)} and replaced"
+    )
 
 
 def isolated_path_overgrown(name: str, kept: str) -> str:

@@ -1,11 +1,4 @@
-"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
-
-Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
-takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
-`shown` first: a terminal obeys what is printed on it.
-
-Exit statuses follow sysexits(3).
-"""
+"""Foreign text as it may be printed: a terminal obeys what is printed on it, and names are chosen by anybody."""
 
 from __future__ import annotations
 
@@ -27,7 +20,7 @@ def escaped(name: str | bytes) -> str:
 
 
 def escaped_in_full(name: str | bytes) -> str:
-    """As `shown`, but however long: for what a program reads."""
+    """As `escaped`, but of any length: for what a program reads."""
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
     return "".join(char if char.isprintable() and char != "\\" else _escaped_character(char) for char in text)
 

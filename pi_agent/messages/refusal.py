@@ -1,8 +1,4 @@
-"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
-
-Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
-takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
-`shown` first: a terminal obeys what is printed on it.
+"""A refusal: a launch or a command that ends by our decision, with an exit status and two texts.
 
 Exit statuses follow sysexits(3).
 """
@@ -14,23 +10,15 @@ if TYPE_CHECKING:
     from typing import Final
 
 EX_USAGE: Final = 64
-
 EX_DATAERR: Final = 65
-
 EX_UNAVAILABLE: Final = 69
-
 EX_SOFTWARE: Final = 70
-
 EX_NOPERM: Final = 77
-
 EX_CONFIG: Final = 78
 
 
 class Refusal(Exception):
-    """A launch that ends before Pi starts, by our decision.
-
-    status: the exit status of the command. what: one line saying what is wrong. remedy: lines saying what to do.
-    """
+    """status: the exit status. what: one line that says what is wrong. remedy: lines that say what to do."""
 
     def __init__(self, status: int, what: str, remedy: str) -> None:
         super().__init__(what)

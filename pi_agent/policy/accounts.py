@@ -10,8 +10,7 @@ import grp
 import pwd
 from collections.abc import Mapping
 
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import from_passwd
+from pi_agent.linux.identities import Identity, from_passwd
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Policy
 

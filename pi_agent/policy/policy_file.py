@@ -6,11 +6,11 @@ does not understand it refuses: an unknown version or key is a policy made for a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 from pi_agent.messages import refusals
 from pi_agent.policy.shared import NETWORKS
+from pi_agent.python import json_reader
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
 
     read: gives the content of a host user's file, at its path.
     """
-    top = _Table(json.loads(content), "policy")
+    top = _Table(json_reader.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
         raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")
@@ -186,7 +186,7 @@ def _sandbox(table: dict[str, Any]) -> Sandbox:
 
 
 def _host_user(content: bytes, name: str) -> HostUser:
-    entry = _Table(json.loads(content), f"hostUsers.{name}")
+    entry = _Table(json_reader.loads(content), f"hostUsers.{name}")
     user = HostUser(project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath"))
     entry.finish()
     return user

@@ -14,10 +14,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from pi_agent.linux import errors
-from pi_agent.linux import paths
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux import errors, paths
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import Refusal
@@ -123,7 +121,7 @@ def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
         try:
             yield _open(root)
         except _Redirectable as error:
-            notes.append(refusals.root_not_considered(root, error.link))
+            notes.append(refusals.root_ignored(root, error.link))
         except OSError:
             continue
 

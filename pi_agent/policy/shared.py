@@ -7,15 +7,16 @@ describe a terminal, a language or a time zone; none chooses code, or is a path 
 
 from __future__ import annotations
 
-import json
 import os
+
+from pi_agent.python import json_reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "shared.json"), "rb") as _file:
-    _shared = json.load(_file)
+    _shared = json_reader.loads(_file.read())
 
 NETWORKS: Final[tuple[str, ...]] = tuple(_shared["networks"])
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pi_agent.linux import mount_api
-from pi_agent.linux import paths
+from pi_agent.linux import mount_api, paths
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import refusals
 from pi_agent.python.records import record
@@ -34,6 +33,16 @@ class Bind:
     source: str
     target: str
     writable: bool = True
+
+
+@record
+class Mount:
+    """A path of the host's that is to be shown. tree: a mount of it that is not attached anywhere; bind: where it goes;
+    mapped: whether its owners are."""
+
+    tree: int
+    bind: Bind
+    mapped: bool
 
 
 @record

@@ -1,31 +1,20 @@
-"""Mounts over parts of the project: what the agent may read but not change, and what it may not see at all.
+"""Searching a project for paths that patterns name: at its root, on the way to a directory, in repositories nearby.
 
-A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a way out of the sandbox that waits
-for the user. Such paths are *protected*: read-only inside. Secrets that happen to lie under an allowed root are
-*hidden*: an empty file or directory stands in their place.
-
-A mount can be walked around by renaming a directory above it, so those directories are *pinned*: mounted over
-themselves, since nobody can rename or remove a mount point. Only what exists is covered; nothing is created in a
-project to protect it.
-
-All of it happens on the staged mount of the project, before anybody else sees that. The agent may be at work in the
-same project through another session: every step is taken by descriptor, without following a link out of the project.
+The agent shapes the project, and may be at work in it through another session: every step is taken by descriptor,
+without following a link out of the project, and the search is bounded.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from pi_agent.linux import errors
 from pi_agent.linux import paths
+from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import Identity
-from pi_agent.messages import notices
 from pi_agent.python.records import record
-from pi_agent.state.scans import Notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +59,7 @@ def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterat
     """
     wanted, looks = list(patterns), Looks()
     with suppress(TooMuch, OSError):
-        for place in places(ground, directory, lambda _: None):
+        for place in places(ground, directory).found:
             for found in matches_at(ground, place, wanted, looks):
                 yield found.name
 
@@ -91,9 +80,19 @@ class Looks:
             raise TooMuch
 
 
-def places(ground: ProjectView, directory: str, notice: Notice) -> list[str]:
+@record
+class Places:
+    """Where patterns are looked for. complete: whether no directory was left out of the search for repositories."""
+
+    found: tuple[str, ...]
+    complete: bool
+
+
+def places(ground: ProjectView, directory: str) -> Places:
     """The root, every directory from there to the session's, and repositories nearby."""
-    return list(dict.fromkeys([*chain(os.path.relpath(directory, ground.root)), *_repositories(ground, notice)]))
+    repositories = _repositories(ground)
+    here = chain(os.path.relpath(directory, ground.root))
+    return Places(tuple(dict.fromkeys([*here, *repositories.found])), repositories.complete)
 
 
 def chain(path: str) -> list[str]:
@@ -102,41 +101,34 @@ def chain(path: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
 
 
-def _repositories(ground: ProjectView, notice: Notice) -> Iterator[str]:
+def _repositories(ground: ProjectView) -> Places:
     """Directories with a `.git` a few levels below the root, as far as a short look finds them."""
+    found: list[str] = []
     waiting = [""]
     visited = 0
-    while waiting:
-        if visited == _VISITED_AT_MOST:
-            notice(notices.repositories_overlooked(ground.root))
-            break
+    while waiting and visited < _VISITED_AT_MOST:
         place = waiting.pop(0)
         visited += 1
         for name, is_directory in _listed(ground, place):
             if name == _GIT:
-                yield place
+                found.append(place)
             elif (
                 is_directory and not name.startswith(".") and name not in _NOT_LOOKED_INTO and place.count("/") < _DEPTH
             ):
                 waiting.append(f"{place}/{name}" if place else name)
-
-
-def overlook_nothing(error: OSError) -> None:
-    """Raise an error again that does not say that there is nothing: what the machine fails to show may be there."""
-    if error.errno in errors.MACHINE_FAULTS:
-        raise error
+    return Places(tuple(found), complete=not waiting)
 
 
 def _listed(ground: ProjectView, place: str) -> list[tuple[str, bool]]:
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, place)
     except OSError as error:
-        overlook_nothing(error)
+        raise_machine_fault(error)
         return []
     try:
         directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        overlook_nothing(error)
+        raise_machine_fault(error)
         return []
     finally:
         os.close(looked)
@@ -190,7 +182,7 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
         if "*" in component:
             listed = _listed(ground, here)
             looks.take(len(listed))
-            names = [name for name, _ in listed if fnmatch.fnmatchcase(name, component)]
+            names = [name for name, _ in listed if fits(name, component)]
         else:
             names = [component]
         for name in names:
@@ -205,6 +197,23 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
                 yield found
 
 
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern in which `*` alone stands for other characters, any number of them."""
+    first, *others = pattern.split("*")
+    if not others:
+        return name == pattern
+    *between, last = others
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in between:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
 def _found(ground: ProjectView, path: str) -> Match | None:
     """What path leads to inside the project; None when there is nothing."""
     top = paths.real_path(ground.descriptor)
@@ -216,7 +225,7 @@ def _found(ground: ProjectView, path: str) -> Match | None:
     try:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError as error:
-        overlook_nothing(error)
+        raise_machine_fault(error)
         # A link that leads out of the project, or nowhere, is something of its own.
         return Match(path, path, stat.S_IFLNK, ()) if _read_link(ground, path) is not None else None
     try:
@@ -244,7 +253,7 @@ def _read_link(ground: ProjectView, path: str) -> tuple[str, int] | None:
         finally:
             os.close(above)
     except OSError as error:
-        overlook_nothing(error)
+        raise_machine_fault(error)
         return None
 
 

@@ -20,17 +20,13 @@ import stat
 from collections.abc import Iterable
 from enum import IntEnum
 
-from pi_agent.linux import mount_api
-from pi_agent.linux import paths
+from pi_agent.linux import mount_api, paths
+from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
-from pi_agent.messages import refusals
+from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
 from pi_agent.sandbox import project_search
-from pi_agent.sandbox.project_search import Looks
-from pi_agent.sandbox.project_search import Match
-from pi_agent.sandbox.project_search import ProjectView
-from pi_agent.sandbox.project_search import TooMuch
-from pi_agent.state.scans import Notice
+from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,15 +57,20 @@ class Cover:
     kind: Kind
 
 
-def plan(
-    ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], notice: Notice
-) -> list[Cover]:
-    """The covers for a session that starts in directory, in the order in which they can be laid: parents first.
+@record
+class Plan:
+    """covers: in the order in which they can be mounted, parents first. notices: what the user is to be told."""
+
+    covers: tuple[Cover, ...]
+    notices: tuple[str, ...]
+
+
+def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> Plan:
+    """The covers for a session that starts in directory.
 
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories
-    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. notice is called
-    when the project has too many directories to look for repositories in all of them. Raises Refusal (69) when there
-    is more to cover than a launch can wait for, OSError where the machine fails, so that something may be overlooked.
+    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. Raises Refusal
+    (69) when there is more to cover than a launch can wait for, OSError where the machine fails to show a part.
     """
     kinds: dict[str, Kind] = {}
     looks = Looks()
@@ -79,7 +80,8 @@ def plan(
     try:
         with acting_as(ground.viewer):
             wanted = list(protected)
-            for place in project_search.places(ground, directory, notice):
+            places = project_search.places(ground, directory)
+            for place in places.found:
                 for found in project_search.matches_at(ground, place, wanted, looks):
                     _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
             below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
@@ -88,7 +90,8 @@ def plan(
     except TooMuch as error:
         raise refusals.too_much_to_protect(ground.root) from error
     kinds.pop("", None)
-    return [Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/"))]
+    covers = tuple(Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/")))
+    return Plan(covers, () if places.complete else (notices.repositories_overlooked(ground.root),))
 
 
 def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) -> None:
@@ -126,7 +129,7 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
                 finally:
                     os.close(parent)
         except OSError as error:  # another session is at work
-            project_search.overlook_nothing(error)
+            raise_machine_fault(error)
             return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)

@@ -7,18 +7,16 @@ next would run them. The look is short: the same places that are protected, a fe
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from pi_agent.linux import files
-from pi_agent.linux import paths
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux import files, paths
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.linux.signatures import signature_of
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
+from pi_agent.python import json_reader
 from pi_agent.sandbox import project_search
 from pi_agent.sandbox.project_search import ProjectView
 
@@ -113,7 +111,7 @@ def _scripts(looked: int, status: os.stat_result) -> object:
     try:
         descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            value = json.loads(files.read(descriptor, _PACKAGE_AT_MOST))
+            value = json_reader.loads(files.read(descriptor, _PACKAGE_AT_MOST))
         finally:
             os.close(descriptor)
     except (OSError, ValueError, RecursionError):

@@ -16,7 +16,6 @@ from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.system_directories import System
-from pi_agent.session.session_directory import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,15 +72,9 @@ _HARDENING: Final = (
 )
 
 
-def properties(policy: Policy, agent: Identity, system: System, session: Session, binds: Sequence[Bind]) -> list[str]:
-    """The unit's properties as `NAME=VALUE`, in the order systemd shall apply them. binds are writable inside."""
-    found = [
-        f"User={agent.uid}",
-        f"Group={agent.gid}",
-        f"RootDirectory={session.root}",
-        "MountAPIVFS=yes",
-        *_HARDENING,
-    ]
+def properties(policy: Policy, agent: Identity, system: System, binds: Sequence[Bind]) -> list[str]:
+    """The unit's properties as `NAME=VALUE`, in the order in which systemd has to apply them. A pure function."""
+    found = [f"User={agent.uid}", f"Group={agent.gid}", "MountAPIVFS=yes", *_HARDENING]
     if policy.project_group is not None:
         found.append(f"SupplementaryGroups={policy.project_group}")
     found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
@@ -92,14 +85,11 @@ def properties(policy: Policy, agent: Identity, system: System, session: Session
         found.append("PrivateNetwork=yes")
     found += [f"IPAddressDeny={address}" for address in policy.sandbox.deny_addresses]
     found += [f"IPAddressAllow={address}" for address in policy.sandbox.allow_addresses]
-    found.append(f"EnvironmentFile={session.environment}")
-    # In the order launch.bash expects them.
-    found += [f"OpenFile={session.argv}:argv:read-only", f"OpenFile={session.report}:report:append"]
-    # The administrator's word is the last, on what the module let pass.
+    # The administrator's come last and win, as far as the module lets them pass.
     found += policy.sandbox.properties
     return found
 
 
 def quoted(path: str) -> str:
-    """path as one word of BindPaths=. Quotes, backslashes and control characters were refused before (project.py)."""
+    """path as one word of BindPaths=. project_roots.py has refused quotes, backslashes and control characters."""
     return f'"{path}"'

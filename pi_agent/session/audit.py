@@ -30,6 +30,14 @@ class Known:
     project_root: str | None = None
     unit: str | None = None
 
+    def of_user(self, name: str) -> Known:
+        """The same, and who asks: a name, or what sudo says where nobody is known by it."""
+        return Known(self.policy, name, self.project_root, self.unit)
+
+    def of_launch(self, project_root: str | None, unit: str) -> Known:
+        """The same, and what is launched."""
+        return Known(self.policy, self.host_user, project_root, unit)
+
     def fields(self) -> dict[str, str]:
         """The journal's fields, of what is known."""
         named = {

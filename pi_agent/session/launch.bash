@@ -1,8 +1,8 @@
 # The first program inside the sandbox, and Pi's parent to the end: bash -p launch.bash, as the agent.
 #
-# What to run comes as file descriptor 3 (systemd.exec(5), OpenFile=): NUL-terminated strings, what our command is
-# called, the directory to start in, then the command. Arguments take this way because a unit's command line is
-# readable by everyone, must be UTF-8 and knows % and $.
+# What to run comes as file descriptor 3 (systemd.exec(5), OpenFile=), as NUL-terminated strings: what to say if the
+# directory cannot be entered, the directory to start in, then the command. They take this way because a unit's command
+# line is readable by everyone, must be UTF-8 and expands % and $.
 #
 # Descriptor 4 takes our report: `started` when the sandbox stands and Pi is about to run, `ended N` with its exit
 # status. systemd's word for it is not enough: version 257 may take the first process of a namespace of process ids for
@@ -18,8 +18,7 @@ report_end() {
 }
 
 cd -- "${request[1]}" 2>/dev/null || {
-  printf '%s: the directory you are in was moved away or cannot be entered by the agent\n' "${request[0]}" >&2
-  printf '    For directories shared by a group there is m3ta.pi-agent.projectGroup.\n' >&2
+  printf '%s\n' "${request[0]}" >&2
   report_end 77
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 
 TYPE_CHECKING = False
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
 
-_ENDED: Final = re.compile(rb"^ended ([0-9]{1,3})$", re.MULTILINE)
+_ENDED: Final = b"ended "
 
 
 class Report:
@@ -53,8 +52,9 @@ class Report:
     def ended(self) -> int | None:
         """The exit status, 0 to 255; None when there was no end that could be reported."""
         self._read()
-        found = _ENDED.findall(self._text)
-        return int(found[-1]) if found and int(found[-1]) <= 255 else None
+        told = [line[len(_ENDED) :] for line in self._text.split(b"\n") if line.startswith(_ENDED)]
+        last = told[-1] if told else b""
+        return int(last) if last.isdigit() and len(last) <= 3 and int(last) <= 255 else None
 
     def _read(self) -> None:
         try:

@@ -1,5 +1,4 @@
-"""What a session is, for whoever asks while it runs: written by its runner into its staging directory, read by the
-commands of the same host user.
+"""The sessions that run, for the commands of their user: each is described by its runner in its staging directory.
 
 Staging directories are root's, and a user's lie apart by uid: who is given the sessions of one uid sees no other's.
 """
@@ -10,8 +9,8 @@ import fcntl
 import os
 
 from pi_agent.python.records import record
-from pi_agent.session import session_directory
-from pi_agent.session.session_directory import Session
+from pi_agent.session import session_directory, session_names
+from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,9 +66,9 @@ def attended_and_abandoned() -> tuple[set[str], set[str]]:
     A session that is just being made, or cleaned up, may be among the latter for a moment. Changes nothing.
     """
     attended, unattended = set[str](), set[str]()
-    for place in _names(session_directory.STAGING):
-        for name in _names(f"{session_directory.STAGING}/{place}"):
-            own = session_directory.called(f"{session_directory.STAGING}/{place}", name)
+    for place in _names(session_names.STAGING):
+        for name in _names(f"{session_names.STAGING}/{place}"):
+            own = session_names.called(f"{session_names.STAGING}/{place}", name)
             (attended if is_running(own) else unattended).add(own.unit)
     return attended, unattended
 

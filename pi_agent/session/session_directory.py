@@ -1,118 +1,29 @@
-"""A session's staging directory from its making to its clean-up: what exists on the host while Pi runs.
+"""A session's staging directory: made, removed, and swept when nobody takes care of it any more.
 
-Runs as root. It leaves nothing behind, however it ends: everything of a session is in one staging directory and one
-unit, both named by a random id of ours; a guard, forked before either is made, removes them when the runner is gone,
-even by SIGKILL. Should both be killed at once, the next launch finds the staging directory unlocked and does the same.
+Runs as root. Everything of a session on the host is in its staging directory and its unit. The directory's lock is held
+as long as somebody takes care of both; a directory whose lock is free was left by a runner and a guard that were killed
+at once, and the next launch of the same user removes it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
 from contextlib import suppress
 
-from pi_agent.linux import systemctl
-from pi_agent.messages import refusals
+from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
-from pi_agent.python.records import record
 from pi_agent.sandbox import mounts
+from pi_agent.session import systemctl
+from pi_agent.session.session_names import STAGING, Session, called
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-STAGING: Final = "/run/pi-agent"
-
-_UNIT_PREFIX: Final = "pi-agent-"
-
-UNITS: Final = f"{_UNIT_PREFIX}*.service"
-
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@record
-class Session:
-    """unit: the service's name. directory: its staging directory, which only root can enter."""
-
-    unit: str
-    directory: str
-
-    @property
-    def project(self) -> str:
-        """Where the project root is staged."""
-        return f"{self.directory}/project"
-
-    @property
-    def state(self) -> str:
-        """Where the state tree is staged."""
-        return f"{self.directory}/state"
-
-    @property
-    def root(self) -> str:
-        """The directory that becomes the sandbox's root."""
-        return f"{self.directory}/root"
-
-    @property
-    def lock(self) -> str:
-        """The file whose flock(2) says that somebody takes care of the session."""
-        return f"{self.directory}/lock"
-
-    @property
-    def argv(self) -> str:
-        """The file that says what to run, for launch.bash."""
-        return f"{self.directory}/argv"
-
-    @property
-    def about(self) -> str:
-        """The file that says what the session is, for `--sandbox-status` (live.py)."""
-        return f"{self.directory}/about"
-
-    @property
-    def report(self) -> str:
-        """The named pipe that launch.bash reports to (report.py)."""
-        return f"{self.directory}/report"
-
-    @property
-    def environment(self) -> str:
-        """The session's env file."""
-        return f"{self.directory}/environment"
-
-    @property
-    def terminals(self) -> str:
-        """Where the session's own pseudo-terminals are staged."""
-        return f"{self.directory}/terminals"
-
-    @property
-    def extras(self) -> str:
-        """The directory in which further paths of the host are staged, by number."""
-        return f"{self.directory}/extras"
-
-    @property
-    def empty(self) -> tuple[str, str]:
-        """An empty directory and an empty file, to stand in for what is hidden."""
-        return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
-
-    @property
-    def mounts(self) -> tuple[str, ...]:
-        """Every place something is mounted on."""
-        try:
-            extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
-        except FileNotFoundError:
-            extras = []
-        return (self.project, self.state, self.terminals, *extras)
-
-
-def named(user: str, uid: int, number: str) -> Session:
-    """The session of the host user that has this number, whether it is there or not."""
-    return called(f"{STAGING}/{uid}", f"{_UNIT_PREFIX}{re.sub('[^A-Za-z0-9_.-]', '_', user)}-{number}")
-
-
-def called(place: str, name: str) -> Session:
-    """The session whose staging directory has that name in place, the directory of its user."""
-    return Session(f"{name}.service", f"{place}/{name}")
 
 
 def all_of(uid: int) -> list[Session]:
@@ -203,7 +114,7 @@ def check_private(directory: str) -> None:
     with suppress(FileNotFoundError):
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-            raise refusals.staging_failed(directory, "others than root can enter it")
+            raise refusals.staging_failed(directory, reasons.ENTERED_BY_OTHERS)
 
 
 def sweep_one(tools: Tools, session: Session) -> None:

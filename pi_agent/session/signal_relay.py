@@ -6,8 +6,8 @@ import os
 import signal
 import time
 
-from pi_agent.linux import systemctl
 from pi_agent.policy.policy_file import Tools
+from pi_agent.session import systemctl
 from pi_agent.session.report import Report
 
 TYPE_CHECKING = False

@@ -1,4 +1,4 @@
-"""The session's unit: the command that starts it, and running it to its end."""
+"""Running a session's unit to its end: signals are passed on, and the exit status is found."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from pi_agent.cli import entry_point
-from pi_agent.linux import processes
-from pi_agent.linux import systemctl
-from pi_agent.linux import terminals
-from pi_agent.linux.terminals import Terminal
+from pi_agent.linux import processes, terminals, timing
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Tools
+from pi_agent.python.records import record
 from pi_agent.sandbox import mounts
+from pi_agent.session import systemctl
 from pi_agent.session.report import Report
-from pi_agent.session.session_directory import Session
+from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
 from pi_agent.session.systemd_run import Start
 
@@ -27,37 +25,36 @@ if TYPE_CHECKING:
 _BY_A_SIGNAL: Final = ("2", "3")
 
 
-def conduct(
-    tools: Tools,
-    session: Session,
-    start: Start,
-    meanwhile: Callable[[], None],
-    lap: entry_point.Lap = entry_point.untimed,
-) -> int:
+def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:
     """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
 
-    meanwhile: called while systemd starts the unit.
-
-    Raises Refusal (69) when the unit did not come to run Pi.
+    meanwhile: called while systemd starts the unit. Raises Refusal (69) when the unit did not come to run Pi.
     """
     before = terminals.seen(start.environ) if start.terminal else None
     try:
         with Report(session.report) as report:
-            return _conduct(tools, session, start, meanwhile, report, before, lap)
+            end = _run(tools, session, start, report, meanwhile)
+            if _is_clean(end, start, report):
+                return 0
+            killed = _end(tools, session.unit)
+            if before is not None and _was_killed(end, report):
+                before.put_right()
+            return _status(end, start, report, killed, session.unit)
     finally:
         if before is not None:
             before.close()
 
 
-def _conduct(
-    tools: Tools,
-    session: Session,
-    start: Start,
-    meanwhile: Callable[[], None],
-    report: Report,
-    before: Terminal | None,
-    lap: entry_point.Lap,
-) -> int:
+@record
+class _End:
+    """How systemd-run ended: its status; and which signals came: cut_short, ending: see Relay."""
+
+    status: int
+    cut_short: int | None
+    ending: int | None
+
+
+def _run(tools: Tools, session: Session, start: Start, report: Report, meanwhile: Callable[[], None]) -> _End:
     status = 0
     with Relay(tools, session.unit, report) as relay:
         # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
@@ -67,28 +64,37 @@ def _conduct(
             relay.session_begins(child)
             meanwhile()
             begun = report.await_start(child)
-            lap("session start")
+            timing.mark("session start")
             if begun:
                 _release(session)
             status = processes.wait(child)
-            lap("session run")
-    if relay.cut_short is None and not start.terminal and status == 0 == report.ended:
-        return 0
-    fallback = _end(tools, session.unit)
-    # Nobody is left to write to the terminal. Who ended by itself has left it in order.
+            timing.mark("session run")
+    return _End(status, relay.cut_short, relay.ending)
+
+
+def _is_clean(end: _End, start: Start, report: Report) -> bool:
+    """Whether the unit surely ended by itself, with 0: at a terminal systemd-run may let go of it before."""
+    return end.cut_short is None and not start.terminal and end.status == 0 == report.ended
+
+
+def _was_killed(end: _End, report: Report) -> bool:
+    """Whether Pi, or what carried its terminal, had no chance to leave the terminal in order."""
     killed = report.started and (report.ended is None or _by_a_signal(report.ended))
-    if before is not None and (killed or _by_a_signal(status)):
-        before.put_right()
-    if relay.cut_short is not None:
-        return 128 + relay.cut_short
-    if start.terminal and report.ended == 128 + signal.SIGHUP and relay.ending is not None:
+    return killed or _by_a_signal(end.status)
+
+
+def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> int:
+    """The exit status of the whole. killed: that of a unit that was killed before it could report."""
+    if end.cut_short is not None:
+        return 128 + end.cut_short
+    if start.terminal and report.ended == 128 + signal.SIGHUP and end.ending is not None:
         # At a terminal sudo signals the whole group: systemd-run ends as well, and the terminal with it.
-        return 128 + relay.ending
+        return 128 + end.ending
     if report.ended is not None:
         return report.ended
     if not report.started:
-        raise refusals.session_not_started(session.unit)
-    return fallback
+        raise refusals.session_not_started(unit)
+    return killed
 
 
 def _by_a_signal(status: int) -> bool:

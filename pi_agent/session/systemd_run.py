@@ -1,4 +1,4 @@
-"""The session's unit: the command that starts it, and running it to its end."""
+"""The systemd-run(1) command that starts a session's unit. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pi_agent.policy.policy_file import Policy, Tools
 from pi_agent.python.records import record
-from pi_agent.session.session_directory import Session
+from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ SLICE: Final = "pi-agent.slice"
 
 @record
 class Start:
-    """How to start a session: systemd-run's argv and environment (TERM and the like); whether on a terminal."""
+    """How to start a session: systemd-run's argv and environment (TERM at most); whether on a terminal."""
 
-    argv: list[str]
+    argv: tuple[str, ...]
     environ: Mapping[str, str]
     terminal: bool
 
@@ -47,10 +47,21 @@ def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
     return [tools.setsid, "--ctty", tools.bash, "-p", "-c", _AWAKE, "awake", *command]
 
 
-def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> list[str]:
-    """The systemd-run(1) command that starts the session. A pure function."""
+def staged(session: Session) -> list[str]:
+    """The properties by which the unit gets what is staged for it: its root directory, environment, request, report."""
+    return [
+        f"RootDirectory={session.root}",
+        f"EnvironmentFile={session.environment}",
+        # In the order in which launch.bash expects them, as descriptors 3 and 4.
+        f"OpenFile={session.argv}:argv:read-only",
+        f"OpenFile={session.report}:report:append",
+    ]
+
+
+def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> tuple[str, ...]:
+    """The systemd-run(1) command that starts the session."""
     tools = policy.tools
-    argv = [
+    return (
         tools.systemd_run,
         "--quiet",
         "--wait",
@@ -61,8 +72,9 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         "--description=Pi coding agent",
         # No tint of the terminal's background (since version 256).
         *(["--pty", "--background="] if terminal else ["--pipe"]),
-    ]
-    argv += [f"--property={each}" for each in properties]
-    # Filters stay with a process and all that it starts (seccomp(2)).
-    filtered = [tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"]
-    return [*argv, "--", *filtered, tools.bash, "-p", policy.launcher]
+        *(f"--property={each}" for each in properties),
+        "--",
+        # Filters stay with a process and all that it starts (seccomp(2)).
+        *(tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"),
+        *(tools.bash, "-p", policy.launcher),
+    )

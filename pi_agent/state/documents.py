@@ -9,17 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from pi_agent.linux import directories
-from pi_agent.linux import files
-from pi_agent.messages import notices, refusals
+from pi_agent.linux import directories, files
+from pi_agent.messages import notices, reasons, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
-from pi_agent.state import json_merge
-from pi_agent.state import pi_lock
+from pi_agent.state import json_merge, pi_lock
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.json_merge import REMOVED
-from pi_agent.state.json_merge import Changes
-from pi_agent.state.json_merge import Json
+from pi_agent.state.json_merge import REMOVED, Changes, Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +114,7 @@ def memory_from_json(value: Mapping[str, Any]) -> Memory:
     choices: Changes = {}
     for path, *rest in value["choices"]:
         if not path or not all(isinstance(key, str) for key in path):
-            raise ValueError(f"{path!r} is no path")
+            raise ValueError(f"{path!r} is not a path")
         choices[tuple(path)] = rest[0] if rest else REMOVED
     texts = (value[name].encode() if name in value else None for name in ("hostText", "writtenText"))
     return Memory(dict(value["host"]), dict(value["written"]), choices, *texts)
@@ -248,9 +244,9 @@ def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document 
 def _parse(content: bytes) -> Json:
     value = lazy_orjson.orjson().loads(content)
     if not isinstance(value, dict):
-        raise ValueError("its top level is not an object")
+        raise ValueError(reasons.NOT_AN_OBJECT)
     if _depth(value) > _NESTED_AT_MOST:
-        raise ValueError(f"it is nested more than {_NESTED_AT_MOST} levels deep")
+        raise ValueError(reasons.nested_deeper_than(_NESTED_AT_MOST))
     return value
 
 
@@ -258,8 +254,6 @@ def _text(value: Json) -> bytes:
     orjson = lazy_orjson.orjson()
     content: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
     return content
-
-
 
 
 def _depth(value: object) -> int:

@@ -15,7 +15,7 @@ from functools import cache
 from pi_agent.linux import paths
 from pi_agent.linux.directories import Trail
 from pi_agent.linux.identities import Identity
-from pi_agent.messages import refusals
+from pi_agent.messages import reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import expanded
 from pi_agent.python.records import record
@@ -84,7 +84,7 @@ class HostTree:
         found = self.look(name)
         try:
             if not stat.S_ISREG(os.fstat(found).st_mode):
-                raise OSError(0, "it is not a regular file")
+                raise OSError(0, reasons.NOT_A_REGULAR_FILE)
             return paths.reopen(found, _READ)
         finally:
             os.close(found)
@@ -98,7 +98,7 @@ class HostTree:
             return self.open(name)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(0, "it is not a regular file")
+            raise OSError(0, reasons.NOT_A_REGULAR_FILE)
         return descriptor
 
     def open_directory(self, name: str) -> int:
@@ -114,9 +114,9 @@ def _judge_landing(landed: str, suspects: list[str]) -> None:
     """Refuse where a link led: into the kernel's own file systems, where files are live and `self` is this process,
     or out of the project root that the link stands in (suspects)."""
     if any(paths.contains(place, landed) for place in _KERNELS_OWN):
-        raise StrayLink(0, "a link leads into the kernel's own files")
+        raise StrayLink(0, reasons.LINK_INTO_KERNEL)
     if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
-        raise StrayLink(0, "a link inside a project root leads out of it")
+        raise StrayLink(0, reasons.LINK_OUT_OF_ROOT)
 
 
 def open_host_config(policy: Policy, caller: Identity) -> HostTree | None:

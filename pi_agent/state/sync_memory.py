@@ -5,19 +5,16 @@ It is kept in a directory that no sandbox sees, so that no agent can rewrite it.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 
 from pi_agent.linux import files
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.messages import notices
-from pi_agent.python import lazy_orjson
+from pi_agent.python import json_reader, lazy_orjson
 from pi_agent.python.records import record
-from pi_agent.state import documents
-from pi_agent.state import json_merge
-from pi_agent.state.documents import Kind
-from pi_agent.state.documents import Memory
+from pi_agent.state import documents, json_merge
+from pi_agent.state.documents import Kind, Memory
 from pi_agent.state.mirror import Manifest
 
 TYPE_CHECKING = False
@@ -61,7 +58,7 @@ class SyncMemory:
 
     @staticmethod
     def from_json(content: bytes) -> SyncMemory:
-        value = json.loads(content)
+        value = json_reader.loads(content)
         if value["version"] != _VERSION:
             raise ValueError(f"version {value['version']!r}")
         files = {_from_text(name): numbers for name, numbers in value["files"].items()}

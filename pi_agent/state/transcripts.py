@@ -16,8 +16,7 @@ import orjson
 from pi_agent.linux import directories
 from pi_agent.linux.signatures import signature_of
 from pi_agent.state import scans
-from pi_agent.state.user_state import PI_AGENT_DIRECTORY
-from pi_agent.state.user_state import State
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 FILE_AT_MOST: Final = 512 * 1024**2  # bytes
 

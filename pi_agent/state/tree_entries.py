@@ -7,8 +7,7 @@ import stat
 from collections.abc import Mapping
 from enum import Enum
 
-from pi_agent.linux.signatures import Signature
-from pi_agent.linux.signatures import signature_of
+from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False

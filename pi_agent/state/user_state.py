@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pi_agent.linux import directories
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
-from pi_agent.messages import refusals
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
 
@@ -178,7 +177,7 @@ def _top(policy: Policy, agent: Identity) -> Iterator[int]:
         raise refusals.state_missing(policy.state_dir, error.strerror or str(error)) from error
     try:
         if os.fstat(top).st_uid != agent.uid:
-            raise refusals.state_missing(policy.state_dir, f"it does not belong to {agent.name}")
+            raise refusals.state_missing(policy.state_dir, reasons.NOT_OWNED_BY_AGENT.format(agent.name))
         yield top
     except OSError as error:
         raise refusals.state_not_writable(policy.state_dir, error) from error

@@ -56,7 +56,7 @@ def test_arguments_are_flags_and_values_in_their_order(
     words: list[str], flags: set[str], values: dict[str, str]
 ) -> None:
     request = parsing.parse([_MANY.name, *words], "agent")
-    assert request == parsing.Request(_MANY, frozenset(flags), values, help=False)
+    assert request == parsing.Invocation(_MANY, frozenset(flags), values, help=False)
 
 
 @pytest.mark.usefixtures("many")

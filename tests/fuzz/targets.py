@@ -14,7 +14,7 @@ from pi_agent.cli import command_line
 from pi_agent.environment import env_file_syntax, git_identity
 from pi_agent.messages.quoting import escaped, nix_string
 from pi_agent.messages.refusal import EX_NOPERM, Refusal
-from pi_agent.policy import callers, policy_file
+from pi_agent.policy import accounts, policy_file
 from pi_agent.session import report
 from pi_agent.state import documents, json_merge, sync_memory
 from pi_agent.state.documents import AUTH, SETTINGS, Memory
@@ -104,7 +104,7 @@ def sudo_uid(content: bytes) -> None:
     frozen = policies.frozen()
     text = content.decode("utf-8", "surrogateescape").replace("\0", "")
     try:
-        found = callers.through_sudo(frozen, {"SUDO_UID": text})
+        found = accounts.through_sudo(frozen, {"SUDO_UID": text})
     except Refusal as refusal:
         assert refusal.status == EX_NOPERM
         return

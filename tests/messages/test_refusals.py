@@ -31,7 +31,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "not_through_sudo": (77, lambda x: refusals.not_through_sudo()),
     "root_refused": (77, lambda x: refusals.root_refused("pi")),
     "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
-    "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_not_considered(x, x)])),
+    "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_ignored(x, x)])),
     "directory_gone": (77, lambda x: refusals.directory_gone(x)),
     "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
     "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),

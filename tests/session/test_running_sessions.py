@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
-from pi_agent.session import running_sessions, session_directory
-from pi_agent.session.session_directory import Session
+from pi_agent.session import running_sessions, session_names
+from pi_agent.session.session_names import Session
 from tests.support.people import needs_root
 
 Make = Callable[..., Session]
@@ -22,7 +22,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """A maker of sessions: of which uid, with which id, live or dead, and what it says of itself."""
     top = tmp_path / "staging"
     top.mkdir(mode=0o700)
-    monkeypatch.setattr(session_directory, "STAGING", str(top))
+    monkeypatch.setattr(session_names, "STAGING", str(top))
     held: list[int] = []
 
     def made(uid: int, number: str, about: bytes | None, *, alive: bool = True) -> Session:

@@ -19,8 +19,8 @@ from types import ModuleType
 import pytest
 
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
-from pi_agent.session import guard, session_directory
-from pi_agent.session.session_directory import Session
+from pi_agent.session import guard, session_directory, session_names
+from pi_agent.session.session_names import Session
 from tests.support.checkout import TOP
 from tests.support.fakes import Bin, Kernel
 from tests.support.people import needs_root
@@ -29,7 +29,7 @@ from tests.support.trees import snapshot
 
 @pytest.fixture
 def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(session_names, "STAGING", str(tmp_path / "staging"))
     monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
     return tmp_path / "staging"
 
@@ -265,7 +265,7 @@ def test_a_file_that_is_mounted_outlives_the_clean_up(bin_: Bin, tmp_path: Path,
 
 
 def test_a_staging_directory_that_is_not_roots_is_refused(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_directory, "STAGING", str(ordinary / "staging"))
+    monkeypatch.setattr(session_names, "STAGING", str(ordinary / "staging"))
     (ordinary / "staging").mkdir(mode=0o700)
     bin_ = Bin(ordinary / "bin")
     with pytest.raises(Refusal) as caught, guard.opened(bin_.tools(), "alice", 1000):

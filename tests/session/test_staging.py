@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pi_agent.session.configuration import Configured
 
 from pi_agent.environment import env_file_syntax
 from pi_agent.linux import mount_api, paths
@@ -15,8 +16,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import values
 from pi_agent.session import session_directory, staging
-from pi_agent.session.configuration import Configured
-from pi_agent.session.session_directory import Session
+from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
 from tests.support import people, policies
 from tests.support.bench import Bench, bench

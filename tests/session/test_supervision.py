@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.linux import processes, systemctl, terminals
+from pi_agent.linux import processes, terminals
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.sandbox import mounts
-from pi_agent.session import signal_relay, supervision, systemd_run
-from pi_agent.session.session_directory import Session
+from pi_agent.session import signal_relay, supervision, systemctl, systemd_run
+from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
 from pi_agent.session.systemd_run import Start
 from tests.support.fakes import Bin

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pi_agent.session import configuration
 from pi_agent.session.configuration import Configured
+
+from pi_agent.session import configuration
 from tests.support.bench import Bench
 
 

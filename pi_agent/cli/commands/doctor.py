@@ -17,32 +17,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pi_agent.cli import entry_point
-from pi_agent.cli import output
-from pi_agent.cli.dispatch import Call
-from pi_agent.cli.parsing import Request
+from pi_agent.cli import entry_point, output
+from pi_agent.cli.call import Call
+from pi_agent.cli.parsing import Invocation
 from pi_agent.environment import env_files
-from pi_agent.linux import directories
-from pi_agent.linux import journald
-from pi_agent.linux import processes
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.linux import directories, journald, processes
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import refusals
 from pi_agent.messages.quoting import escaped
-from pi_agent.messages.refusal import EX_CONFIG
-from pi_agent.messages.refusal import EX_UNAVAILABLE
-from pi_agent.messages.refusal import Refusal
-from pi_agent.policy import accounts
-from pi_agent.policy import project_roots
-from pi_agent.policy.policy_file import Policy
-from pi_agent.policy.policy_file import Tools
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
+from pi_agent.policy import accounts, project_roots
+from pi_agent.policy.policy_file import Policy, Tools
 from pi_agent.python import records
 from pi_agent.sandbox import mounts
-from pi_agent.session import running_sessions
-from pi_agent.session import session_directory
-from pi_agent.session import staging
-from pi_agent.state import documents
-from pi_agent.state import sync
+from pi_agent.session import host_view, running_sessions, session_directory, session_names
+from pi_agent.state import documents, host_config
 
 SYSTEMD: Final = 257
 
@@ -88,7 +77,7 @@ class Patient:
 Check = Callable[[Patient], Iterable[Finding]]
 
 
-def asking(policy: Policy, _request: Request, argv: Sequence[str]) -> int:
+def asking(policy: Policy, _invocation: Invocation, argv: Sequence[str]) -> int:
     """As the user: the runner's findings, or ours where it cannot be asked. argv: asks it. Returns the exit status."""
     findings: list[Finding] = []
     user = None
@@ -324,7 +313,7 @@ def _further_paths(patient: Patient) -> Iterator[Finding]:
     options = patient.policy.sandbox
     for path in (*options.read_only_paths, *options.read_write_paths):
         try:
-            os.close(staging.open_extra(path))
+            os.close(host_view.open_extra(path))
         except Refusal as refusal:
             remedy = f"{refusal.remedy}\nThe options are m3ta.pi-agent.sandbox.readOnlyPaths and readWritePaths."
             yield Finding(_FAIL, "shown path", refusal.what, remedy)
@@ -370,14 +359,14 @@ def _trees(patient: Patient) -> Iterator[tuple[str, int]]:
 
 
 def _staging(_patient: Patient) -> Iterator[Finding]:
-    session_directory.check_private(session_directory.STAGING)
-    yield Finding(_OK, "staging", f"{session_directory.STAGING} is root's alone")
+    session_directory.check_private(session_names.STAGING)
+    yield Finding(_OK, "staging", f"{session_names.STAGING} is root's alone")
 
 
 def _env_files(patient: Patient) -> Iterator[Finding]:
     for path in patient.policy.environment_files:
         try:
-            env_files.secrets_in(path)
+            env_files.variables_in(path)
         except Refusal as refusal:
             yield _failed("env file", refusal)
         else:
@@ -388,7 +377,7 @@ def _host_configuration(patient: Patient) -> Iterator[Finding]:
     if patient.user is None:
         return
     with acting_as(patient.user):
-        host = sync.host_tree(patient.policy, patient.user)
+        host = host_config.open_host_config(patient.policy, patient.user)
         if host is not None:
             try:
                 env_files.host_files(host)
@@ -416,7 +405,7 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
 def _abandoned(policy: Policy) -> set[str]:
     """The units of sessions that nobody takes care of, whether they are staged or run."""
     attended, unattended = running_sessions.attended_and_abandoned()
-    words = ("list-units", "--all", "--plain", "--no-legend", "--full", session_directory.UNITS)
+    words = ("list-units", "--all", "--plain", "--no-legend", "--full", session_names.UNITS)
     listed = processes.run([policy.tools.systemctl, *words]).output
     units = {line.split()[0] for line in listed.splitlines() if line.strip()}
     attended |= running_sessions.attended_and_abandoned()[0]  # those that began meanwhile

@@ -23,30 +23,18 @@ from typing import Final
 import orjson
 
 from pi_agent.cli import output
-from pi_agent.cli.dispatch import Call
-from pi_agent.cli.parsing import Request
-from pi_agent.linux import directories
-from pi_agent.linux import files
-from pi_agent.linux import paths
-from pi_agent.linux import progress_bar
-from pi_agent.linux import standard_error
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.cli.call import Call
+from pi_agent.cli.parsing import Invocation
+from pi_agent.linux import directories, files, paths, progress_bar, standard_error
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import command_refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.policy import project_roots
 from pi_agent.policy.policy_file import Policy
-from pi_agent.state import copying
-from pi_agent.state import transcripts
-from pi_agent.state import user_state
-from pi_agent.state.copying import Full
-from pi_agent.state.copying import Source
-from pi_agent.state.copying import Synced
-from pi_agent.state.copying import Target
+from pi_agent.state import copying, transcripts, user_state
+from pi_agent.state.copying import LimitExceeded, Source, Synced, Target
 from pi_agent.state.scans import BYTES_AT_MOST
-from pi_agent.state.transcripts import Found
-from pi_agent.state.transcripts import Stamp
-from pi_agent.state.transcripts import Transcript
+from pi_agent.state.transcripts import Found, Stamp, Transcript
 
 _MEMORY: Final = ".exported.json"
 
@@ -59,16 +47,16 @@ _NEVER: Final = (-1, 0)  # a stamp that no file has
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def on_host(policy: Policy, request: Request) -> Sequence[str]:
+def on_host(policy: Policy, invocation: Invocation) -> Sequence[str]:
     """What the runner is asked: where to is an absolute path. Raises Refusal (64)."""
-    directory = request.values.get("DIR")
+    directory = invocation.values.get("DIR")
     if directory is None:
         from xdg import BaseDirectory  # the runner does not have it
 
         directory = f"{BaseDirectory.xdg_data_home}/pi-agent/sessions"
     elif not directory:
         raise command_refusals.export_directory_missing(policy.command_name)
-    return [request.command.name, "--", os.path.abspath(directory)]
+    return [invocation.command.name, "--", os.path.abspath(directory)]
 
 
 class Judgement(Enum):
@@ -98,7 +86,7 @@ def judged(source: Stamp, copy: Stamp | None, before: Remembered | None) -> Judg
 
 def run(call: Call) -> int:
     """Copy what is new or changed. Raises Refusal: 64 without an absolute DIR, 69 when that cannot be written."""
-    where = call.request.values.get("DIR", "")
+    where = call.invocation.values.get("DIR", "")
     if not where.startswith("/"):
         raise command_refusals.export_directory_missing(call.policy.command_name)
     export = _Export(call, where)
@@ -149,34 +137,30 @@ class _Export:
             before = _recall(directory)
             wanted = self._wanted(directory, found, before)
         now = dict(before)
-
-        def copied(name: str, done: Synced) -> None:
-            source, copy = done.host[1:3], done.isolated[1:3]
-            whole = copy[0] >= source[0]
-            self._copied += whole
-            # What was cut off is ours, and a copy of nothing that there is.
-            now[name] = Remembered(source if whole else _NEVER, copy)
-
+        source = Source(agent, lambda name: transcripts.open_one(top, wanted[name]))
         try:
             with (
                 directories.Trail(directory, _made) as trail,
                 progress_bar.shown("copying transcripts", len(wanted)) as step,
             ):
-                copying.transfer(
-                    sorted(wanted),
-                    Source(agent, lambda name: transcripts.open_one(top, wanted[name])),
-                    Target(caller, trail.open, executables=False),
-                    BYTES_AT_MOST,
-                    copied,
-                    lambda name, error: self.pass_over(name, error.strerror or str(error)),
-                    step,
-                )
-        except Full:
-            self.pass_over("", f"{BYTES_AT_MOST // 1024**3} GiB were copied; call it again for the rest")
+                target = Target(caller, trail.open, executables=False)
+                for batch in copying.transfer(sorted(wanted), source, target, BYTES_AT_MOST, step):
+                    now.update((name, self._note(done)) for name, done in batch.copied)
+                    self._passed_over += batch.left_out
+        except LimitExceeded:
+            self.pass_over("", f"{BYTES_AT_MOST // 1024**3} GiB were copied; run it again for the rest")
         finally:
             if now != before:
                 with acting_as(caller):
                     files.replace(directory, _MEMORY, _as_json(now))
+
+    def _note(self, done: Synced) -> Remembered:
+        """Count a copy that was made, and return what is remembered of it."""
+        source, copy = done.host[1:3], done.isolated[1:3]
+        whole = copy[0] >= source[0]
+        self._copied += whole
+        # What was cut off is ours, and a copy of nothing that exists.
+        return Remembered(source if whole else _NEVER, copy)
 
     def _wanted(self, directory: int, found: Found, before: Mapping[str, Remembered]) -> dict[str, str]:
         """What is to be copied: the copy's name → the transcript's. As the caller."""

@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from pi_agent.cli import output
-from pi_agent.cli.dispatch import Call
-from pi_agent.linux import directories
-from pi_agent.linux import removal
-from pi_agent.linux.identities import Identity
-from pi_agent.linux.identities import acting_as
+from pi_agent.cli.call import Call
+from pi_agent.linux import directories, removal
+from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import command_refusals
 from pi_agent.messages.quoting import escaped
-from pi_agent.session import running_sessions
-from pi_agent.session import session_directory
-from pi_agent.state import scans
-from pi_agent.state import user_state
-from pi_agent.state.user_state import PI_AGENT_DIRECTORY
-from pi_agent.state.user_state import State
+from pi_agent.session import running_sessions, session_directory
+from pi_agent.state import scans, user_state
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 # What comes again by itself.
 _CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
@@ -52,7 +47,7 @@ class Going:
 
 def run(call: Call) -> int:
     """Show, ask, remove. Raises Refusal: 64 without a terminal to ask at, 69 while a session is live."""
-    confirmed = "--yes" in call.request.flags
+    confirmed = "--yes" in call.invocation.flags
     if not confirmed and not (os.isatty(0) and os.isatty(2)):
         raise command_refusals.reset_not_confirmed()
     own = user_state.existing(call.policy, call.agent, call.caller.name)
@@ -61,7 +56,7 @@ def run(call: Call) -> int:
         return 0
     try:
         _claim(call, own)
-        _reset(call, own, everything="--all" in call.request.flags, confirmed=confirmed)
+        _reset(call, own, everything="--all" in call.invocation.flags, confirmed=confirmed)
     finally:
         user_state.release(own)
     return 0

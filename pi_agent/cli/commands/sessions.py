@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pi_agent.cli import output
-from pi_agent.cli.dispatch import Call
+from pi_agent.cli.call import Call
 from pi_agent.linux import standard_error
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages.quoting import escaped
-from pi_agent.state import transcripts
-from pi_agent.state import user_state
-from pi_agent.state.transcripts import Head
-from pi_agent.state.transcripts import Transcript
+from pi_agent.state import transcripts, user_state
+from pi_agent.state.transcripts import Head, Transcript
 
 _LISTED_AT_MOST: Final = 1000
 
@@ -30,7 +28,7 @@ def run(call: Call) -> int:
     """List them, newest first. None is no error."""
     own = user_state.existing(call.policy, call.agent, call.caller.name)
     rows, more = ([], 0) if own is None else _read(call, own)
-    if "--json" in call.request.flags:
+    if "--json" in call.invocation.flags:
         output.json([_as_json(row) for row in rows])
     elif rows:
         output.table(("LAST USED", "SIZE", "DIRECTORY", "FIRST MESSAGE"), [_shown(row) for row in rows])

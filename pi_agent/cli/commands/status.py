@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pi_agent.cli import output
-from pi_agent.cli.dispatch import Call
+from pi_agent.cli.call import Call
 from pi_agent.linux import processes
 from pi_agent.messages.quoting import escaped
 from pi_agent.policy.policy_file import Tools
@@ -28,7 +28,7 @@ def run(call: Call) -> int:
     """Show them. None is no error."""
     sessions = running_sessions.of_user(call.caller.uid)
     uses = used(call.policy.tools, [each.session.unit for each in sessions])
-    if "--json" in call.request.flags:
+    if "--json" in call.invocation.flags:
         output.json([_as_json(each, uses[each.session.unit]) for each in sessions])
     elif not sessions:
         output.lines(["You have no sessions."])

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from pi_agent.cli import output
+from pi_agent.cli.call import Call
 from pi_agent.cli.commands import status
-from pi_agent.cli.dispatch import Call
-from pi_agent.linux import systemctl
 from pi_agent.messages import command_refusals
 from pi_agent.policy.policy_file import Tools
-from pi_agent.session import running_sessions
+from pi_agent.session import running_sessions, systemctl
 from pi_agent.session.running_sessions import RunningSession
 
 _PATIENCE: Final = 15  # seconds until a session that was stopped must be gone; control.GRACE is a part of it
@@ -40,7 +39,7 @@ def run(call: Call) -> int:
 
 def _chosen(call: Call, sessions: Sequence[RunningSession]) -> RunningSession | None:
     command = call.policy.command_name
-    wanted = call.request.values.get("SESSION")
+    wanted = call.invocation.values.get("SESSION")
     if wanted is None:
         if len(sessions) > 1:
             status.show(sessions, status.used(call.policy.tools, [each.session.unit for each in sessions]), time.time())

@@ -19,8 +19,8 @@ from pi_agent.cli.commands import doctor
 from pi_agent.cli.commands.doctor import Finding, Patient
 from pi_agent.linux import journald
 from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE
-from pi_agent.policy import accounts, callers, project_roots
-from pi_agent.session import running_sessions, session_directory
+from pi_agent.policy import accounts, project_roots
+from pi_agent.session import running_sessions, session_names
 from tests.support import people, policies
 from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
@@ -183,7 +183,7 @@ def test_a_further_path_that_a_launch_would_refuse_is_a_failure(tmp_path: Path) 
 
 
 def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_directory, "STAGING", str(ward.tmp / "staging"))
+    monkeypatch.setattr(session_names, "STAGING", str(ward.tmp / "staging"))
     monkeypatch.setattr(doctor, "_SECOND_LOOK", 0.0)
     staged = ward.tmp / "staging/1000"
     for name in ("pi-agent-alice-1", "pi-agent-alice-2"):
@@ -197,7 +197,7 @@ def test_leftovers_are_what_nobody_attends_to(ward: Ward, monkeypatch: pytest.Mo
         finding = only(doctor._leftovers(patient))
     assert finding.grade == "FAIL"
     assert finding.what.endswith("pi-agent-alice-2.service, pi-agent-bob-3.service")
-    monkeypatch.setattr(session_directory, "STAGING", str(ward.tmp / "none"))
+    monkeypatch.setattr(session_names, "STAGING", str(ward.tmp / "none"))
     assert only(doctor._leftovers(ward.patient(systemctl=""))).grade == "ok"
 
 
@@ -214,7 +214,7 @@ _OURS = "echo 'ok    sudo           lets the caller start the runner'"
 
 def ask(ward: Ward, monkeypatch: pytest.MonkeyPatch, body: str) -> int:
     """Ask a runner behind a sudo that does body."""
-    monkeypatch.setattr(callers, "by_uid", lambda policy, uid: ward.here.caller)
+    monkeypatch.setattr(accounts, "by_uid", lambda policy, uid: ward.here.caller)
     policy = ward.patient().policy
     sudo = ward.bin.script("sudo", body)
     request = parsing.parse(["--sandbox-doctor"], "pi")

@@ -12,8 +12,8 @@ import pytest
 from pi_agent.cli import parsing
 from pi_agent.cli.commands import explain
 from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_NOPERM
-from pi_agent.policy import callers, project_roots
-from pi_agent.session import session_directory, staging
+from pi_agent.policy import accounts, project_roots
+from pi_agent.session import session_names, staging
 from pi_agent.state import scans, sync
 from tests.support import policies
 from tests.support.bench import Bench, bench
@@ -124,8 +124,8 @@ def test_the_properties_are_those_that_the_same_plan_gives_a_launch(
     it: Explained, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told = it.json(capfd)
-    own = session_directory.named(it.here.caller.name, it.here.caller.uid, "0123456789abcdef")
-    gathered = bring_up(it.here)
+    own = session_names.named(it.here.caller.name, it.here.caller.uid, "0123456789abcdef")
+    gathered = it.here.bring_up()
 
     chosen = project_roots.locate(it.here.policy, it.here.caller)
     who = it.here.caller, it.here.agent
@@ -221,5 +221,5 @@ def test_in_the_wrapper_only_who_is_refused_is_answered(
     told = orjson.loads(capfd.readouterr().out)
     assert (told["user"], told["allowed"]) == ("nobody", False)
     assert told.keys() == it.json(capfd).keys()
-    monkeypatch.setattr(callers, "by_uid", lambda policy, uid: it.here.caller)
+    monkeypatch.setattr(accounts, "by_uid", lambda policy, uid: it.here.caller)
     assert explain.on_host(it.here.policy, request) == ["--sandbox-explain", "--json"]

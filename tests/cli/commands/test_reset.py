@@ -11,7 +11,7 @@ import pytest
 from pi_agent.cli.commands import reset
 from pi_agent.linux import removal
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
-from pi_agent.session import running_sessions, session_directory
+from pi_agent.session import running_sessions, session_directory, session_names
 from pi_agent.state import scans, user_state
 from tests.support import people
 from tests.support.bench import Bench, bench
@@ -25,7 +25,7 @@ CACHES = (".cache", ".npm", ".npm-global", ".pi/agent/npm", ".pi/agent/git", ".p
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A bench whose launch is over, with something in every place."""
-    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(session_names, "STAGING", str(tmp_path / "staging"))
     monkeypatch.setattr(session_directory, "sweep", lambda tools, uid: None)
     made = bench(tmp_path)
     made.sync()
@@ -226,7 +226,7 @@ def test_what_cannot_be_removed_is_told(here: Bench, monkeypatch: pytest.MonkeyP
 @people.needs_root
 def test_sweeping_ends_what_nobody_takes_care_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(session_directory, "STAGING", str(tmp_path / "staging"))
+    monkeypatch.setattr(session_names, "STAGING", str(tmp_path / "staging"))
     ended: list[str] = []
     monkeypatch.setattr(session_directory, "sweep_one", lambda tools, own: ended.append(own.unit))
     (tmp_path / "staging").mkdir(mode=0o700)

@@ -10,11 +10,10 @@ import pytest
 from pi_agent.cli import output
 from pi_agent.cli.commands import status, stop
 from pi_agent.cli.commands.status import Use
-from pi_agent.linux import systemctl
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
-from pi_agent.session import running_sessions
+from pi_agent.session import running_sessions, systemctl
 from pi_agent.session.running_sessions import RunningSession
-from pi_agent.session.session_directory import Session
+from pi_agent.session.session_names import Session
 from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
 from tests.support.fakes import Bin

@@ -1,21 +1,7 @@
-# docs/options.md, written from the module itself: `make docs`.
-{ pkgs }:
+# The text of docs/options.md, from the module's options.
+{ lib, options }:
 let
-  inherit (pkgs) lib;
-  inherit (lib) concatMap concatMapStringsSep concatStringsSep;
-
-  # Every option that is meant for people, the options of a submodule after the
-  # option that holds it. `_module` is the module system's own.
-  walk =
-    path: node:
-    if !lib.isOption node then
-      concatMap (name: walk (path ++ [ name ]) node.${name}) (
-        builtins.filter (name: name != "_module") (builtins.attrNames node)
-      )
-    else if node.internal or false then
-      [ ]
-    else
-      [ { inherit path node; } ] ++ walk (path ++ [ "<name>" ]) (node.type.getSubOptions path);
+  inherit (lib) concatMapStringsSep concatStringsSep;
 
   # A value as one would write it in Nix.
   render =
@@ -38,7 +24,7 @@ let
       let
         line = "[ ${concatMapStringsSep "" (content: "${render indent content} ") value}]";
       in
-      # Nobody reads a list of a hundred in one line.
+      # A long list is easier to read one line per element.
       if builtins.stringLength line <= 80 then line else block "[" "]" (map (render inner) value)
     else
       builtins.toJSON value;
@@ -49,7 +35,7 @@ let
     { path, node }:
     concatStringsSep "\n" (
       [
-        "## `${concatStringsSep "." path}`\n"
+        "## `m3ta.pi-agent.${concatStringsSep "." path}`\n"
         "${lib.trim node.description}\n"
         "*Type:* ${node.type.description}\n"
       ]
@@ -57,20 +43,13 @@ let
       ++ lib.optional (node ? example) (code "Example" node.example)
     );
 
-  # {option}`x` and the like are NixOS' markup; plain Markdown shows the code alone.
+  # {option}`x` and the like are NixOS' markup; plain Markdown has only the code.
   plain = builtins.replaceStrings [ "{option}`" "{file}`" "{manpage}`" ] [ "`" "`" "`" ];
 in
 ''
   # Options
 
-  Written from `module.nix` by `make docs`.
+  Generated from the NixOS module by `make docs`.
 
 ''
-+ plain (
-  concatMapStringsSep "\n" section (
-    walk [
-      "m3ta"
-      "pi-agent"
-    ] (pkgs.nixos [ ../../module.nix ]).options.m3ta.pi-agent
-  )
-)
++ plain (concatMapStringsSep "\n" section (import ./documented.nix { inherit lib; } options))

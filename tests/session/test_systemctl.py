@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.linux import systemctl
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.session import systemctl
 from tests.support.fakes import Bin
 from tests.support.policies import frozen
 

@@ -1,0 +1,123 @@
+# What the host gets: the account, directories, sudo rules and packages.
+{
+  ask,
+  case,
+  configs,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (configs) several sudo-rs;
+  inherit (lib)
+    hasInfix
+    hasPrefix
+    head
+    splitString
+    ;
+
+  sudoRule = config: [
+    {
+      commands = [
+        {
+          command = builtins.unsafeDiscardStringContext "${config.m3ta.pi-agent.build.runner}/bin/m3ta-pi-agent-runner";
+          options = [ "NOPASSWD" ];
+        }
+      ];
+      groups = [ ];
+      host = "ALL";
+      runAs = "root";
+      users = [
+        "alice"
+        "bob"
+      ];
+    }
+  ];
+  sudoDefaults = lib.filter (hasPrefix "Defaults!${ask.sudoCommand several} ") (
+    splitString "\n" several.security.sudo.extraConfig
+  );
+  variables = splitString " " (
+    head (builtins.match ".* env_keep \\+= \"(.*)\"" (lib.last sudoDefaults))
+  );
+in
+{
+  "the user and the group" =
+    case
+      {
+        group = "pi-agent";
+        user = {
+          isSystemUser = true;
+          isNormalUser = false;
+          group = "pi-agent";
+          extraGroups = [ "team" ];
+          description = "Isolated Pi agent user";
+          home = "/var/lib/pi-agent";
+          createHome = true;
+          homeMode = "0750";
+          shell = builtins.unsafeDiscardStringContext (toString pkgs.bashInteractive);
+        };
+      }
+      {
+        group = several.users.groups.pi-agent.name;
+        user = ask.user "pi-agent" several;
+      };
+
+  "the tmpfiles rules" = case [
+    "d /var/lib/pi-agent 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.pi 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.pi/agent 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.pi/agent/sessions 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.project-mounts 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/projects 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.npm 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.npm-global 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.npm-global/bin 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/.npm-global/lib 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/users 0750 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/users/alice 0700 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/users/bob 0700 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent/sync 0700 pi-agent pi-agent - -"
+    "d /run/pi-agent 0700 root root - -"
+  ] (ask.tmpfiles several);
+  # A path with a quote is refused, but its rule must still be well-formed.
+  "a tmpfiles path with specifiers, spaces and quotes is escaped" = case true (
+    lib.any (hasPrefix ''d "/srv/a \"b\" %%h\\" 0750 '') (
+      lib.concatMap (config: config.systemd.tmpfiles.rules) (
+        lib.attrValues (lib.filterAttrs (name: _: hasPrefix "refused-" name) configs)
+      )
+    )
+  );
+
+  "the sudo rule is for the host users and the runner alone" =
+    case (sudoRule several) (ask.sudo "sudo" several);
+  "sudo does not log the runner's arguments, which may be prompts" =
+    case "Defaults!${ask.sudoCommand several} !log_allowed, !pam_session"
+      (head sudoDefaults);
+  "sudo keeps the variables that describe a terminal, for the runner alone" =
+    case
+      {
+        kept = [
+          "TERM"
+          "COLORTERM"
+          "KITTY_WINDOW_ID"
+        ];
+        others = [ ];
+      }
+      {
+        kept = lib.filter (name: lib.elem name variables) [
+          "TERM"
+          "COLORTERM"
+          "KITTY_WINDOW_ID"
+          # It names a directory of files that the terminal library of a root process would read.
+          "TERMINFO"
+        ];
+        others = lib.filter (name: builtins.match "[A-Z_]+" name == null) variables;
+      };
+  "no rule for sudo-rs while it is off" = case [ ] (ask.sudo "sudo-rs" several);
+  "the same rule for sudo-rs where it is on" = case (sudoRule sudo-rs) (ask.sudo "sudo-rs" sudo-rs);
+
+  "the wrapper alone is installed" = case [ "wrapper" ] (ask.packages several);
+  "the programs can be built while the module is off" =
+    case true
+      (lib.isDerivation configs.bare.m3ta.pi-agent.build.runner);
+}

@@ -1,0 +1,77 @@
+# The frozen policy.
+{
+  ask,
+  case,
+  configs,
+  lib,
+  ...
+}:
+let
+  inherit (lib) attrNames;
+  policy = ask.policy configs.base;
+in
+{
+  "the policy is of version 2, and has no keys but those of its schema" =
+    case
+      {
+        version = 2;
+        keys = [
+          "commandName"
+          "environment"
+          "environmentFiles"
+          "extraEnvironment"
+          "extraRunArgs"
+          "group"
+          "hostUsers"
+          "launcher"
+          "path"
+          "program"
+          "projectGroup"
+          "sandbox"
+          "settings"
+          "shell"
+          "stateDir"
+          "syncConfigFromHost"
+          "systemCallFilter"
+          "tools"
+          "user"
+          "version"
+        ];
+        sandbox = [
+          "allowAddresses"
+          "denyAddresses"
+          "hiddenPaths"
+          "network"
+          "nixDaemon"
+          "properties"
+          "protectedPaths"
+          "readOnlyPaths"
+          "readWritePaths"
+        ];
+      }
+      {
+        inherit (policy) version;
+        keys = attrNames policy;
+        sandbox = attrNames policy.sandbox;
+      };
+  "the policy's sudo is the host's setuid one" =
+    case "${configs.base.security.wrapperDir}/sudo" policy.tools.sudo;
+  "every tool is an absolute path" = case [
+    "bash"
+    "setpriv"
+    "setsid"
+    "sudo"
+    "systemctl"
+    "systemd-run"
+  ] (attrNames (lib.filterAttrs (_: lib.hasPrefix "/") policy.tools));
+  "a configuration path of a host user starts at the home, with or without ~" =
+    case
+      [
+        ".config/pi"
+        ".pi/agent"
+      ]
+      [
+        (ask.policy configs.everything).hostUsers.alice.configPath
+        policy.hostUsers.alice.configPath
+      ];
+}

@@ -1,0 +1,53 @@
+# Who may run the agent, and in which projects.
+{ lib, ... }:
+let
+  inherit (lib) literalExpression mkOption types;
+
+  hostUser.options = {
+    projectRoots = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [
+        "~/projects"
+        "/srv/shared"
+      ];
+      description = ''
+        Directories in or below which this user may start the agent. The
+        innermost one that contains the working directory is mounted whole, at
+        its own path; nothing beside it is. `~` and `~/x` are relative to the
+        user's home. At least one directory is required.
+      '';
+    };
+
+    configPath = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = ".config/pi";
+      description = ''
+        Directory with this user's own Pi configuration, copied into the
+        isolated state at each start. A relative path starts at the user's home.
+        `null` means {option}`m3ta.pi-agent.wrapper.hostConfigPath`.
+      '';
+    };
+  };
+in
+{
+  options.m3ta.pi-agent.hostUsers = mkOption {
+    type = types.attrsOf (types.submodule hostUser);
+    default = { };
+    example = literalExpression ''
+      {
+        alice.projectRoots = [ "~/projects" "/srv/shared" ];
+        bob = {
+          projectRoots = [ "~/work" ];
+          configPath = ".config/pi";
+        };
+      }
+    '';
+    description = ''
+      Users of this host who may run the agent, by name. Each may call the
+      runner as root through sudo without a password, and nothing else. The
+      runner decides from this configuration alone what the agent may see.
+    '';
+  };
+}

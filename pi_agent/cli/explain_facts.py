@@ -1,0 +1,172 @@
+"""What `--sandbox-explain` tells, as one JSON object (docs/explain.md). Pure functions of a plan.
+
+Its strings may be printed anywhere. Of variables, settings and credentials it holds names, never values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from pi_agent.messages.quoting import escaped_in_full
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Root
+from pi_agent.sandbox.mounts import Bind
+from pi_agent.sandbox.protection import Kind
+from pi_agent.session import systemd_run
+from pi_agent.session.launch_plan import Configuration, Plan, Request
+from pi_agent.state import json_merge
+from pi_agent.state.documents import SETTINGS
+from pi_agent.state.json_merge import REMOVED
+from pi_agent.state.sync import FilePlan
+
+VERSION: Final = 1
+_NAMES_AT_MOST: Final = 5
+_COVERS: Final = {"protected": Kind.PROTECT, "hidden": Kind.HIDE, "pinned": Kind.PIN, "links": Kind.LINK}
+
+Facts = dict[str, Any]
+
+
+def opening(policy: Policy, user: str) -> Facts:
+    """The object with all its keys; what does not become known stays null."""
+    try:
+        directory = os.getcwd()
+    except OSError:
+        directory = ""
+    known: Facts = {"version": VERSION, "command": policy.command_name, "user": escaped_in_full(user)}
+    known |= {"agent": policy.user, "directory": escaped_in_full(directory)}
+    known |= {"allowed": True, "status": 0, "refusal": None}
+    unknown = ("root", "roots", "mounts", *_COVERS, "configuration", "state", "environment", "unit", "notices")
+    return known | dict.fromkeys(unknown)
+
+
+def refused(facts: Facts, refusal: Refusal) -> Facts:
+    """The object of a launch that would be refused."""
+    told = {"what": refusal.what, "remedy": refusal.remedy}
+    return {**facts, "allowed": False, "status": refusal.status, "refusal": told}
+
+
+def of_roots(roots: Iterable[Root]) -> Facts:
+    """All roots of the user."""
+    return {
+        "roots": [
+            {
+                "configured": escaped_in_full(root.configured),
+                "path": escaped_in_full(root.path) if root.path else None,
+                "unusable": root.why,
+            }
+            for root in roots
+        ]
+    }
+
+
+def of_request(request: Request) -> Facts:
+    """What is asked for."""
+    return {"root": None if request.project is None else escaped_in_full(request.project.root)}
+
+
+def of_plan(plan: Plan) -> Facts:
+    """All that a launch would do."""
+    session = plan.request.session
+    root = "" if plan.request.project is None else plan.request.project.root
+    facts: Facts = {"mounts": _mounts(plan)}
+    for name, kind in _COVERS.items():
+        facts[name] = [escaped_in_full(f"{root}/{cover.path}") for cover in plan.view.covers if cover.kind is kind]
+    return facts | {
+        "configuration": _configuration(plan.request.policy, plan.configuration),
+        "state": _state(plan),
+        "environment": {
+            escaped_in_full(name): layer.setter for layer in plan.layers for name in sorted(layer.variables)
+        },
+        "unit": {
+            "name": session.unit,
+            "slice": systemd_run.SLICE,
+            "properties": [escaped_in_full(each) for each in plan.properties],
+        },
+        "notices": [*plan.notices],
+    }
+
+
+def _mounts(plan: Plan) -> list[Facts]:
+    """Every mount; the project, which was asked for, comes first."""
+    request, view, session = plan.request, plan.view, plan.request.session
+    own = {session.state: f"{request.policy.state_dir}/users/{request.caller.name}", session.terminals: "devpts"}
+    mapped = {mount.bind.source: mount.mapped for mount in (view.project, *view.extras) if mount is not None}
+    found = [
+        _mount(own.get(bind.source, bind.target), bind, mapped=mapped.get(bind.source, False)) for bind in view.binds
+    ]
+    root = None if request.project is None else escaped_in_full(request.project.root)
+    found.sort(key=lambda entry: entry["target"] != root)
+    system = (Bind(path, path, writable=False) for path in view.system.binds)
+    return [*found, *(_mount(bind.source, bind, mapped=False) for bind in system)]
+
+
+def _mount(source: str, bind: Bind, *, mapped: bool) -> Facts:
+    return {
+        "source": escaped_in_full(source),
+        "target": escaped_in_full(bind.target),
+        "writable": bind.writable,
+        "owners_mapped": mapped,
+    }
+
+
+def _configuration(policy: Policy, found: Configuration) -> Facts:
+    env_files = [_env_file(path, "host .env", variables) for path, variables in found.sources.host_files.items()]
+    env_files += [
+        _env_file(path, "environmentFiles", variables) for path, variables in found.sources.secret_files.items()
+    ]
+    synced = found.sync
+    host = None if synced is None or synced.sides.host is None else synced.sides.host.path
+    return {
+        "host": None if host is None else escaped_in_full(host),
+        "nix_settings": _places(json_merge.changes({}, policy.settings, SETTINGS.depth)),
+        "env_files": env_files,
+        "git_identity": sorted(found.git_identity),
+        "documents": {
+            plan.kind.name: {
+                "set": _places(path for path, value in plan.changes.items() if value is not REMOVED),
+                "remove": _places(path for path, value in plan.changes.items() if value is REMOVED),
+                "unreadable": None if plan.unreadable is None else escaped_in_full(plan.unreadable),
+            }
+            for plan in (synced.documents if synced is not None else ())
+        },
+        "files": None if synced is None or synced.files is None else _files(synced.files),
+    }
+
+
+def _env_file(path: str, source: str, variables: Iterable[str]) -> Facts:
+    return {"path": escaped_in_full(path), "from": source, "variables": len(list(variables))}
+
+
+def _places(found: Iterable[json_merge.Path]) -> list[str]:
+    """Where values stand in a document: the keys on the way, with dots between them."""
+    return sorted(escaped_in_full(".".join(path)) for path in found)
+
+
+def _files(plan: FilePlan) -> Facts:
+    return {
+        "copy": _counted(plan.work.copy),
+        "make": _counted(plan.work.make),
+        "remove": _counted(plan.work.remove),
+        "move_aside": _counted(plan.overgrown),
+    }
+
+
+def _counted(names: Sequence[str]) -> Facts:
+    return {"count": len(names), "first": [escaped_in_full(name) for name in sorted(names)[:_NAMES_AT_MOST]]}
+
+
+def _state(plan: Plan) -> Facts:
+    """What a launch makes and writes in the user's own tree, beside what is synced."""
+    home = f"users/{plan.request.caller.name}"
+    written = [file.path for file in plan.configuration.files]
+    if plan.configuration.link is not None:
+        written.append(plan.configuration.link.path)
+    return {
+        "path": escaped_in_full(plan.request.policy.state_dir),
+        "exists": plan.state.home is not None,
+        "make": [escaped_in_full(name) for name in plan.state.make],
+        "write": [escaped_in_full(f"{home}/{name}") for name in written],
+    }

@@ -1,0 +1,22 @@
+"""File descriptors that are closed together."""
+
+from __future__ import annotations
+
+import os
+
+
+class Descriptors:
+    """Open descriptors that belong to one value. Closing them twice is fine."""
+
+    def __init__(self) -> None:
+        self._open: list[int] = []
+
+    def hold(self, descriptor: int) -> int:
+        """Close this descriptor with the others; it is returned."""
+        self._open.append(descriptor)
+        return descriptor
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._open:
+            os.close(self._open.pop())

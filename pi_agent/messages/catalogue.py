@@ -1,0 +1,126 @@
+"""The tables of messages in README.md, made from the messages themselves. No launch imports this.
+
+`python3 -m pi_agent.messages.catalogue README.md` writes them anew between their marks; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pi_agent.messages import command_refusals, notices, refusals, statuses
+from pi_agent.messages.refusal import Refusal
+
+_ANY: Final = "…"
+_ERROR: Final = OSError(0, _ANY)
+
+# What the programs refuse, in the order in which a newcomer may meet it.
+REFUSALS: Final[Sequence[Refusal]] = (
+    refusals.outside_roots(_ANY, _ANY, [_ANY], _ANY),
+    refusals.user_not_listed(_ANY),
+    refusals.root_refused("pi"),
+    refusals.not_through_sudo(),
+    refusals.directory_gone(_ANY),
+    refusals.directory_closed_to_agent(_ANY),
+    refusals.directory_too_deep(_ANY, 128),
+    refusals.root_reserved(_ANY, _ANY),
+    refusals.root_unmountable(_ANY),
+    refusals.too_much_to_protect(_ANY),
+    refusals.config_not_a_directory(_ANY),
+    refusals.config_unreadable(_ANY, _ANY),
+    refusals.config_too_large(_ANY, _ANY),
+    refusals.document_invalid(_ANY, _ANY),
+    refusals.host_env_invalid(_ANY, _ANY),
+    refusals.env_file_unusable(_ANY, _ANY),
+    refusals.extra_path_unusable(_ANY, _ANY),
+    refusals.state_being_reset(),
+    refusals.state_unreadable(_ANY, _ERROR),
+    refusals.state_not_writable(_ANY, _ERROR),
+    refusals.state_missing(_ANY, _ANY),
+    refusals.identity_missing("user", _ANY),
+    refusals.policy_unreadable(_ANY, _ANY),
+    refusals.staging_failed(_ANY, _ANY),
+    refusals.session_not_started(_ANY),
+    refusals.sudo_unavailable(_ANY, _ANY),
+    refusals.tool_failed([_ANY], _ANY),
+    refusals.machine_failed(_ERROR),
+    refusals.bug(Exception(_ANY)),
+    command_refusals.command_unknown(_ANY, "pi", [_ANY]),
+    command_refusals.argument_unknown(_ANY, _ANY, _ANY),
+    command_refusals.session_not_chosen("pi"),
+    command_refusals.session_unknown(_ANY, "pi"),
+    command_refusals.session_not_ended(_ANY),
+    command_refusals.export_directory_missing("pi"),
+    command_refusals.export_failed(_ANY),
+    command_refusals.reset_not_confirmed(),
+    command_refusals.sessions_live([], "pi"),
+    command_refusals.reset_incomplete(_ANY),
+)
+
+# A notice → what it means for its reader.
+NOTICES: Final[Mapping[str, str]] = {
+    notices.self_running_files_changed([]).partition(".")[0]: "Look at them before you build, open or commit.",
+    notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
+    notices.repositories_overlooked(_ANY): "More than 20,000 directories were found.",
+    notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",
+    notices.left_out(_ANY, _ANY): "This part of your Pi configuration cannot be synced.",
+    notices.not_a_file(_ANY): "The same.",
+    notices.loop_of_links(_ANY): "The same.",
+    notices.too_deep(_ANY): "More than 64 levels of directories are not synced.",
+    notices.isolated_file_replaced(_ANY, _ANY, _ANY): "Pi's own file inside was broken.",
+    notices.isolated_path_overgrown(_ANY, _ANY): "More than 200,000 files, or too many levels of directories.",
+    notices.sync_memory_unreadable(_ANY): "Nothing is lost.",
+}
+
+
+def tables() -> Mapping[str, Sequence[str]]:
+    """Name of a table → its lines of Markdown."""
+    return {
+        "statuses": _table(("Status", "Meaning"), ((str(status), text) for status, text in statuses.MEANINGS.items())),
+        "refusals": _table(
+            (f"Message (`{_ANY}` stands for a name)", "What to do"),
+            ((f"`{_plain(each.what)}`", _remedy(each.remedy)) for each in REFUSALS),
+        ),
+        "notices": _table(("Notice", "Meaning"), ((f"`{notice}`", meaning) for notice, meaning in NOTICES.items())),
+    }
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    rule = "|---" * len(head) + "|"
+    return [f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _plain(what: str) -> str:
+    """A bug names a line of our own, which is nobody's message."""
+    return re.sub(r"\(Exception at .*?\): …", "(…)", what)
+
+
+def _remedy(text: str) -> str:
+    """A remedy as one cell: lines of Nix, options and commands as code."""
+    lines = [f"`{line.strip()}`" if line.startswith("  ") else _coded(line) for line in text.split("\n")]
+    return " ".join(lines)
+
+
+def _coded(line: str) -> str:
+    line = re.sub(r"m3ta\.pi-agent(?:\.[A-Za-z<>]+)+", lambda found: f"`{found[0]}`", line)
+    return re.sub(r"(?<=: )(?:pi|journalctl|systemctl) .+?(?=$|\. )", lambda found: f"`{found[0]}`", line)
+
+
+def updated(text: str) -> str:
+    """README's text with its tables as they have to be. Raises ValueError where a table has no place in it."""
+    for name, lines in tables().items():
+        begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->"
+        before, opened, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not opened or not closed:
+            raise ValueError(f"there is no place for the table {name}")
+        text = "\n".join([f"{before}{begin}", *lines, "", f"{end}{after}"])
+    return text
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(updated(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,54 @@
+"""Parsing JSON as json.loads does, without importing json: that imports re, and both programs would wait for it.
+
+The work is done by the same C code (CPython's Modules/_json.c, `c_make_scanner`). Where that is missing, or the text is
+not JSON, json itself is asked, so that errors are its own.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+_BLANK: Final = " \t\n\r"
+
+
+class _Context:
+    """What the scanner asks for: json.JSONDecoder's defaults."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float  # NaN, Infinity, -Infinity
+
+
+def _scanner() -> Callable[[str, int], tuple[Any, int]] | None:
+    """What reads one value from a place in a text, and tells where that ends."""
+    try:
+        from _json import make_scanner
+    except ImportError:
+        return None
+    return make_scanner(_Context)  # type: ignore[arg-type]
+
+
+_scan: Final = _scanner()
+
+
+def loads(content: bytes) -> Any:
+    """The value of JSON in UTF-8. Raises ValueError, or RecursionError where it is nested too deeply."""
+    text = content.decode("utf-8", "surrogatepass")
+    if _scan is not None:
+        try:
+            start = len(text) - len(text.lstrip(_BLANK))
+            value, end = _scan(text, start)
+        except (StopIteration, ValueError):
+            pass
+        else:
+            if not text[end:].strip(_BLANK):
+                return value
+    import json
+
+    return json.loads(text)

@@ -1,0 +1,164 @@
+"""What a session sees of the host: the project with its covers, further paths of the policy, the system's directories.
+
+Runs as root. Everything is mounted from an open descriptor, and attached nowhere yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from pi_agent.linux import identities, paths
+from pi_agent.linux.descriptors import Descriptors
+from pi_agent.linux.errors import raise_machine_fault, reason
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import notices, reasons, refusals
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project
+from pi_agent.python.records import record
+from pi_agent.sandbox import mounts, protection, system_directories
+from pi_agent.sandbox.mounts import Bind, Mount
+from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.protection import Cover
+from pi_agent.sandbox.system_directories import System
+from pi_agent.session.session_names import Session
+
+
+@record
+class Wanted:
+    """What is to be shown, and under which names it is staged."""
+
+    project: Project | None
+    session: Session
+
+
+@record
+class View:
+    """project: None where nothing of the host is mounted; covers: mounted over it; extras: further paths of the policy;
+    system: of the host's own; binds: all that is staged; notices: what the user is to be told."""
+
+    project: Mount | None
+    covers: tuple[Cover, ...]
+    extras: tuple[Mount, ...]
+    system: System
+    binds: tuple[Bind, ...]
+    notices: tuple[str, ...]
+
+
+def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held: Descriptors) -> View:
+    """Prepare the mounts, and find what is to be covered. held: keeps what is open for the plan.
+
+    Raises Refusal: 69 when a mount or the protection cannot be prepared, 77 for a directory that the agent cannot
+    enter, 78 for a path of the policy that cannot be shown.
+    """
+    options, session = policy.sandbox, wanted.session
+    system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
+    own = (Bind(session.state, agent.home), Bind(session.terminals, "/dev/pts"))
+    project = wanted.project
+    if project is None:
+        return View(None, (), (), system, own, ())
+    mapping = _Mapping(caller, agent, held)
+    mount = mapping.mounted(project.descriptor, Bind(session.project, project.root))
+    _check_enterable(mount, project, agent)
+    covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
+    extras = _extras(policy, session, mapping)
+    foreign = [each.bind.target for each in (mount, *extras) if not each.mapped]
+    return View(
+        project=mount,
+        covers=covered.covers,
+        extras=tuple(extras),
+        system=system,
+        binds=(*own, mount.bind, *(extra.bind for extra in extras)),
+        notices=(*map(notices.owners_not_mapped, foreign), *covered.notices),
+    )
+
+
+@record
+class _Mapping:
+    """Between whom owners are mapped, and what keeps the mounts."""
+
+    caller: Identity
+    agent: Identity
+    held: Descriptors
+
+    def mounted(self, descriptor: int, bind: Bind) -> Mount:
+        """A mount of the open directory or file, not attached anywhere. Raises Refusal (69)."""
+        tree, mapped = mounts.prepared(self.caller, self.agent, descriptor)
+        return Mount(self.held.hold(tree), bind, mapped)
+
+
+def _check_enterable(mount: Mount, project: Project, agent: Identity) -> None:
+    """Refuse (77) a directory that the agent cannot enter: another owner's, or on a file system without mapped owners.
+
+    Asked of the prepared mount, as the agent, so that the kernel gives the answer that it will give inside.
+    """
+    below = os.path.relpath(project.directory, project.root)
+    try:
+        with acting_as(agent):
+            directory = paths.walk_inside(mount.tree, project.root, below)
+            try:
+                enterable = os.access(".", os.X_OK, dir_fd=directory, effective_ids=True)
+            finally:
+                os.close(directory)
+    except OSError as error:
+        raise_machine_fault(error)
+        if error.errno == errno.ENOENT:  # removed since it was located
+            raise refusals.directory_gone(project.directory) from error
+        enterable = False
+    if not enterable:
+        raise refusals.directory_closed_to_agent(project.directory)
+
+
+def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project, mount: Mount) -> protection.Plan:
+    """What is to be protected and hidden in the prepared mount of the project. Raises Refusal (69)."""
+    try:
+        ground = ProjectView(mount.tree, project.root, viewer_of(mount.tree, viewer))
+        home = os.path.realpath(caller.home)
+        hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
+        return protection.plan(ground, project.directory, policy.sandbox.protected_paths, hidden)
+    except OSError as error:
+        raise unprotected(error) from error
+
+
+def viewer_of(root: int, otherwise: Identity) -> Identity:
+    """Who looks for what is to be covered in an open project: root, from whom no directory can be closed off; otherwise
+    where the file system keeps even root out (as NFS may). No link is followed out of the project either way."""
+    try:
+        os.close(paths.reopen(root, os.O_RDONLY | os.O_DIRECTORY))
+        return identities.root()
+    except PermissionError:
+        return otherwise
+
+
+def unprotected(error: OSError) -> Refusal:
+    """The refusal of a launch whose project cannot be protected."""
+    return refusals.staging_failed("The protection of the project", reason(error))
+
+
+def _extras(policy: Policy, session: Session, mapping: _Mapping) -> Sequence[Mount]:
+    """The policy's further paths, each by descriptor. Raises Refusal: 69, 78."""
+    found = []
+    wanted = [(path, False) for path in policy.sandbox.read_only_paths]
+    wanted += [(path, True) for path in policy.sandbox.read_write_paths]
+    for number, (path, writable) in enumerate(wanted):
+        looked = open_extra(path)
+        try:
+            found.append(mapping.mounted(looked, Bind(f"{session.extras}/{number}", path, writable)))
+        finally:
+            os.close(looked)
+    return found
+
+
+def open_extra(path: str) -> int:
+    """Open (O_PATH) one of the policy's further paths. Raises Refusal (78)."""
+    try:
+        return paths.walk(path, on_link=_only_roots_links)
+    except OSError as error:
+        raise refusals.extra_path_unusable(path, reason(error)) from error
+
+
+def _only_roots_links(directory: int, name: str) -> None:
+    if not paths.only_root_changes(directory):
+        raise OSError(errno.ELOOP, reasons.link_redirected_by_others(name))

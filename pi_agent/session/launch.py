@@ -1,0 +1,69 @@
+"""Carrying out the plan of a launch: the only place that writes, mounts and starts.
+
+Runs as root. What changed since the plan was made is noticed where it matters: a sync by somebody else, a document that
+a running Pi has written, a protected path that vanished. However it ends, no unit, mount or file of the session stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pi_agent.linux import standard_error, timing
+from pi_agent.messages import notices
+from pi_agent.sandbox import self_running
+from pi_agent.session import audit, guard, staging, supervision
+from pi_agent.session.audit import Known
+from pi_agent.session.launch_plan import Plan
+from pi_agent.state import home_files, sync, user_state
+from pi_agent.state.user_state import State
+
+
+def carry_out(plan: Plan, known: Known) -> int:
+    """Launch as planned, and return Pi's exit status. known: what the journal is to know of it.
+
+    Raises Refusal: 65 or 69 where something has changed since it was planned, or the machine fails.
+    """
+    request = plan.request
+    state = user_state.prepare(request.policy, request.agent, request.caller.name, plan.state)
+    timing.mark("state")
+    told = [*plan.notices, *_configure(plan, state)]
+    with guard.guarded(request.policy.tools, request.session, plan.held):
+        timing.mark("guard")
+        told += staging.fill(plan, state)
+        plan.held.close()
+        for notice in told:
+            standard_error.say(request.policy.command_name, notice)
+        look_again = _watch(plan)
+        timing.mark("provenance")
+        status = supervision.run(
+            request.policy.tools, request.session, plan.start, meanwhile=lambda: audit.started(known)
+        )
+        audit.ended(known, status)
+    timing.mark("session end")
+    if changed := look_again():
+        standard_error.say(request.policy.command_name, notices.self_running_files_changed(changed))
+    timing.mark("provenance")
+    return status
+
+
+def _configure(plan: Plan, state: State) -> Sequence[str]:
+    """Write what is planned into the user's own tree, and return the notices that came up."""
+    configuration, agent = plan.configuration, plan.request.agent
+    told: Sequence[str] = ()
+    if configuration.sync is not None:
+        told = sync.carry_out(configuration.sync, state)
+    timing.mark("sync")
+    for file in configuration.files:
+        home_files.write(agent, state, file)
+    if configuration.link is not None:
+        home_files.make_link(agent, state, configuration.link)
+    timing.mark("environment")
+    return told
+
+
+def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
+    """Look at what the host may run by itself, at a terminal; the result looks again and tells what has changed."""
+    request = plan.request
+    if not request.terminal or request.project is None:
+        return tuple
+    return self_running.watch(request.policy, request.caller, request.project)

@@ -1,0 +1,160 @@
+"""The plan of a launch: everything it will read, write, mount and start, as one value.
+
+`plan` only looks: nothing on the machine changes. It prepares mounts, which nobody else sees and which vanish with
+their descriptors. Whoever explains a launch tells this value, and `launch.carry_out` does what it says.
+
+Runs as root, for a listed host user; looks as the host user or the agent wherever one of them can change what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pi_agent.environment import dotenv_file, env_files, git_identity, variable_layers
+from pi_agent.environment.git_identity import GitIdentity
+from pi_agent.environment.variable_layers import Layer, Sources
+from pi_agent.linux import timing
+from pi_agent.linux.descriptors import Descriptors
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project
+from pi_agent.python.records import record
+from pi_agent.sandbox import unit_properties
+from pi_agent.session import host_view, systemd_run
+from pi_agent.session.host_view import View
+from pi_agent.session.session_names import Session
+from pi_agent.session.systemd_run import Start
+from pi_agent.state import home_files, host_config, sync, user_state
+from pi_agent.state.home_files import HomeFile, ProjectLink
+from pi_agent.state.user_state import Found
+
+
+@record
+class Request:
+    """What is asked for. project: None for a launch that needs none, and no configuration either. command: what runs
+    inside. session: the names that the session gets. environ: the caller's, of which the terminal's variables are
+    taken. terminal: whether input and output are one."""
+
+    policy: Policy
+    caller: Identity
+    agent: Identity
+    project: Project | None
+    command: tuple[str, ...]
+    session: Session
+    environ: Mapping[str, str]
+    terminal: bool
+
+
+@record
+class Configuration:
+    """What the session is configured with. sources: of variables. sync: None where nothing is synced. files, link: to
+    be made in the agent's home. git_identity: for commits made inside."""
+
+    sources: Sources
+    sync: sync.Plan | None
+    files: tuple[HomeFile, ...]
+    link: ProjectLink | None
+    git_identity: GitIdentity
+
+
+@record
+class Plan:
+    """A whole launch. state: the user's own tree as it is now. view: what of the host is shown inside. layers: of the
+    environment. directory: where the command starts. properties: the unit's. start: the command that starts it.
+
+    held: what is open for the plan; close it when the plan is of no more use.
+    """
+
+    request: Request
+    state: Found
+    configuration: Configuration
+    view: View
+    layers: tuple[Layer, ...]
+    directory: str
+    properties: tuple[str, ...]
+    start: Start
+    held: Descriptors
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the user is told before the session starts."""
+        synced = self.configuration.sync
+        return [*(synced.notices if synced is not None else ()), *self.view.notices]
+
+
+def plan(request: Request) -> Plan:
+    """Plan the launch, changing nothing.
+
+    Raises Refusal: 65 for bad data of the host user's, 69 when systemd, the kernel or the machine fails, 77 for a
+    directory that the agent cannot enter, 78 for a broken installation or policy.
+    """
+    held = Descriptors()
+    try:
+        return _plan(request, held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _plan(request: Request, held: Descriptors) -> Plan:
+    policy, agent = request.policy, request.agent
+    state = user_state.look(policy, agent, request.caller.name)
+    timing.mark("state")
+    configuration = _configuration(request, state, held)
+    view = host_view.plan(policy, request.caller, agent, host_view.Wanted(request.project, request.session), held)
+    timing.mark("mounts")
+    layers = _layers(request, configuration.sources, view)
+    timing.mark("environment")
+    properties = [
+        *systemd_run.staged(request.session),
+        *unit_properties.properties(policy, agent, view.system, view.binds),
+    ]
+    argv = systemd_run.command(policy, request.session, properties, terminal=request.terminal)
+    term = {name: value for name, value in configuration.sources.terminal.items() if name == "TERM"}
+    timing.mark("sandbox")
+    return Plan(
+        request=request,
+        state=state,
+        configuration=configuration,
+        view=view,
+        layers=layers,
+        directory=agent.home if request.project is None else request.project.directory,
+        properties=tuple(properties),
+        start=Start(argv, term, request.terminal),
+        held=held,
+    )
+
+
+def _configuration(request: Request, state: Found, held: Descriptors) -> Configuration:
+    policy, caller, agent = request.policy, request.caller, request.agent
+    terminal = variable_layers.terminal(request.environ)
+    secrets = env_files.secret_files(policy)
+    if request.project is None:
+        timing.mark("environment")
+        return Configuration(Sources(terminal, {}, secrets), None, (), None, {})
+    with acting_as(caller):
+        host = host_config.open_host_config(policy, caller)
+        if host is not None:
+            held.hold(host.descriptor)
+        sources = Sources(terminal, env_files.host_files(host) if host is not None else {}, secrets)
+        committer = git_identity.of_host_user(caller.home) if policy.sync_config_from_host else {}
+    timing.mark("environment")
+    synced = sync.plan(sync.Sides(policy, caller, agent, host), state.home, state.memory)
+    timing.mark("sync")
+    with acting_as(agent):
+        files = (
+            dotenv_file.plan(policy, sources.host, state.home),
+            git_identity.plan(committer, state.home),
+        )
+        link = home_files.plan_link(state.home, request.project.root)
+    timing.mark("environment")
+    return Configuration(sources, synced, tuple(each for each in files if each is not None), link, committer)
+
+
+def _layers(request: Request, sources: Sources, view: View) -> tuple[Layer, ...]:
+    policy, agent = request.policy, request.agent
+    around = variable_layers.surroundings(request.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
+    # Where owners are not mapped, the files are somebody else's, and git asks to be told that this is fine.
+    foreign = view.project is not None and not view.project.mapped
+    trusted = view.project.bind.target if foreign and view.project is not None else None
+    return variable_layers.layers(policy, agent, around, sources, trusted)
