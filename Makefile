@@ -33,7 +33,7 @@ help:
 	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
 	@echo 'make soak       the scenarios of load, faults and races at full length: an hour'
 	@echo 'make bench      how fast it is, beside what people would use instead: a quarter of an hour'
-	@echo 'make docs       docs/options.md, anew from the module'
+	@echo 'make docs       docs/options.md from the module, and the tables of messages in README.md'
 	@echo 'make machine    the machine, up and as this checkout says'
 	@echo 'make clean      no machines, no .venv'
 
@@ -79,9 +79,10 @@ eval: machine
 	$(MACHINE) exec -- $(PROJECT)/checks/eval/run
 
 .PHONY: docs
-docs: machine
+docs: machine .venv/ready
 	$(MACHINE) exec -- $(PROJECT)/checks/eval/run --docs >docs/options.md.new
 	mv docs/options.md.new docs/options.md
+	.venv/bin/python -m pi_agent.messages.catalogue README.md
 
 .PHONY: scenarios
 scenarios: machine

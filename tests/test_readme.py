@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import inspect
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 from escapes.case import PROMISES
 from escapes.table import CASES
 
-from pi_agent.messages import refusal, refusals
+from pi_agent.messages import catalogue, command_refusals, notices, refusal, refusals, statuses
 from tests.support.checkout import TOP
 
 _README: Final = (TOP / "README.md").read_text()
-_SHORTEST: Final = 12  # of a fragment that is worth looking for
 
 
 def section(title: str) -> str:
@@ -29,71 +27,23 @@ def _titles() -> list[str]:
     return re.findall(r"^## (.*)$", _README, flags=re.MULTILINE)
 
 
-def fragments(sentence: ast.expr) -> Iterator[str]:
-    """What stands fixed in a string or between the braces of an f-string, without the punctuation at its ends."""
-    parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
-    for part in parts:
-        if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            text = part.value.strip(" :;.,()«»/")
-            if len(text) >= _SHORTEST:
-                yield text
+def test_the_tables_of_messages_are_those_of_the_messages() -> None:
+    assert catalogue.updated(_README) == _README, "run make docs"
 
 
-def calls(path: Path, name: str) -> Iterator[ast.Call]:
-    """The calls of the function of this name in a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-            yield node
+def test_every_refusal_and_notice_is_in_a_table() -> None:
+    source = inspect.getsource(catalogue)
+    for module in (refusals, command_refusals, notices):
+        functions = inspect.getmembers(module, inspect.isfunction)
+        named = {name for name, value in functions if value.__module__ == module.__name__}
+        base = module.__name__.rpartition(".")[2]
+        missing = {name for name in named if f"{base}.{name}(" not in source}
+        assert missing <= {"root_ignored"}, missing
 
 
-_MESSAGES: Final = sorted((TOP / "pi_agent/messages").glob("*refusals.py"))
-_REFUSALS: Final = [call for path in _MESSAGES for call in calls(path, "Refusal")]
-_WHAT: Final = sorted({text for call in _REFUSALS for text in fragments(call.args[1])})
-
-
-def test_every_refusals_sentence_was_found() -> None:
-    assert len(_REFUSALS) >= 20
-    assert all(list(fragments(call.args[1])) or "failed" in ast.unparse(call.args[1]) for call in _REFUSALS)
-
-
-@pytest.mark.parametrize("text", _WHAT)
-def test_what_a_refusal_says_is_in_the_table(text: str) -> None:
-    assert text in section("When something is refused")
-
-
-def test_why_a_root_was_not_considered_is_in_the_table() -> None:
-    because = refusals.root_ignored("…", "…").partition(". ")[0]
-    assert because in section("When something is refused")
-
-
-def test_what_the_launcher_says_is_in_the_table() -> None:
-    said = re.findall(r"printf '%s: (.*?)\\n'", (TOP / "pi_agent/session/launch.bash").read_text())
-    assert said
-    for sentence in said:
-        assert f"`{sentence}`" in section("When something is refused")
-
-
-def _notices() -> Iterator[str]:
-    for path in sorted((TOP / "pi_agent").rglob("*.py")):
-        for call in calls(path, "notice"):
-            sentence = call.args[0]
-            parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
-            said = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
-            # What follows a semicolon explains.
-            for text in said.partition(";")[0].split("…"):
-                yield from fragments(ast.Constant(text))
-
-
-@pytest.mark.parametrize("text", sorted(set(_notices())))
-def test_what_a_notice_says_is_in_the_table(text: str) -> None:
-    assert text in section("When something is refused")
-
-
-def test_every_status_is_in_the_table_and_no_other() -> None:
-    used = {getattr(refusal, ast.unparse(call.args[0]).rpartition(".")[2]) for call in _REFUSALS}
+def test_every_exit_status_has_a_meaning() -> None:
     constants = {value for name, value in vars(refusal).items() if name.startswith("EX_")}
-    table = {int(number) for number in re.findall(r"^\| (\d+) \|", section("Exit statuses"), flags=re.MULTILINE)}
-    assert used == constants == table
+    assert set(statuses.MEANINGS) == constants == {each.status for each in catalogue.REFUSALS}
 
 
 # -- the security table
