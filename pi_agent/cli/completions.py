@@ -16,7 +16,6 @@ from pi_agent.cli import command_table, manual_page
 from pi_agent.cli.command_table import Argument, Command
 
 _HELP: Final = Argument("--help", "how the command is used, instead of doing it")
-
 # Positional arguments that name a directory of the host. All others are completed by nothing.
 _DIRECTORIES: Final = frozenset({"DIR"})
 

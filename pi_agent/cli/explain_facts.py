@@ -25,7 +25,6 @@ from pi_agent.state.sync import FilePlan
 VERSION: Final = 1
 _NAMES_AT_MOST: Final = 5
 _COVERS: Final = {"protected": Kind.PROTECT, "hidden": Kind.HIDE, "pinned": Kind.PIN, "links": Kind.LINK}
-
 Facts = dict[str, Any]
 
 

@@ -22,7 +22,6 @@ _STATUSES: Final = (
     ("77", "Not permitted: who you are, or where you are."),
     ("78", "The installation or its policy is broken."),
 )
-
 _OPTIONS: Final = "/run/current-system/sw/share/doc/pi-agent/options.md"
 
 

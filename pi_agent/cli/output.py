@@ -10,7 +10,6 @@ from typing import Any, Final
 import orjson
 
 _UNHEARD: Final = 128 + 13  # as if SIGPIPE had ended us
-
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 

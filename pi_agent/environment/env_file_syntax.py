@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from typing import Final
 
 _NEWLINE: Final = "\n\r"
-
 _BLANK: Final = " \t" + _NEWLINE
-
 _COMMENT: Final = "#;"
-
 _ESCAPED: Final = '"\\`$'  # what a backslash protects between double quotes
-
 _EXPORT: Final = ("export ", "export\t")
 
 

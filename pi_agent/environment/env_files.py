@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 BYTES_AT_MOST: Final = 1024**2
-
 # systemd's first process compares every variable of an env file with every other, and does nothing else meanwhile.
 VARIABLES_AT_MOST: Final = 2000
 

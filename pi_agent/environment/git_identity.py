@@ -20,24 +20,16 @@ if TYPE_CHECKING:
 
 # The later wins, as in git.
 _SOURCES: Final = (".config/git/config", ".gitconfig")
-
 _BYTES_AT_MOST: Final = 1024**2
-
 _VALUE_AT_MOST: Final = 256
-
 _KEYS: Final = ("name", "email")
-
 _FOLDER: Final = ".config/git"
 NAME: Final = "config"
-
 _COMMENT: Final = "#;"
-
 _ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
-
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
-
 GitIdentity = Mapping[str, str]
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 ENV: Final = ".env"
-
 _TERMINAL_VALUE_AT_MOST: Final = 256
 
 
@@ -113,39 +112,55 @@ def layers(
 
     safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
     """
-    base = {
-        "NPM_CONFIG_CACHE": f"{agent.home}/.npm",
-        "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global",
-    }
-    git: dict[str, str] = {}
+    return (
+        Layer("terminal", sources.terminal),
+        Layer("sandbox", _provided(agent, around)),
+        Layer("git", {} if safe_directory is None else _trusted(safe_directory)),
+        Layer("host .env", sources.host),
+        Layer("nix", policy.environment),
+        Layer("environmentFiles", sources.secrets),
+        Layer("nix (wrapper)", policy.extra_environment),
+        Layer("sandbox", _fixed(policy, agent, around)),
+    )
+
+
+def _provided(agent: Identity, around: Surroundings) -> dict[str, str]:
+    """What every session has unless somebody sets it."""
+    found = {"NPM_CONFIG_CACHE": f"{agent.home}/.npm", "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global"}
     if around.nix_daemon:
-        base["NIX_REMOTE"] = "daemon"
+        found["NIX_REMOTE"] = "daemon"
     if around.certificates is not None:
-        base |= {"SSL_CERT_FILE": around.certificates, "NIX_SSL_CERT_FILE": around.certificates}
+        found |= {"SSL_CERT_FILE": around.certificates, "NIX_SSL_CERT_FILE": around.certificates}
     if around.locales is not None:
-        base["LOCALE_ARCHIVE"] = around.locales
+        found["LOCALE_ARCHIVE"] = around.locales
     if around.time_zones is not None:
-        base["TZDIR"] = around.time_zones
-    if safe_directory is not None:
-        git = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": safe_directory}
-        git |= {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": f"{safe_directory}/*"}
-    fixed = {
+        found["TZDIR"] = around.time_zones
+    return found
+
+
+def _trusted(directory: str) -> dict[str, str]:
+    """git's own way to be configured by variables (git-config(1), GIT_CONFIG_COUNT)."""
+    return {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": directory,
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": f"{directory}/*",
+    }
+
+
+def _fixed(policy: Policy, agent: Identity, around: Surroundings) -> dict[str, str]:
+    """What nobody may change, except that the administrator may choose another PATH.
+
+    A host user's `.env` that sets PATH means the host's.
+    """
+    found = {
         "HOME": agent.home,
         "LOGNAME": agent.name,
         "USER": agent.name,
         "SHELL": policy.shell,
         "PI_CODING_AGENT_DIR": f"{agent.home}/{PI_AGENT_DIRECTORY}",
     }
-    # Only the administrator may choose another PATH; a host `.env` that sets one means the host's PATH.
     if "PATH" not in policy.environment and "PATH" not in policy.extra_environment:
-        fixed["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
-    return (
-        Layer("terminal", sources.terminal),
-        Layer("sandbox", base),
-        Layer("git", git),
-        Layer("host .env", sources.host),
-        Layer("nix", policy.environment),
-        Layer("environmentFiles", sources.secrets),
-        Layer("nix (wrapper)", policy.extra_environment),
-        Layer("sandbox", fixed),
-    )
+        found["PATH"] = ":".join([*policy.path, f"{agent.home}/.npm-global/bin", *around.path])
+    return found

@@ -1,7 +1,7 @@
-"""Files and directories in a tree that somebody else can write to, by name in an open directory.
+"""Directories in a tree that somebody else can write to, by name in an open directory.
 
-No link is followed. What stands in the way of what must be there is moved aside rather than removed, so nothing is
-lost; what is to be read or removed is reached whatever permissions its owner, whom we act as, has taken from it.
+No link is followed. What stands in the way of a directory that must exist is moved aside rather than removed, so that
+nothing is lost. A directory is entered whatever permissions its owner, whom we act as, has taken from it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 # What reaching for a name says when it is gone, or something else, since we looked.
 GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-
 _HELD_AT_MOST: Final = 8  # descriptors: more than configurations are deep, fewer than anybody is left with
-
 _DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -67,6 +65,15 @@ def peek_path(top: int, path: str) -> int:
 def peek(parent: int, name: str) -> int:
     """As `enter`, but nothing is opened up: what keeps us out raises PermissionError."""
     return os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=parent)
+
+
+def peek_usable(parent: int, name: str) -> int:
+    """As `peek`, but a directory that its owner cannot list, enter and change raises PermissionError."""
+    found = peek(parent, name)
+    if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.close(found)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    return found
 
 
 def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
@@ -173,8 +180,6 @@ def is_directory(parent: int, name: str) -> bool:
 
 
 OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
-
-
 _NAME_AT_MOST: Final = 200  # bytes that leave room for a suffix below the 255 of a file name
 
 

@@ -1,7 +1,6 @@
-"""Files and directories in a tree that somebody else can write to, by name in an open directory.
+"""Reading and replacing files in a tree that somebody else can write to, by name in an open directory.
 
-No link is followed. What stands in the way of what must be there is moved aside rather than removed, so nothing is
-lost; what is to be read or removed is reached whatever permissions its owner, whom we act as, has taken from it.
+No link is followed, and a file is replaced as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 
 _TEMPORARY: Final = f"{directories.OURS}new"
-
-
 _CHUNK: Final = 1 << 16
 
 

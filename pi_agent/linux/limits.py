@@ -22,9 +22,7 @@ _UNLIMITED: Final = (
     resource.RLIMIT_FSIZE,
     resource.RLIMIT_NPROC,
 )
-
 _DESCRIPTORS: Final = 4096
-
 _STACK: Final = 8 * 1024**2
 
 

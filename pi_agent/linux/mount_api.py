@@ -20,39 +20,22 @@ if TYPE_CHECKING:
     from typing import Final
 
 _AT_EMPTY_PATH: Final = 0x1000
-
 _OPEN_TREE_CLONE: Final = 1
-
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x04
-
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
-
 _CLONE_NEWUSER: Final = 0x10000000
-
 _FSOPEN_CLOEXEC: Final = 1
-
 _FSCONFIG_SET_STRING: Final = 1
-
 _FSCONFIG_CMD_CREATE: Final = 6
-
 _FSMOUNT_CLOEXEC: Final = 1
-
 _MNT_DETACH: Final = 2
-
 _UMOUNT_NOFOLLOW: Final = 8
-
 _MS_PRIVATE: Final = 1 << 18
-
 RDONLY: Final = 0x01
-
 NOSUID: Final = 0x02
-
 NODEV: Final = 0x04
-
 NOEXEC: Final = 0x08
-
 _IDMAP: Final = 0x00100000
-
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 # What a judge sees: the open directory that holds a link, and the link's name in it. It returns or raises.
 LinkJudge = Callable[[int, str], None]
-
 # What a judge of directories sees: each open directory that is walked through. It returns or raises.
 DirectoryJudge = Callable[[int], None]
-
 _FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
-
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,15 +51,8 @@ def walk(
                 os.close(here)
                 here = found
                 continue
-            try:
-                followed += 1
-                if followed > _FOLLOWED_AT_MOST:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                if on_link is not None:
-                    on_link(here, name)
-                target = os.readlink("", dir_fd=found)
-            finally:
-                os.close(found)
+            followed += 1
+            target = _target(found, (here, name), followed, on_link)
             if target.startswith("/"):
                 os.close(here)
                 here = os.open("/", _LOOK | os.O_DIRECTORY)
@@ -96,15 +86,8 @@ def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None
             if not stat.S_ISLNK(os.fstat(found).st_mode):
                 way.append(found)
                 continue
-            try:
-                if on_link is not None:
-                    on_link(way[-1], name)
-                target = os.readlink("", dir_fd=found)
-            finally:
-                os.close(found)
             followed += 1
-            if followed > _FOLLOWED_AT_MOST:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            target = _target(found, (way[-1], name), followed, on_link)
             if target.startswith("/"):
                 if not contains(top_path, target):
                     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
@@ -116,6 +99,21 @@ def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None
     finally:
         for descriptor in way:
             os.close(descriptor)
+
+
+def _target(link: int, place: tuple[int, str], followed: int, on_link: LinkJudge | None) -> str:
+    """Where an open link leads, which is closed. place: the directory and the name that the judge is asked about.
+
+    followed: how many links were followed, this one included.
+    """
+    try:
+        if followed > _FOLLOWED_AT_MOST:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), place[1])
+        if on_link is not None:
+            on_link(*place)
+        return os.readlink("", dir_fd=link)
+    finally:
+        os.close(link)
 
 
 def _begin(path: str, start: int | None) -> int:

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 # systemd-run and systemctl colour what they print and dress the terminal up unless told not to.
 PLAIN_SYSTEMD: Final = {"SYSTEMD_COLORS": "0", "SYSTEMD_ADJUST_TERMINAL_TITLE": "0", "SYSTEMD_PAGER": "", "LC_ALL": "C"}
-
 # Python ignores these for itself; an ignored signal would stay ignored in what it starts.
 _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-
 # One of the file actions of os.posix_spawn.
 _Action = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 

@@ -12,11 +12,8 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 _AFTER: Final = 1.0  # seconds
-
 _EVERY: Final = 0.1  # seconds
-
 _WIDTH: Final = 24  # of the bar, in columns
-
 _MIB: Final = 1024**2
 
 

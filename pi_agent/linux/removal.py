@@ -1,8 +1,4 @@
-"""Files and directories in a tree that somebody else can write to, by name in an open directory.
-
-No link is followed. What stands in the way of what must be there is moved aside rather than removed, so nothing is
-lost; what is to be read or removed is reached whatever permissions its owner, whom we act as, has taken from it.
-"""
+"""Removing files and directories in a tree that somebody else can write to. No link is followed."""
 
 from __future__ import annotations
 
@@ -16,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 _ATTEMPTS: Final = 100
-
 _REMOVING: Final = f"{directories.OURS}removing"
 
 

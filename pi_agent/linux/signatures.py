@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 # tmpfs and btrfs keep times whose nanoseconds need more than the 64 bits that JSON numbers have in orjson.
 _LIMIT: Final = 2**63 - 1
-
 # inode, size in bytes, mtime and ctime in nanoseconds (inode(7)). It changes whenever the content may have: the owner
 # of a file can set its mtime, but not its ctime.
 Signature = tuple[int, int, int, int]

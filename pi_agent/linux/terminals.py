@@ -36,11 +36,8 @@ RESET: Final = (
     b"\x1b[?7h\x1b[?25h"  # lines wrap, the cursor is seen
     b"\x1b(B\x1b[m"  # plain letters
 )
-
 _CANNOT: Final = ("", "dumb", "unknown")
-
 _PATIENCE: Final = 0.2  # seconds for a terminal that takes nothing just now
-
 _TURN: Final = 0.005  # seconds
 
 

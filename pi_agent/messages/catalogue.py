@@ -16,7 +16,6 @@ from pi_agent.messages.refusal import Refusal
 
 _ANY: Final = "…"
 _ERROR: Final = OSError(0, _ANY)
-
 # What the programs refuse, in the order in which a newcomer may meet it.
 REFUSALS: Final[Sequence[Refusal]] = (
     refusals.outside_roots(_ANY, _ANY, [_ANY], _ANY),
@@ -59,7 +58,6 @@ REFUSALS: Final[Sequence[Refusal]] = (
     command_refusals.sessions_live([], "pi"),
     command_refusals.reset_incomplete(_ANY),
 )
-
 # A notice → what it means for its reader.
 NOTICES: Final[Mapping[str, str]] = {
     notices.self_running_files_changed([]).partition(".")[0]: "Look at them before you build, open or commit.",

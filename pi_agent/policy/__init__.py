@@ -1,0 +1,1 @@
+"""What is allowed: the frozen policy, the two accounts of a launch, the project roots."""

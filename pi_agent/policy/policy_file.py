@@ -132,7 +132,6 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
         raise ValueError(f"its version is {version!r}, this program reads version {VERSION}")
-    tools = _Table(top.take("tools"), "tools")
     policy = Policy(
         user=top.text("user"),
         group=top.text("group"),
@@ -152,18 +151,24 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
         launcher=top.absolute("launcher"),
         system_call_filter=top.absolute("systemCallFilter"),
         sandbox=_sandbox(top.table("sandbox")),
-        tools=Tools(
-            bash=tools.absolute("bash"),
-            setpriv=tools.absolute("setpriv"),
-            setsid=tools.absolute("setsid"),
-            systemctl=tools.absolute("systemctl"),
-            systemd_run=tools.absolute("systemd-run"),
-            sudo=tools.absolute("sudo"),
-        ),
+        tools=_tools(top.table("tools")),
     )
-    tools.finish()
     top.finish()
     return policy
+
+
+def _tools(table: dict[str, Any]) -> Tools:
+    entry = _Table(table, "tools")
+    tools = Tools(
+        bash=entry.absolute("bash"),
+        setpriv=entry.absolute("setpriv"),
+        setsid=entry.absolute("setsid"),
+        systemctl=entry.absolute("systemctl"),
+        systemd_run=entry.absolute("systemd-run"),
+        sudo=entry.absolute("sudo"),
+    )
+    entry.finish()
+    return tools
 
 
 def _sandbox(table: dict[str, Any]) -> Sandbox:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 # The sandbox brings its own of these; a root there would hide it or be hidden.
 RESERVED: Final = RESERVED_PATHS
-
 # systemd takes these apart in BindPaths= even when quoted.
 _UNMOUNTABLE: Final = frozenset("\"'\\")
 

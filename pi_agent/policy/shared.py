@@ -19,7 +19,5 @@ with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "shared.json"
     _shared = json_reader.loads(_file.read())
 
 NETWORKS: Final[tuple[str, ...]] = tuple(_shared["networks"])
-
 RESERVED_PATHS: Final[tuple[str, ...]] = tuple(_shared["reservedPaths"])
-
 TERMINAL_VARIABLES: Final = frozenset(name for group in _shared["terminalVariables"].values() for name in group)

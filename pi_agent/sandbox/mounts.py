@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is no id
-
 _ATTRIBUTES: Final = mount_api.NOSUID | mount_api.NODEV
 
 

@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 # How far nested repositories are looked for: a launch must not wait for a walk through everything.
 _DEPTH: Final = 3
-
 _VISITED_AT_MOST: Final = 20_000
-
 LOOKS_AT_MOST: Final = 100_000
-
 _NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
-
 _GIT: Final = ".git"
 
 

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 # The agent shapes the project: what a launch does for it, and root's mounts in it, must have an end.
 LEVELS_AT_MOST: Final = 128
-
 COVERS_AT_MOST: Final = 4_096
-
 _ATTEMPTS: Final = 5
 
 

@@ -27,17 +27,11 @@ if TYPE_CHECKING:
 # Beside the protected paths: files that every project edits, of which only a part runs by itself, and a file that
 # leads git to another configuration.
 _PACKAGE: Final = "package.json"
-
 _FURTHER: Final = (_PACKAGE, ".git/commondir")
-
 _INERT: Final = ".sample"  # git's examples of hooks, in every new repository
-
 _DEPTH: Final = 3
-
 _FILES_AT_MOST: Final = 5000
-
 _PACKAGE_AT_MOST: Final = 1024**2
-
 # Path relative to the project root → whatever tells one version from another.
 Snapshot = dict[str, object]
 

@@ -17,31 +17,19 @@ from typing import Final
 
 # linux/bpf_common.h: load a word, `and` it, jump if equal, jump if a bit is set, return.
 _LOAD: Final = 0x20
-
 _AND: Final = 0x54
-
 _EQUAL: Final = 0x15
-
 _ANY_BIT: Final = 0x45
-
 _RETURN: Final = 0x06
-
 # linux/seccomp.h.
 _ALLOW: Final = 0x7FFF0000
-
 _REFUSE: Final = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, as systemd's filters answer
-
 _NUMBER: Final = 0
-
 _ARCHITECTURE: Final = 4
-
 _ARGUMENTS: Final = 16
-
 # asm-generic/fcntl.h: O_TMPFILE without the O_DIRECTORY that it includes; inode(7): setuid and setgid.
 _NAMELESS: Final = 0o20000000
-
 _SETID: Final = 0o6000
-
 # A number with this bit is a system call of x32, with the architecture of x86-64.
 _X32: Final = 0x40000000
 
@@ -64,7 +52,6 @@ ARCHITECTURES: Final = (
     Architecture(0xC00000F3, 56),  # riscv64
     Architecture(0xC0000102, 56),  # loongarch64
 )
-
 _Instruction = tuple[int, int, int, int]
 
 

@@ -1,12 +1,4 @@
-"""The sandbox: everything a session may see and do, as systemd unit properties. A pure function of its facts.
-
-The session's root directory is an empty directory of ours. What is inside is listed here and nowhere else: system
-directories read-only, the project root and the state tree read-write. Nothing of the host is hidden, because nothing
-of it is there.
-
-References: systemd.exec(5), systemd.resource-control(5). The names of the properties are those that systemd-run(1)
-of version 257 takes; `PrivateUsersEx` and `PrivateTmpEx` are how it spells the values that are no booleans.
-"""
+"""The directories of the host's system that every session sees, read-only: those that this machine has."""
 
 from __future__ import annotations
 
@@ -19,9 +11,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
-
 _RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
-
 # Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
 _SYSTEM: Final = (
     "/nix/store",
@@ -36,7 +26,6 @@ _SYSTEM: Final = (
     _NIX_DAEMON,
     *_RESOLVERS,
 )
-
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 _MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
-
 _ENDED: Final = b"ended "
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 _ID_LENGTH: Final = 8  # of 16 hexadecimal digits
-
 _AT_MOST: Final = 1 << 14  # bytes; two paths and a number
 
 

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 STAGING: Final = "/run/pi-agent"
-
 _UNIT_PREFIX: Final = "pi-agent-"
-
 UNITS: Final = f"{_UNIT_PREFIX}*.service"
 
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _HEARD: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
-
 _AGAIN: Final = 0.2  # seconds between two attempts to kill what may not have a process yet
-
 _PATIENCE: Final = 5.0  # seconds until who asks systemd for the unit is told to let go of it
 
 

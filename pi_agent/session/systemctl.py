@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends all
-
 _POLL: Final = 0.1
 
 

@@ -47,9 +47,7 @@ CODE_KEYS: Final = frozenset(
         "shellCommandPrefix",
     }
 )
-
 SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
-
 # One level: a provider's entry holds tokens that belong together.
 AUTH: Final = Kind("auth.json", 1)
 

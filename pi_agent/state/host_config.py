@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 STORE: Final = "/nix/store"
-
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
-
 # Nothing is waited for. Of what a user can make, none is changed by being opened like this.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 

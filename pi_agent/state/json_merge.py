@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = "dict[str, Any]"
-
 Path = tuple[str, ...]
-
 Changes: TypeAlias = "dict[Path, Any]"
 
 
@@ -26,7 +24,6 @@ class _Removed:
 
 
 REMOVED: Final = _Removed()
-
 _MISSING: Final = object()
 
 

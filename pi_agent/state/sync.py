@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import gc
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -22,6 +20,7 @@ from pi_agent.linux import directories, removal
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.policy.policy_file import Policy
+from pi_agent.python.collector import without_collector
 from pi_agent.python.records import record
 from pi_agent.state import documents, mirror, scans, sync_memory
 from pi_agent.state.copying import Synced
@@ -110,19 +109,7 @@ class Plan:
         return {name: numbers for name, numbers in known.items() if name in self.host.entries}
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Without the collector of cycles, which would search all that scans find, again and again, for nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_without_collector()
+@without_collector()
 def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
     """What a sync would do now. Changes nothing, not even a lock.
 
@@ -145,7 +132,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
             os.close(isolated)
 
 
-@_without_collector()
+@without_collector()
 def carry_out(planned: Plan, state: State) -> Sequence[str]:
     """Do what the plan says, and return the notices that came up on the way.
 
@@ -183,22 +170,17 @@ def _host_side(sides: Sides, memory: SyncMemory) -> HostSide:
 
 
 class _Peek:
-    """Opens directories as `directories.peek` does. One that is closed to its owner counts as missing, and is noted."""
+    """Opens directories. One that is closed to its owner counts as missing, and is noted."""
 
     def __init__(self) -> None:
         self.closed = False
 
     def __call__(self, parent: int, name: str) -> int:
         try:
-            found = directories.peek(parent, name)
-        except PermissionError:
-            found = None
-        if found is not None:
-            if os.fstat(found).st_mode & stat.S_IRWXU == stat.S_IRWXU:
-                return found
-            os.close(found)
-        self.closed = True
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            return directories.peek_usable(parent, name)
+        except PermissionError as error:
+            self.closed = True
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
 
 
 def _descended(home: int, peek: _Peek) -> int | None:

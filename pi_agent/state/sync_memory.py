@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _MEMORY: Final = "memory.json"
-
 _VERSION: Final = 1
-
 _NUMBERS: Final = 8  # of a file: its signatures on both sides
 
 

@@ -19,15 +19,10 @@ from pi_agent.state import scans
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 FILE_AT_MOST: Final = 512 * 1024**2  # bytes
-
 SUFFIX: Final = ".jsonl"
-
 _PLACE: Final = f"{PI_AGENT_DIRECTORY}/sessions"
-
 _HEAD_AT_MOST: Final = 1 << 16
-
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
 # Size in bytes and mtime in nanoseconds.
 Stamp = tuple[int, int]
 

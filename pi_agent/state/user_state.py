@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 PI_DIRECTORY: Final = ".pi"
-
 PI_AGENT_DIRECTORY: Final = ".pi/agent"
-
 # What Pi and npm expect to find in their home.
 _EXPECTED: Final = (
     f"{PI_AGENT_DIRECTORY}/sessions",
@@ -109,7 +106,7 @@ def _share(memory: int) -> None:
 def _usable(top: int, path: str) -> int | None:
     """The directory, open; None where it does not exist or is closed to its owner."""
     try:
-        return directories.descend(top, path, _enter_if_usable)
+        return directories.descend(top, path, directories.peek_usable)
     except OSError as error:
         if error.errno in (*directories.GONE, errno.EACCES):
             return None
@@ -121,14 +118,6 @@ def _is_usable(top: int, path: str) -> bool:
         return False
     os.close(directory)
     return True
-
-
-def _enter_if_usable(parent: int, name: str) -> int:
-    found = directories.peek(parent, name)
-    if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.close(found)
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-    return found
 
 
 def existing(policy: Policy, agent: Identity, user: str) -> State | None:

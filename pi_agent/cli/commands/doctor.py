@@ -34,17 +34,11 @@ from pi_agent.session import host_view, running_sessions, session_directory, ses
 from pi_agent.state import documents, host_config
 
 SYSTEMD: Final = 257
-
 KERNEL: Final = (5, 12)  # mount_setattr(2), MOUNT_ATTR_IDMAP
-
 _OK, _WARN, _FAIL = "ok", "warn", "FAIL"
-
 _REBUILD: Final = "Rebuild the system configuration (nixos-rebuild switch)."
-
 _SECOND_LOOK: Final = 0.5  # seconds
-
 _NAMES_AT_MOST: Final = 5
-
 _SEND: Final = "echo >/dev/udp/127.0.0.1/9 && echo sent"
 
 

@@ -37,13 +37,9 @@ from pi_agent.state.scans import BYTES_AT_MOST
 from pi_agent.state.transcripts import Found, Stamp, Transcript
 
 _MEMORY: Final = ".exported.json"
-
 _MEMORY_AT_MOST: Final = 32 * 1024**2  # bytes
-
 _NOTICES_AT_MOST: Final = 20
-
 _NEVER: Final = (-1, 0)  # a stamp that no file has
-
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

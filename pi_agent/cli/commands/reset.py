@@ -23,13 +23,9 @@ from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 # What comes again by itself.
 _CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
-
 _NOTHING: Final = "There is nothing to remove."
-
 _SHOWN_AT_MOST: Final = 40
-
 _ANSWER_AT_MOST: Final = 64  # bytes
-
 _SECTOR: Final = 512  # bytes, the unit of st_blocks
 
 

@@ -18,9 +18,7 @@ from pi_agent.state import transcripts, user_state
 from pi_agent.state.transcripts import Head, Transcript
 
 _LISTED_AT_MOST: Final = 1000
-
 _FIRST_AT_MOST: Final = 60  # characters
-
 _Row = tuple[Transcript, Head]
 
 

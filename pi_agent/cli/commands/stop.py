@@ -19,9 +19,7 @@ from pi_agent.session import running_sessions, systemctl
 from pi_agent.session.running_sessions import RunningSession
 
 _PATIENCE: Final = 15  # seconds until a session that was stopped must be gone; control.GRACE is a part of it
-
 _ROUND: Final = 1  # seconds after which its unit is stopped once more
-
 _POLL: Final = 0.05
 
 
