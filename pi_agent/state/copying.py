@@ -74,28 +74,36 @@ class LimitExceeded(Exception):
 def transfer(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> Iterator[Batch]:
     """Copy the files batch by batch, at most so many bytes, and yield what became of each batch.
 
-    Raises OSError when the target cannot be written, LimitExceeded after the batch with the file that was cut off.
+    Raises OSError when the target cannot be written, LimitExceeded when a file was cut off; in both cases after what
+    was copied until then is yielded.
     """
     for start in range(0, len(names), _BATCH):
-        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
+        batch, at_most, fault = _copied(names[start : start + _BATCH], source, target, at_most, step)
         yield batch
+        if fault is not None:
+            raise fault
         if at_most <= 0:
             raise LimitExceeded
 
 
-def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
-    """One batch, and how many bytes may still be copied after it."""
+def _copied(
+    names: Sequence[str], source: Source, target: Target, at_most: int, step: Step
+) -> tuple[Batch, int, OSError | None]:
+    """One batch, how many bytes may still be copied after it, and why the target cannot be written, if so."""
     with acting_as(source.identity):
         opened, left_out = _opened(source, names)
-    copied = []
+    copied, fault = [], None
     try:
         with acting_as(target.identity):
             for name, descriptor in opened:
+                directory = None
                 try:
-                    done = _copy(descriptor, name, target, at_most, step)
+                    directory = target.folder(os.path.dirname(name))
+                    done = _copy(descriptor, (directory, os.path.basename(name)), target, at_most, step)
                 except OSError as error:
-                    if error.errno in _TARGETS_FAULT:
-                        raise
+                    if directory is None or error.errno in _TARGETS_FAULT:
+                        fault = error
+                        break
                     left_out.append((name, reason(error)))
                 else:
                     copied.append((name, done))
@@ -106,7 +114,7 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
-    return Batch(tuple(copied), tuple(left_out)), at_most
+    return Batch(tuple(copied), tuple(left_out)), at_most, fault
 
 
 def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
@@ -120,13 +128,15 @@ def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]]
     return opened, left_out
 
 
-def _copy(source: int, name: str, target: Target, at_most: int, step: Step) -> Synced:
-    """Copy the open file source to the target, at most so many bytes. As the target's identity."""
-    directory = target.folder(os.path.dirname(name))
+def _copy(source: int, place: tuple[int, str], target: Target, at_most: int, step: Step) -> Synced:
+    """Copy the open file source, at most so many bytes. As the target's identity.
+
+    place: the open directory that the copy goes to, and its name there.
+    """
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
     executable = target.executables and entry.mode & 0o111
-    with files.Replacement(directory, os.path.basename(name), 0o700 if executable else 0o600) as new:
+    with files.Replacement(*place, 0o700 if executable else 0o600) as new:
         offset = 0
         while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count

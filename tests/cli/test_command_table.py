@@ -1,4 +1,4 @@
-"""The commands that Pi does not have: their table, and reading their arguments."""
+"""The table of sandbox commands, and the parsing of their arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_command_is_done_somewhere_and_told_in_one_line(command: Command) -> None:
     assert command_line.is_sandbox_command([command.name]) is not command.before_pi
     assert re.fullmatch(r"--sandbox-[a-z]+", command.name)
-    assert command.launches or command.before_pi or {"run", "on_host"} & vars(import_module(command.room)).keys()
+    assert command.launches or command.before_pi or {"run", "on_host"} & vars(import_module(command.module)).keys()
     for line in (command.summary, *(argument.help for argument in command.arguments)):
         assert line and line[0].islower() and not line.endswith(".")
     assert command_table.named(command.name) is command
