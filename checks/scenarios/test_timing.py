@@ -8,9 +8,12 @@ import time
 from typing import Any, Final
 
 import pytest
+from support.commands import Result, as_user
+from support.installed import demo, home
+from support.leftovers import assert_clean
+from support.terminals import ended, terminal
 
 from pi_agent.linux.terminals import RESET
-from scenarios.guest import Result, as_user, assert_clean, demo, ended, home, terminal
 
 _BEFORE: Final = ["start", "policy", "caller", "project", "state", "sync", "environment", "guard", "mounts", "sandbox"]
 _SESSION: Final = ["provenance", "session start", "session run", "session end", "rest"]
