@@ -6,7 +6,7 @@ PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
-SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/eval checks/harness checks/scenarios checks/escapes pi_agent tests)
+SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/eval checks/harness checks/support checks/scenarios checks/escapes pi_agent tests)
 # Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
 # Those that `make scenarios-vm` chooses from, by their marks.
@@ -24,7 +24,7 @@ help:
 	@echo 'make test       everything below that checks something'
 	@echo 'make demo       the main job, shown in a machine'
 	@echo 'make shell      a shell of alice in the machine'
-	@echo 'make lint       ruff, mypy, nixfmt'
+	@echo 'make lint       ruff, mypy, import-linter, nixfmt'
 	@echo 'make unit       the tests of the Python: no root, no network'
 	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
 	@echo 'make eval       the checks of the module, by Nix in the machine'
@@ -57,6 +57,7 @@ lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(SOURCES)
+	PYTHONPATH=checks .venv/bin/lint-imports --no-cache --no-logo
 	@if command -v nixfmt >/dev/null; then nixfmt --check $$(git ls-files --cached --others --exclude-standard '*.nix'); \
 	else echo 'nixfmt is not here: the format of the Nix files was not checked'; fi
 

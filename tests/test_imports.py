@@ -41,8 +41,29 @@ def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
 
 
 def test_nothing_heavy_is_allowed() -> None:
-    heavy = {"argparse", "asyncio", "concurrent.futures", "dataclasses", "hashlib", "importlib.metadata", "inspect"}
-    heavy |= {"logging", "orjson", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "typing"}
+    heavy = {
+        "argparse",
+        "asyncio",
+        "concurrent.futures",
+        "dataclasses",
+        "fnmatch",
+        "hashlib",
+        "importlib.metadata",
+        "inspect",
+    }
+    heavy |= {
+        "json",
+        "logging",
+        "orjson",
+        "pathlib",
+        "random",
+        "re",
+        "shutil",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "typing",
+    }
     heavy |= {"typing_extensions", "urllib.parse", "xdg"}
     assert not heavy & imports.RUNNER
     never = ("pi_agent.cli.commands", "pi_agent.cli.timing", "pi_agent.linux.progress_bar")

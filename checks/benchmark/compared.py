@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from scenarios import guest, programs
-from scenarios.guest import FACTS
+from support import installed, policy_override
+from support.commands import as_user
+from support.installed import FACTS, home
+from support.sessions import IDLE, session
+from support.waiting import until
 
 from benchmark import figures, hyperfine, streams, weight
 from benchmark.figures import Round
@@ -52,7 +55,7 @@ def steps(desk: Desk, pace: Pace) -> Measured:
     found: dict[str, list[float]] = {}
     words = [VARIANT, "--sandbox-timing=json"]
     for _ in range(pace.rounds * pace.runs):
-        done = guest.as_user(desk.user, *words)
+        done = as_user(desk.user, *words)
         if done.status != 0:
             raise CommandError(words, done.complaint)
         for step in json.loads(done.stderr.splitlines()[-1])["steps"]:
@@ -65,8 +68,8 @@ def steps(desk: Desk, pace: Pace) -> Measured:
 
 def refusal(desk: Desk, pace: Pace) -> Measured:
     """The wrapper where it may not start, beside its interpreter doing nothing."""
-    python = python_of(programs.wrapped(FACTS["variants"][VARIANT]["wrapper"]))
-    if (done := guest.as_user(desk.user, VARIANT, cwd="/")).status != _NOT_PERMITTED:
+    python = python_of(policy_override.wrapped(FACTS["variants"][VARIANT]["wrapper"]))
+    if (done := as_user(desk.user, VARIANT, cwd="/")).status != _NOT_PERMITTED:
         raise CommandError([VARIANT], done.complaint)
     setting = Setting(cwd="/", statuses=(0, _NOT_PERMITTED))
     return _timed(hyperfine.rounds(desk, [[VARIANT], [python, "-I", "-c", "pass"]], pace, setting))
@@ -122,10 +125,10 @@ def sync_growth(desk: Desk, pace: Pace) -> Measured:
 
 def policy(desk: Desk, pace: Pace) -> Measured:
     """A launch under a large policy and under a small one."""
-    known = guest.policy(VARIANT)
+    known = installed.policy(VARIANT)
     own = {**known["hostUsers"][desk.user], "projectRoots": ["~/p"]}
     small = {**known, "hostUsers": {desk.user: own}}
-    large = programs.crowded(small)
+    large = policy_override.crowded(small)
     wrappers = [desk.wrapper_under(name, each) for name, each in (("large", large), ("small", small))]
     desk.allow(*(wrapper.with_name("runner") for wrapper in wrappers))
     return _timed(hyperfine.rounds(desk, [[str(wrapper)] for wrapper in wrappers], pace))
@@ -133,17 +136,17 @@ def policy(desk: Desk, pace: Pace) -> Measured:
 
 def memory(desk: Desk, pace: Pace) -> Measured:
     """What stays while a session runs: all that is below the login, and our first process inside."""
-    systemd_run = Path(guest.policy(_PROBE)["tools"]["systemd-run"])
+    systemd_run = Path(installed.policy(_PROBE)["tools"]["systemd-run"])
     desk.allow(systemd_run)
     idle = ("bash", "-c", "echo ready; cat >/dev/null")
     alone = [FACTS["sudo"], "-n", "--", str(systemd_run), "--pipe", "--wait", "--quiet", "--collect", "--", *idle]
     rounds, found = [], dict[str, int]()
     for _ in range(pace.rounds):
-        with guest.session(desk.user, _PROBE, *guest.IDLE) as session:
-            session.settled()
-            found = weight.of([*weight.below(session.client.pid), session.main_pid()])
+        with session(desk.user, _PROBE, *IDLE) as running:
+            running.settled()
+            found = weight.of([*weight.below(running.client.pid), running.main_pid()])
         with weight.running(desk.user, alone) as pid:
-            guest.until(lambda: len(weight.below(pid)) >= 2, "sudo has started systemd-run")
+            until(lambda: len(weight.below(pid)) >= 2, "sudo has started systemd-run")
             theirs = weight.of(weight.below(pid))
         rounds.append(Round((float(sum(found.values())),), (float(sum(theirs.values())),)))
     return compared("KiB", rounds, *(_weights("ours", found)), *(_weights("reference", theirs)))
@@ -170,12 +173,12 @@ def parallel(desk: Desk, pace: Pace) -> Measured:
 def bubblewrap(desk: Desk, pace: Pace) -> Measured:
     """A launch beside bubblewrap."""
     with held(desk) as reference:
-        return _timed(hyperfine.rounds(desk, [[VARIANT], reference.bubblewrap(guest.home(desk.user) / "p")], pace))
+        return _timed(hyperfine.rounds(desk, [[VARIANT], reference.bubblewrap(home(desk.user) / "p")], pace))
 
 
 def sudo_alone(desk: Desk, pace: Pace) -> Measured:
     """A launch beside nothing but another user."""
-    agent, program = guest.policy(VARIANT)["user"], guest.policy(VARIANT)["program"]
+    agent, program = installed.policy(VARIANT)["user"], installed.policy(VARIANT)["program"]
     desk.sudoers(f"{desk.user} ALL=({agent}) NOPASSWD: {program}")
     return _timed(hyperfine.rounds(desk, [[VARIANT], [FACTS["sudo"], "-n", "-u", agent, "--", program]], pace))
 

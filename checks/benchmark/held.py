@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scenarios import guest, steps
-from scenarios.guest import FACTS
+from support import strace
+from support.commands import on_machine
+from support.installed import FACTS, demo, policy
+from support.leftovers import assert_clean
+from support.waiting import PATIENCE, until
 
 from benchmark.hyperfine import CommandError
 from benchmark.prepared import VARIANT, Desk
@@ -65,22 +68,22 @@ class Held:
 @contextmanager
 def held(desk: Desk) -> Iterator[Held]:
     """A session of the user's that is staged and not started, until the way out."""
-    policy = guest.policy(VARIANT)
-    real = Path(policy["tools"]["systemd-run"])
+    known = policy(VARIANT)
+    real = Path(known["tools"]["systemd-run"])
     words = desk.place / "words"
     words.unlink(missing_ok=True)
     writer = desk.program("systemd-run", _WRITES.format(words=words))
-    runner = desk.runner_under("held", {**policy, "tools": {**policy["tools"], "systemd-run": str(writer)}})
-    command = [runner if word == FACTS["variants"][steps.VARIANT]["runner"] else word for word in steps.runner()]
+    runner = desk.runner_under("held", {**known, "tools": {**known["tools"], "systemd-run": str(writer)}})
+    command = [runner if word == FACTS["variants"][strace.VARIANT]["runner"] else word for word in strace.runner()]
     null = subprocess.DEVNULL
-    client = subprocess.Popen(command, cwd=guest.demo(desk.user), stdin=null, stdout=null, stderr=subprocess.PIPE)
+    client = subprocess.Popen(command, cwd=demo(desk.user), stdin=null, stdout=null, stderr=subprocess.PIPE)
     try:
-        guest.until(lambda: words.exists() or client.poll() is not None, "a session is staged")
+        until(lambda: words.exists() or client.poll() is not None, "a session is staged")
         if client.poll() is not None:
             raise CommandError(list(map(str, command)), client.communicate()[1].decode())
         given = words.read_text(encoding="utf-8").split("\0")
-        made = Held(real, tuple(_kept(given[: given.index("--")])), policy["program"])
-        _check(made, guest.demo(desk.user))
+        made = Held(real, tuple(_kept(given[: given.index("--")])), known["program"])
+        _check(made, demo(desk.user))
         yield made
     finally:
         # When systemd-run has ended and the session has not begun, the runner cleans up and says so.
@@ -88,14 +91,14 @@ def held(desk: Desk) -> Iterator[Held]:
             for pid in _children(client.pid):
                 if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGTERM)
-            client.communicate(timeout=guest.PATIENCE)
-        guest.assert_clean(guest.PATIENCE)
+            client.communicate(timeout=PATIENCE)
+        assert_clean(PATIENCE)
 
 
 def _check(made: Held, project: Path) -> None:
     """See that such a unit is shown what a session is: the project, and nothing beside it."""
     looks = made.launch(program=["sh", "-c", 'ls -A "$1" /home', "sh", str(project)])
-    seen = guest.on_machine(*looks[looks.index("--") + 1 :]).ok().text.split()
+    seen = on_machine(*looks[looks.index("--") + 1 :]).ok().text.split()
     if "README" not in seen or "bob" in seen:
         raise CommandError(looks, f"the reference shows {seen}")
 

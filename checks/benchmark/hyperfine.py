@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from scenarios import guest
+from support.commands import as_user
+from support.terminals import ended, terminal
 
 from benchmark.prepared import Desk
 
@@ -94,12 +95,12 @@ def _once(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Se
 
 
 def _apart(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[int, str]:
-    done = guest.as_user(desk.user, *words, cwd=setting.cwd, timeout=_PATIENCE)
+    done = as_user(desk.user, *words, cwd=setting.cwd, timeout=_PATIENCE)
     return done.status, (done.stdout + done.stderr).decode(errors="replace")
 
 
 def _at_terminal(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[int, str]:
-    screen = guest.terminal(desk.user, *words, cwd=setting.cwd)
+    screen = terminal(desk.user, *words, cwd=setting.cwd)
     output = b""
     while True:
         try:
@@ -109,7 +110,7 @@ def _at_terminal(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[in
         if not read:
             break
         output = (output + read)[-_TAIL:]
-    return guest.ended(screen), output.decode(errors="replace")
+    return ended(screen), output.decode(errors="replace")
 
 
 def python_of(script: Path) -> str:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from scenarios import guest
+from support.commands import on_machine
 
 from benchmark import results, rows
 from benchmark.compared import MEASURES
@@ -46,7 +46,7 @@ def _measured(row: Row, made: Desk, pace: Pace) -> Result:
 
 def _about(pace: Pace) -> dict[str, Any]:
     """What the figures hold for."""
-    version = guest.on_machine("systemctl", "--version").ok().text.split()[1]
+    version = on_machine("systemctl", "--version").ok().text.split()[1]
     return {
         "cores": os.cpu_count(),
         "kernel": os.uname().release,

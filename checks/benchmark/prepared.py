@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scenarios import guest, programs
-from scenarios.guest import FACTS, Json
+from support import policy_override
+from support.commands import Word, as_user, on_machine
+from support.installed import FACTS, Json, home, isolated, policy
 
 VARIANT: Final = "pi-true"
 SYNCED: Final = "pi-synced"
@@ -43,25 +44,25 @@ class Desk:
         draft = _OWN_RULES.with_name(".bench.new")
         draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         draft.chmod(0o440)
-        guest.on_machine("visudo", "-cqf", draft).ok()
+        on_machine("visudo", "-cqf", draft).ok()
         draft.rename(_OWN_RULES)
 
-    def as_user(self, *words: guest.Word) -> None:
+    def as_user(self, *words: Word) -> None:
         """Run a command as the user to its end, which must succeed."""
-        guest.as_user(self.user, *words, cwd=guest.home(self.user), timeout=600).ok()
+        as_user(self.user, *words, cwd=home(self.user), timeout=600).ok()
 
-    def in_project(self, *words: guest.Word) -> None:
+    def in_project(self, *words: Word) -> None:
         """The same in the user's project."""
-        guest.as_user(self.user, *words, timeout=600).ok()
+        as_user(self.user, *words, timeout=600).ok()
 
     @property
     def configuration(self) -> Path:
         """The Pi configuration that the variant for sync has."""
-        return guest.home(self.user) / ".config/bench-pi"
+        return home(self.user) / ".config/bench-pi"
 
     def tree(self, files: int) -> None:
         """Make that configuration: what the other variant has, and this number of files of 4 KiB, ten a directory."""
-        small = guest.home(self.user) / ".pi/agent"
+        small = home(self.user) / ".pi/agent"
         self.as_user("rm", "-rf", self.configuration)
         self.as_user("mkdir", "-p", self.configuration.parent)
         self.as_user("cp", "-a", small, self.configuration)
@@ -80,12 +81,12 @@ class Desk:
 
     def runner_under(self, name: str, policy: Json) -> Path:
         """The variant's runner, as it is under another policy."""
-        return programs.under(FACTS["variants"][VARIANT], "runner", self._folder(name), policy)
+        return policy_override.under(FACTS["variants"][VARIANT], "runner", self._folder(name), policy)
 
     def wrapper_under(self, name: str, policy: Json) -> Path:
         """The variant's wrapper, and the runner behind it, as they are under another policy."""
         runner = self.runner_under(name, policy)
-        return programs.under(
+        return policy_override.under(
             FACTS["variants"][VARIANT],
             "wrapper",
             self._folder(name),
@@ -102,7 +103,7 @@ class Desk:
 @contextmanager
 def desk(user: str = "alice") -> Iterator[Desk]:
     """Somebody's desk, cleared on the way out."""
-    made = Desk(user, guest.home(user) / ".bench", _ROOTS)
+    made = Desk(user, home(user) / ".bench", _ROOTS)
     _clear(made)
     try:
         made.place.mkdir(mode=0o755)
@@ -115,7 +116,7 @@ def desk(user: str = "alice") -> Iterator[Desk]:
 def _clear(made: Desk) -> None:
     _OWN_RULES.unlink(missing_ok=True)
     counter = made.configuration.with_name(f".{made.configuration.name}.turn")
-    guest.as_user(made.user, "rm", "-rf", made.private, made.configuration, counter, timeout=600).ok()
+    as_user(made.user, "rm", "-rf", made.private, made.configuration, counter, timeout=600).ok()
     shutil.rmtree(made.place, ignore_errors=True)
     for path in synced_state():
         shutil.rmtree(path, ignore_errors=True)
@@ -123,5 +124,5 @@ def _clear(made: Desk) -> None:
 
 def synced_state(user: str = "alice") -> Sequence[Path]:
     """What is left of a sync: the tree that was written, and what is remembered of it."""
-    top = Path(guest.policy(SYNCED)["stateDir"])
-    return (guest.isolated(user, "skills", SYNCED), top / "sync" / user)
+    top = Path(policy(SYNCED)["stateDir"])
+    return (isolated(user, "skills", SYNCED), top / "sync" / user)

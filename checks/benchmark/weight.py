@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scenarios import guest
+from support.commands import login
+from support.waiting import PATIENCE
 
 from benchmark.hyperfine import CommandError
 
@@ -34,12 +35,10 @@ def below(pid: int) -> list[int]:
 def running(user: str, words: Sequence[str]) -> Iterator[int]:
     """A command of the user's that prints a line when it has begun, and ends with its input; the pid of its login."""
     pipe = subprocess.PIPE
-    client = subprocess.Popen(
-        guest.login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True
-    )
+    client = subprocess.Popen(login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True)
     try:
         if client.stdout is None or not client.stdout.readline():
             raise CommandError(words, client.communicate()[1].decode())
         yield client.pid
     finally:
-        client.communicate(timeout=guest.PATIENCE)
+        client.communicate(timeout=PATIENCE)

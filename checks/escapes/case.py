@@ -7,9 +7,9 @@ or a misspelt path, proves nothing, and neither does one whose control fails.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 # What the security table of README.md promises: key → what cannot be done.
 PROMISES: Final[dict[str, str]] = {
@@ -54,8 +54,8 @@ class Case:
     """One attempt. name: unique in its group. promise: a key of PROMISES. tries: what, in words.
 
     attempt: Python that inside.py runs in the sandbox. denied: the answers that are a denial, see `matches`. variant:
-    the command whose sandbox it is. absent, unchanged: paths outside that must not exist, or be as before, afterwards
-    (POLICY: the variant's).
+    the command whose sandbox it is. absent, unchanged: what must not exist, or be as before, outside afterwards: a
+    path, or the name of a fact that is one. Only for an attempt that, if it worked, would be seen there.
     """
 
     name: str
@@ -86,6 +86,12 @@ def matches(answer: str, expected: tuple[str, ...]) -> bool:
 
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+def watched(case: Case, facts: Mapping[str, Any]) -> list[str]:
+    """The paths outside that a case must leave as they are."""
+    names = (name for name in (case.absent, case.unchanged) if name)
+    return [name if name.startswith("/") else facts[name] for name in names]
 
 
 def attempt(promise: str, tries: str) -> Callable[[F], F]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.conftest import fresh, pristine, register, tell_of_groups
+from support.fresh import fresh, pristine, tell_of_groups
+from support.limits import register
 
 from escapes.case import Case
 
@@ -49,6 +50,11 @@ def pytest_runtest_makereport(
     return report
 
 
+def _verdict(facts: Mapping[str, object], report: pytest.TestReport) -> str:
+    """Where this machine itself does not offer what is denied, nothing is proven, and the table says so."""
+    return str(facts.get("verdict", "denied")) if report.passed else "FAILED"
+
+
 def _row(item: pytest.Item, report: pytest.TestReport) -> Row | None:
     if not isinstance(item, pytest.Function):
         return None
@@ -56,16 +62,13 @@ def _row(item: pytest.Item, report: pytest.TestReport) -> Row | None:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     case = parameters.get("case")
     if isinstance(case, Case):
-        verdict = "known" if hasattr(report, "wasxfail") else "denied" if report.passed else "FAILED"
-        return Row(case.id, case.tries, str(facts.get("answer", "none")), verdict)
+        return Row(case.id, case.tries, str(facts.get("answer", "none")), _verdict(facts, report))
     marks = item.function.__dict__
     module = item.module.__name__.rpartition("test_")[2]
     name = item.name.removeprefix("test_")
     if "attempt" in marks:
         answer = "known limit" if hasattr(report, "wasxfail") else str(facts.get("answer", "no effect"))
-        # A machine that cannot enforce a denial proves nothing, and the table says so.
-        passed = str(facts.get("verdict", "denied"))
-        verdict = "known" if hasattr(report, "wasxfail") else passed if report.passed else "FAILED"
+        verdict = "known" if hasattr(report, "wasxfail") else _verdict(facts, report)
         return Row(f"{module}::{name}", marks["attempt"][1], answer, verdict)
     if "grant" in marks:
         group, works = marks["grant"]

@@ -151,6 +151,15 @@ CASES: Final = grouped(
         "EINVAL",
         control="call('adjtimex', bytes(208))",
     ),
+    _call(
+        "time-adjust-clock",
+        "turn the clock (clock_adjtime)",
+        "call('clock_adjtime', 0, struct.pack('I', 0x4000) + bytes(204))",
+        "root",
+        WORKS,
+        "EINVAL",
+        control="call('clock_adjtime', 0, bytes(208))",
+    ),
     _call("hostname", "rename the machine", "call('sethostname', b'checks', 6)", "root"),
     _call("domain-name", "rename its domain", "call('setdomainname', b'checks', 6)", "root"),
     _call(
@@ -166,4 +175,18 @@ CASES: Final = grouped(
     ),
     _call("hang-up", "hang up the terminal (vhangup)", "call('vhangup')", "root"),
     _call("move-pages", "move the memory of processes", "call('move_pages', 0, 0, None, None, None, 0)", "agent"),
+    _call(
+        "migrate-pages",
+        "move all memory of processes",
+        "call('migrate_pages', 0, 64, bytes(8), bytes(8))",
+        "agent",
+        WORKS,
+        "EINVAL",
+    ),
+    _call(
+        "take-descriptor",
+        "take an open file of a process",
+        "call('pidfd_getfd', os.pidfd_open(os.getpid()), 0, 0)",
+        "agent",
+    ),
 )

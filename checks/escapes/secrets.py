@@ -11,6 +11,10 @@ _ABSENT: Final = ("ENOENT",)
 _BOBS_MOUNTS: Final = (
     "found([line for place in {} for line in open(place) if '/users/bob' in line or '/home/bob' in line])"
 )
+_STAGED_FILES: Final = (
+    "found([name for name in os.listdir('/proc/self/fd') if accessible(lambda: os.readlink(f'/proc/self/fd/{name}'))"
+    " and 'pi-agent-' in os.readlink(f'/proc/self/fd/{name}')])"
+)
 
 CASES: Final = grouped(
     "secrets",
@@ -30,7 +34,7 @@ CASES: Final = grouped(
             (
                 "session-environment",
                 "secrets",
-                "read the env file of its own session",
+                "read the env file of another session",
                 "there.staging + '/environment'",
                 _ABSENT,
                 _ROOT,
@@ -102,14 +106,8 @@ CASES: Final = grouped(
         "descriptors",
         "secrets",
         "find an open file that leads to the staging directory",
-        "found([name for name in os.listdir('/proc/self/fd') if accessible(lambda:"
-        " os.readlink(f'/proc/self/fd/{name}'))"
-        " and 'pi-agent-' in os.readlink(f'/proc/self/fd/{name}')])",
+        _STAGED_FILES,
         ("nothing",),
-        Control(
-            "root",
-            "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n"
-            "found('pi-agent-' in os.readlink(f'/proc/self/fd/{kept}'))",
-        ),
+        Control("root", "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n" + _STAGED_FILES),
     ),
 )

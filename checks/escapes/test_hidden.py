@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.guest import IDLE, as_user, demo, home, inside, on_machine, policy, session
-from scenarios.repositories import snapshot
+from support.commands import as_user, inside, on_machine
+from support.installed import demo, home, policy
+from support.repositories import snapshot
+from support.sessions import IDLE, session
 
 from escapes.case import attempt
 

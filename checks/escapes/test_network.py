@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from scenarios.guest import IDLE, inside, on_machine, session, shown
+from support.commands import inside, on_machine
+from support.sessions import IDLE, session
+from support.units import shown
 
 from escapes.case import attempt
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios import guest
-from scenarios.guest import as_user, inside, on_machine, state
+from support.commands import Result, as_user, inside, on_machine
+from support.installed import state
 
 from escapes.case import attempt
 
@@ -83,7 +83,7 @@ test -L "$there" || test -p "$there" && echo planted
 """
 
 
-def planted(place: str, how: str) -> guest.Result:
+def planted(place: str, how: str) -> Result:
     """A launch, in which something is planted for the next. A launch that was refused is made anew from nothing."""
     result = inside(REPORT_AND_PLANT, place, how.replace("there", '"$there"'))
     if result.status != 0:

@@ -6,7 +6,12 @@ import os
 from typing import Final
 
 import pytest
-from scenarios.guest import IDLE, agent, assert_clean, demo, inside, on_machine, processes, session, until
+from support.commands import inside, on_machine
+from support.installed import agent, demo
+from support.leftovers import assert_clean
+from support.processes import processes
+from support.sessions import IDLE, session
+from support.waiting import until
 
 from escapes.case import attempt
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import pexpect
 import pytest
-from scenarios.guest import demo, ended, home, inside, terminal
-from scenarios.test_terminal import PROMPT, leave, shell
+from support.commands import inside
+from support.installed import demo, home
+from support.terminals import PROMPT, ended, leave, shell, terminal
 
 from escapes.case import attempt
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .login import as_root
+from .protocols import Guest
 from .run import run
-
-if TYPE_CHECKING:  # backends use this room
-    from .backend import Guest
 
 # What reads an archive. Root's word is enough: the paths need no signatures.
 IMPORT: Final = ("nix-store", "--import")

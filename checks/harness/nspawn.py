@@ -1,6 +1,6 @@
 """Boots the guest with systemd-nspawn, and finds, enters and halts it.
 
-A backend: see `harness/backend.py`.
+A backend: see `harness/protocols.py`.
 
 The guest has a network namespace of its own with no link to the host's (`--private-network`). It is not
 registered with machined, which a host may lack. References: systemd-nspawn(1), sd_notify(3), nsenter(1).

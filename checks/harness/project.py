@@ -78,6 +78,7 @@ def place(file: File, path: Path) -> None:
 def system_key(found: list[File]) -> str:
     """Names what the guest's system is built from: everything but what is read in place or only by people."""
     aside = (
+        "checks/support/",
         "checks/scenarios/",
         "checks/escapes/",
         "checks/benchmark/",

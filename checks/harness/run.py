@@ -50,10 +50,9 @@ def run(
 ) -> Result:
     """Run `argv` to its end and return how it ended.
 
-    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to
-    that file and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew.
-    `env` adds to the environment.
-    Raises CheckError on a status that is not in `accept`, with the command ready to paste.
+    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to that file
+    and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew. `env` adds to the
+    environment. Raises CheckError on a status that is not in `accept`, with the command ready to paste.
     """
     words = [str(word) for word in argv]
     with (
@@ -69,13 +68,12 @@ def run(
                 stdout=subprocess.PIPE if capture else target if stdout else sink if log else None,
                 stderr=sink if log else None,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env=os.environ | (env or {}),
             )
         except OSError as error:
             raise CheckError(f"cannot start {words[0]}: {error.strerror}", replay(words, cwd)) from error
     if done.returncode not in accept:
-        if log:
-            sys.stderr.write(tail(log))
+        sys.stderr.write(tail(log) if log else "")
         raise CheckError(f"{words[0]} ended with status {done.returncode}", replay(words, cwd))
     return Result(done.returncode, done.stdout.decode(errors="surrogateescape") if capture else "")
 

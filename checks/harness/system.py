@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from . import closure
-from .backend import Guest
 from .layout import Place
 from .login import PROGRAMS, as_root
+from .protocols import Guest
 from .run import run, say
 
 MARK: Final = "system"

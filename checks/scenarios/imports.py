@@ -16,31 +16,31 @@ _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
 # Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
-    "python": ("records",),
+    "python": ("json_reader", "records"),
     "messages": ("quoting", "refusal", "refusals"),
-    "linux": ("errors", "identities", "journald", "paths", "standard_error"),
-    "policy": ("callers", "policy_file", "project_roots", "shared"),
+    "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
+    "policy": ("accounts", "policy_file", "project_roots", "shared"),
     "session": ("audit",),
     "cli": ("command_line", "entry_point"),
 }
 _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
-    "python": ("lazy_orjson",),
-    "messages": ("notices",),
+    "python": ("collector", "lazy_orjson"),
+    "messages": ("notices", "reasons"),
     "linux": (
-        *("directories", "files", "limits", "mount_api", "processes", "removal", "signatures", "systemctl"),
+        *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
         "terminals",
     ),
-    "policy": ("accounts",),
     "state": (
-        *("copying", "documents", "host_config", "json_merge", "mirror", "pi_lock", "scans", "sync", "sync_memory"),
-        *("tree_entries", "user_state"),
+        *("copying", "documents", "home_files", "host_config", "json_merge", "mirror", "pi_files", "pi_lock", "scans"),
+        *("sync", "sync_memory", "tree_entries", "user_state"),
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),
     "session": (
-        *("configuration", "guard", "report", "running_sessions", "session_directory", "signal_relay", "staging"),
-        *("supervision", "systemd_run"),
+        *("guard", "host_view", "launch", "launch_plan", "report", "running_sessions", "session_directory"),
+        *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),
     ),
+    "cli": ("launch_request",),
 }
 # Which of them a version of Python has, and what it has loaded before it begins, differs. Above each group: for whom.
 _STANDARD: Final = frozenset(
@@ -50,9 +50,7 @@ _STANDARD: Final = frozenset(
         # contextlib
         *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
         *("types", "_collections", "_functools", "_operator"),
-        # json, for it re, and for that enum
-        *("_json", "json", "json.decoder", "json.encoder", "json.scanner"),
-        *("enum", "re", "re._casefix", "re._compiler", "re._constants", "re._parser", "_sre"),
+        "_json",
         # what the journal is told with, while systemd is at work
         *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
@@ -70,7 +68,7 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
 RUNNER: Final = (
-    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "fnmatch", "gc", "resource", "signal", "termios"}
+    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "enum", "fcntl", "gc", "resource", "signal", "termios"}
 )
 
 

@@ -10,26 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from scenarios import steps
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    SECRETS,
-    Json,
-    agent,
-    as_user,
-    demo,
-    home,
-    inside,
-    on_machine,
-    ours,
-    pi,
-    policy,
-    session,
-    shown,
-    until,
-)
+from support import strace
+from support.commands import as_user, inside, on_machine, pi
+from support.installed import FACTS, SECRETS, Json, agent, demo, home, policy
+from support.processes import ours
+from support.sessions import IDLE, session
+from support.units import shown
+from support.waiting import until
 
 README = Path(__file__).parents[2] / "README.md"
 UNIT = re.compile(r"pi-agent-alice-[0-9a-f]{16}\.service")
@@ -130,7 +117,7 @@ def test_a_session_that_fails_after_its_start_has_a_refusal_for_its_end(since: s
     launcher = policy("pi-probe")["launcher"]
     on_machine("mount", "--bind", "/dev/null", launcher).ok()
     try:
-        result, _ = steps.trace(["-e", "trace=none"], steps.runner("exec", "true"), demo("alice"))
+        result, _ = strace.trace(["-e", "trace=none"], strace.runner("exec", "true"), demo("alice"))
     finally:
         on_machine("umount", launcher).ok()
     assert result.status == 69

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from scenarios.guest import FACTS, as_user, assert_clean, demo, ended, home, inside, terminal
+from support.commands import as_user, inside
+from support.installed import FACTS, demo, home
+from support.leftovers import assert_clean
+from support.terminals import ended, terminal
 
 
 def test_help_is_there_for_anybody_and_tells_of_every_command() -> None:

@@ -15,9 +15,12 @@ from typing import Final
 
 import pexpect
 import pytest
+from support import policy_override, strace
+from support.commands import Result, Word, as_user, on_machine
+from support.installed import FACTS, demo, home, isolated, policy
+from support.waiting import PATIENCE
 
-from scenarios import imports, programs, steps
-from scenarios.guest import FACTS, PATIENCE, Result, Word, as_user, demo, home, isolated, on_machine, policy
+from scenarios import imports
 
 # System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
 # (stat and its like), and all others but those for memory.
@@ -27,7 +30,7 @@ FIRST: Final = {"a file": (2.0, 4.0, 6.3), "a directory": (4.0, 6.0, 13.0)}
 # Half of one call for each changed file.
 _SLACK: Final = 0.005
 
-_FACTS: Final = FACTS["variants"][steps.VARIANT]
+_FACTS: Final = FACTS["variants"][strace.VARIANT]
 _OPENS: Final = {"open", "openat", "openat2", "creat"}
 _LOOKS: Final = {"stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2"}
 _MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
@@ -38,12 +41,13 @@ _MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
 
 def _python(program: Word, *options: str) -> list[Word]:
     """The interpreter of a built program, as its wrapper starts it; options are Python's."""
-    interpreter = programs.wrapped(program).read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!").strip()
+    script = policy_override.wrapped(program).read_text(encoding="utf-8")
+    interpreter = script.partition("\n")[0].removeprefix("#!").strip()
     return ["env", "PYTHONNOUSERSITE=1", "PYTHONSAFEPATH=1", interpreter, *options]
 
 
 def _watched(program: Word) -> list[Word]:
-    return [*_python(program, "-X", "importtime"), programs.wrapped(program)]
+    return [*_python(program, "-X", "importtime"), policy_override.wrapped(program)]
 
 
 def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
@@ -56,7 +60,7 @@ def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> No
 
 @pytest.mark.parametrize(("directory", "status"), [("p/demo", 0), (".", 77)])
 def test_a_launch_imports_what_it_is_allowed_to_and_no_more(directory: str, status: int) -> None:
-    words = steps.runner("exec", "true")
+    words = strace.runner("exec", "true")
     place = words.index(_FACTS["runner"])
     command = [*words[:place], *_watched(_FACTS["runner"]), *words[place + 1 :]]
     on_machine("env", "-C", demo("alice"), *words).ok()  # which has merged and copied what was new
@@ -104,13 +108,13 @@ _WRAPPER: Final = [Path(_FACTS["wrapper"]).name, f".{Path(_FACTS['wrapper']).nam
 def test_a_launch_starts_these_processes_and_no_other(
     words: Sequence[str], directory: str, status: int, programs: Sequence[str], forks: int
 ) -> None:
-    result, log = steps.trace(_PROCESSES, steps.runner(*words), home("alice") / directory)
+    result, log = strace.trace(_PROCESSES, strace.runner(*words), home("alice") / directory)
     assert result.status == status
     assert (_started(log), _forks(log)) == ([*_RUNNER, *programs], forks)
 
 
 def test_at_a_terminal_systemd_is_asked_how_it_ended(tmp_path: Path) -> None:
-    command = ["-o", tmp_path / "log", "-s", "200", *_PROCESSES, *steps.runner("exec", "true")]
+    command = ["-o", tmp_path / "log", "-s", "200", *_PROCESSES, *strace.runner("exec", "true")]
     screen = pexpect.spawn("strace", [str(word) for word in command], cwd=str(demo("alice")), timeout=PATIENCE)
     screen.expect(pexpect.EOF)
     screen.close()
@@ -126,7 +130,7 @@ def test_the_wrapper_becomes_sudo_and_starts_nothing(directory: str, status: int
     # Whom strace starts as somebody else may still gain by setuid, as sudo has to.
     options = ["-u", "alice", "-e", "trace=execve,clone,clone3,fork,vfork"]
     command = [_FACTS["wrapper"], "exec", "true"]
-    result, log = steps.trace(options, command, home("alice") / directory)
+    result, log = strace.trace(options, command, home("alice") / directory)
     assert result.status == status, result.complaint
     assert _started(log) == [*_WRAPPER, *programs]
     by_wrapper = log.partition(f'execve("{FACTS["sudo"]}"')[0]
@@ -138,7 +142,7 @@ def test_the_wrapper_becomes_sudo_and_starts_nothing(directory: str, status: int
 
 def _calls(command: Sequence[Word]) -> Counter[str]:
     """How often the runner itself asked the kernel for what, in a launch."""
-    result, log = steps.trace(["-c"], command, demo("alice"), timeout=4 * PATIENCE)
+    result, log = strace.trace(["-c"], command, demo("alice"), timeout=4 * PATIENCE)
     result.ok()
     rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$", log, re.MULTILINE)
     counts = Counter({name: int(number) for number, name in rows if name != "total"})
@@ -170,7 +174,7 @@ def _syncs(size: _Size) -> dict[str, tuple[int, int, int]]:
     """The calls of three launches: the first, one that finds nothing changed, one that finds one file in a hundred
     changed."""
     top = home("alice") / ".pi/agent/skills"
-    for tree in (top, *steps.own_tree()):
+    for tree in (top, *strace.own_tree()):
         if tree.exists():
             shutil.rmtree(tree)
     paths = [top / f"skill-{number % size.directories}" / f"{number}.md" for number in range(size.files)]
@@ -178,13 +182,13 @@ def _syncs(size: _Size) -> dict[str, tuple[int, int, int]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("text", encoding="utf-8")
     on_machine("chown", "-R", "alice:", top).ok()
-    command = steps.runner("exec", "true")
+    command = strace.runner("exec", "true")
     found = {"first": _grouped(_calls(command))}
     found["nothing"] = _grouped(_calls(command))
     for path in paths[::100]:
         path.write_text("another text", encoding="utf-8")
     found["some"] = _grouped(_calls(command))
-    copied = isolated("alice", "skills", steps.VARIANT)
+    copied = isolated("alice", "skills", strace.VARIANT)
     assert sum(1 for path in copied.rglob("*.md") if path.read_text() == "another text") == len(paths[::100])
     assert sum(1 for _ in copied.rglob("*.md")) == size.files
     return found
@@ -222,8 +226,8 @@ def test_a_launch_asks_the_kernel_the_same_however_many_others_the_policy_has(tm
     for users in (0, 1000):
         place = tmp_path / str(users)
         place.mkdir()
-        command = steps.under_policy(
-            programs.crowded(policy(steps.VARIANT), users, ["/srv/none"]), steps.runner("exec", "true"), place
+        command = strace.under_policy(
+            policy_override.crowded(policy(strace.VARIANT), users, ["/srv/none"]), strace.runner("exec", "true"), place
         )
         _calls(command)  # the first one makes the isolated state
         found = _calls(command)

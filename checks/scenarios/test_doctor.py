@@ -11,25 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-from scenarios import limits
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    SECRETS,
-    STAGING,
-    Result,
-    as_user,
-    demo,
-    home,
-    leftovers,
-    on_machine,
-    policy,
-    session,
-    state,
-    units,
-)
-from scenarios.repositories import on_host
+from support import limits
+from support.commands import Result, as_user, on_machine
+from support.installed import FACTS, SECRETS, STAGING, demo, home, policy, state
+from support.leftovers import leftovers
+from support.repositories import on_host
+from support.sessions import IDLE, session
+from support.units import units
 
 SENTINEL: Final = "hunter2-must-not-be-told"
 _LINE: Final = re.compile(r"(ok|warn|FAIL) +(sudo|runner|caller|shown path|env file|\w+) +(.*)")

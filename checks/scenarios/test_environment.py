@@ -7,23 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import (
-    IDLE,
-    SECRETS,
-    STAGING,
-    as_user,
-    home,
-    on_machine,
-    policy,
-    probe,
-    processes,
-    session,
-    shown,
-    staged,
-    state,
-    units,
-)
+from support.commands import as_user, on_machine, probe
+from support.installed import SECRETS, STAGING, home, policy, state
+from support.leftovers import staged
+from support.processes import processes
+from support.sessions import IDLE, session
+from support.units import shown, units
 
 SECRET = "from an environment file"
 

@@ -7,9 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.commands import as_user, inside, on_machine
+from support.installed import FACTS, home, isolated, policy
+from support.terminals import ended, terminal
 
 from pi_agent.linux.terminals import RESET
-from scenarios.guest import FACTS, as_user, ended, home, inside, isolated, on_machine, policy, terminal
 
 # What a program does, and the status that a shell would show for it.
 ENDS = [

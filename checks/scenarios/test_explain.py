@@ -10,26 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    SECRETS,
-    STAGING,
-    Json,
-    as_user,
-    demo,
-    home,
-    inside,
-    leftovers,
-    on_machine,
-    ours,
-    policy,
-    probe,
-    session,
-    state,
-)
-from scenarios.repositories import fortress, on_host
+from support.commands import as_user, inside, on_machine, probe
+from support.installed import FACTS, SECRETS, STAGING, Json, demo, home, policy, state
+from support.leftovers import leftovers
+from support.processes import ours
+from support.repositories import fortress, on_host
+from support.sessions import IDLE, session
 
 __all__ = ["fortress"]
 

@@ -9,29 +9,14 @@ import termios
 import time
 
 import pytest
-
-from scenarios.guest import (
-    CLEAN_WITHIN,
-    IDLE,
-    Process,
-    agent,
-    assert_clean,
-    demo,
-    ended,
-    every_unit,
-    inside,
-    login,
-    on_machine,
-    ours,
-    processes,
-    session,
-    settle,
-    shown,
-    staged,
-    terminal,
-    units,
-    until,
-)
+from support.commands import inside, login, on_machine
+from support.installed import agent, demo
+from support.leftovers import assert_clean, staged
+from support.processes import Process, ours, processes
+from support.sessions import IDLE, session
+from support.terminals import ended, terminal
+from support.units import every_unit, settle, shown, units
+from support.waiting import CLEAN_WITHIN, until
 
 HUP, INT, TERM, KILL = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 # The status of a session that a signal to one of its parts ended: Pi was told to, by TERM.

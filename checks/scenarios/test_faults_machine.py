@@ -14,27 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import strace
+from support.commands import Result, as_user, inside, on_machine
+from support.fault_scenes import NEW, OLD, Scene, check_aftermath, check_state
+from support.installed import STAGING, agent, demo, home, policy
+from support.leftovers import assert_clean
+from support.processes import processes
+from support.sessions import IDLE, session
+from support.waiting import until
 
-from scenarios import steps
-from scenarios.guest import (
-    IDLE,
-    STAGING,
-    Result,
-    agent,
-    as_user,
-    assert_clean,
-    demo,
-    home,
-    inside,
-    on_machine,
-    policy,
-    processes,
-    session,
-    until,
-)
-from scenarios.test_faults_steps import NEW, OLD, Scene, check_aftermath, check_state
-
-VARIANT = steps.VARIANT
+VARIANT = strace.VARIANT
 STATE = Path(policy(VARIANT)["stateDir"])
 
 
@@ -55,7 +44,7 @@ def mounted(*words: str | Path) -> Iterator[None]:
 
 def launch() -> Result:
     """A launch straight by the runner: a login may need what is broken just now."""
-    result, _ = steps.trace(["-e", "trace=none"], steps.runner("exec", "echo", "ran"), demo("alice"))
+    result, _ = strace.trace(["-e", "trace=none"], strace.runner("exec", "echo", "ran"), demo("alice"))
     return result
 
 

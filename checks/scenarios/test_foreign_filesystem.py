@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import agent, as_user, demo, ended, home, inside, on_machine, terminal
+from support.commands import as_user, inside, on_machine
+from support.installed import agent, demo, home
+from support.terminals import ended, terminal
 
 # In memory like tmpfs, and without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
 FILE_SYSTEM = "ramfs"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import Json, agent, as_user, assert_clean, demo, home, isolated, on_machine, probe
-from scenarios.hostile import NAMES, call, harmless, script, told
+from support.commands import as_user, on_machine, probe
+from support.hostile import NAMES, call, harmless, script, told
+from support.installed import Json, agent, demo, home, isolated
+from support.leftovers import assert_clean
 
 
 def nested(top: Path, names: Sequence[bytes]) -> str:

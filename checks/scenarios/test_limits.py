@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-from scenarios.guest import inside, on_machine, session, shown, until
-from scenarios.test_sandbox_options import OTHER_HOST, listening
+from support.commands import inside, on_machine
+from support.servers import OTHER_HOST, listening
+from support.sessions import session
+from support.units import shown
+from support.waiting import until
 
 pytestmark = pytest.mark.needs_limits
 

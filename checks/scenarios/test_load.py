@@ -11,9 +11,12 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
-
-from scenarios import programs, steps
-from scenarios.guest import STAGING, assert_clean, demo, every_unit, inside, login, policy, until
+from support import policy_override, strace
+from support.commands import inside, login
+from support.installed import STAGING, demo, policy
+from support.leftovers import assert_clean
+from support.units import every_unit
+from support.waiting import until
 
 # How many launches in a row count as many; `make soak` wants a thousand.
 LAUNCHES = int(os.environ.get("PI_AGENT_LAUNCHES", "100"))
@@ -64,7 +67,7 @@ def use() -> Use:
 
 
 def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[str]) -> None:
-    command = steps.runner("exec", "true")
+    command = strace.runner("exec", "true")
 
     def launch(times: int) -> None:
         for _ in range(times):
@@ -90,8 +93,8 @@ def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[
 
 
 def test_a_policy_of_a_thousand_users_with_a_hundred_roots_each(tmp_path: Path) -> None:
-    small_command = steps.runner("exec", "pwd")
-    large_command = steps.under_policy(programs.crowded(policy(steps.VARIANT)), small_command, tmp_path)
+    small_command = strace.runner("exec", "pwd")
+    large_command = strace.under_policy(policy_override.crowded(policy(strace.VARIANT)), small_command, tmp_path)
     times: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(5):
         for name, command in (("small", small_command), ("large", large_command)):

@@ -9,21 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import (
-    FACTS,
-    SHARED,
-    agent,
-    as_user,
-    demo,
-    home,
-    inside,
-    isolated,
-    on_machine,
-    policy,
-    probe,
-    state,
-)
+from support.commands import as_user, inside, on_machine, probe
+from support.installed import FACTS, SHARED, agent, demo, home, isolated, policy, state
 
 
 def on_path(name: str, user: str = "alice") -> bool:

@@ -9,7 +9,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from scenarios.guest import SHARED, agent, as_user, demo, inside, on_machine
+from support.commands import as_user, inside, on_machine
+from support.installed import SHARED, agent, demo
 
 LIST = "stat --format='%n %u %g' -- *"
 

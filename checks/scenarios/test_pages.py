@@ -10,10 +10,12 @@ from typing import Final
 
 import pexpect
 import pytest
+from support.commands import as_user, on_machine
+from support.installed import home
+from support.waiting import PATIENCE
 
 from pi_agent.cli import command_table, completions
 from pi_agent.cli.command_table import Argument, Command
-from scenarios.guest import PATIENCE, as_user, home, on_machine
 
 _SYSTEM: Final = Path("/run/current-system/sw/share")
 _SHELLS: Final = ("bash", "zsh", "fish")

@@ -15,8 +15,9 @@ from typing import IO, Final
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-
-from scenarios.guest import FACTS, Result, as_user, demo, ended, inside, login, on_machine, pi, probe, terminal
+from support.commands import Result, as_user, inside, login, on_machine, pi, probe
+from support.installed import FACTS, demo
+from support.terminals import ended, terminal
 
 ANY_BYTES: Final = random.Random(1).randbytes(1024**2)  # noqa: S311 (the same bytes in every run)
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from scenarios import steps
-from scenarios.guest import as_user, demo, ended, isolated, terminal
+from support import strace
+from support.commands import as_user
+from support.installed import demo, isolated
+from support.terminals import ended, terminal
 
 MANY: Final = """
 mkdir -p ~/.pi/agent/skills/many && cd ~/.pi/agent/skills/many
 seq 40 | while read -r folder; do mkdir $folder; seq -f "$folder/%g" 5 | xargs touch; done
 """
 # How long a machine takes to copy so much is its own affair: here one file of the many takes longer than a second.
-SLOW: Final = steps.slow("renameat", 20)
+SLOW: Final = strace.slow("renameat", 20)
 
 
 def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
-    screen = steps.at_terminal(SLOW, steps.runner("exec", "echo", "inside"), demo("alice"))
+    screen = strace.at_terminal(SLOW, strace.runner("exec", "echo", "inside"), demo("alice"))
     screen.expect(r"copying your configuration \[#*-*\] \d+ of 2\d\d files")
     screen.expect_exact("\r\x1b[K")
     screen.expect_exact("inside")
@@ -27,7 +29,7 @@ def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
 
 def test_a_long_first_sync_shows_nothing_in_a_pipe() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
-    result, log = steps.trace(SLOW, steps.runner("exec", "echo", "inside"), demo("alice"))
+    result, log = strace.trace(SLOW, strace.runner("exec", "echo", "inside"), demo("alice"))
     assert "(DELAYED)" in log
     assert (result.ok().stdout, result.stderr) == (b"inside\n", b"")
 

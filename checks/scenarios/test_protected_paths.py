@@ -7,9 +7,10 @@ import resource
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import IDLE, demo, home, inside, policy, session
-from scenarios.repositories import PROTECTED, fortress, on_host, snapshot
+from support.commands import inside
+from support.installed import demo, home, policy
+from support.repositories import PROTECTED, fortress, on_host, snapshot
+from support.sessions import IDLE, session
 
 __all__ = ["fortress"]
 

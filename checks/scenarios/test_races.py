@@ -9,12 +9,9 @@ them. Each detector is first shown to see somebody who goes by paths alone.
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,17 +20,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-from scenarios.guest import FACTS, PATIENCE, demo, home, login, on_machine, policy, until
+from support.commands import login, on_machine
+from support.detectors import FORBIDDEN, Mounts, Watched, fingerprints
+from support.installed import FACTS, demo, home, policy
+from support.waiting import PATIENCE, until
 
 SECONDS: Final = float(os.environ.get("PI_AGENT_RACES", "9"))
 RUNNER: Final = FACTS["variants"]["pi-probe"]["runner"]
-# Part of every path and of every content that must not be seen.
-FORBIDDEN: Final = "forbidden"
 ROOTS: Final = Path("/srv/forbidden-of-root")
 BOBS: Final = home("bob") / "forbidden-of-bob"
 ALICES: Final = home("alice") / "forbidden-of-alice"  # hers, and below no allowed root
-
 # Exchanges names until it is killed. Arguments: pairs of directory and name, directory and name.
 _SWAP: Final = """
 import ctypes, os, random, sys, time
@@ -120,67 +116,6 @@ def swapped(*pairs: tuple[Path, Path]) -> Iterator[None]:
         swapper.wait(PATIENCE)
         assert swapper.stdout is not None
         swapper.stdout.close()
-
-
-# -- detectors
-
-
-class Watched:
-    """Who opens, reads, writes or changes anything in some directories, by inotify(7)."""
-
-    _EVENTS = 0x1 | 0x2 | 0x4 | 0x20 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
-
-    def __init__(self, places: list[Path]) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        for place in places:
-            for directory in [place, *(path for path in place.rglob("*") if path.is_dir())]:
-                assert libc.inotify_add_watch(self._descriptor, os.fsencode(directory), self._EVENTS) >= 0
-        self.seen()  # what the search for directories did itself
-
-    def seen(self) -> bytes:
-        """The events since the last look."""
-        try:
-            return os.read(self._descriptor, 1 << 16)
-        except BlockingIOError:
-            return b""
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class Mounts:
-    """What of the machine's mounts, looked at again and again, comes from a forbidden place."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self.looks = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._end.wait(0.005):
-            self.looks += 1
-            for line in Path("/proc/self/mountinfo").read_text().splitlines():
-                if FORBIDDEN in line:
-                    self.found.append(line)
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-
-def fingerprints(places: list[Path]) -> dict[str, tuple[object, ...]]:
-    """Everything that can be told of what is in the places."""
-    found: dict[str, tuple[object, ...]] = {}
-    for place in places:
-        for path in [place, *place.rglob("*")]:
-            status = path.lstat()
-            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            found[os.fspath(path)] = (status.st_mode, status.st_uid, status.st_gid, status.st_nlink, content)
-            found[os.fspath(path)] += (status.st_mtime_ns, status.st_ctime_ns)
-    return found
 
 
 def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwds: list[Path]) -> Counter[int]:

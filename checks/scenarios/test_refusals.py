@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import FACTS, SHARED, Result, as_user, demo, home, on_machine, policy, probe, state
+from support.commands import Result, as_user, on_machine, probe
+from support.installed import FACTS, SHARED, demo, home, policy, state
 
 RUNNER = FACTS["variants"]["pi-probe"]["runner"]
 NOT_PERMITTED = 77

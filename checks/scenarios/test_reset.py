@@ -6,23 +6,13 @@ import signal
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    PATIENCE,
-    as_user,
-    assert_clean,
-    ended,
-    inside,
-    on_machine,
-    ours,
-    pi,
-    session,
-    state,
-    terminal,
-    until,
-)
+from support.commands import as_user, inside, on_machine, pi
+from support.installed import FACTS, state
+from support.leftovers import assert_clean
+from support.processes import ours
+from support.sessions import IDLE, session
+from support.terminals import ended, terminal
+from support.waiting import PATIENCE, until
 
 KEPT = """
 mkdir -p ~/.cache/deep ~/.pi/agent/{npm,git,bin}/x ~/.npm/x ~/.npm-global/lib/x ~/own

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from guest.npm_registry import registry
-
-from scenarios import screens
-from scenarios.guest import Json, as_user, asked_of_the_model, home, inside, isolated, pi_package, policy, state, until
+from support import tmux
+from support.commands import as_user, asked_of_the_model, inside
+from support.installed import Json, home, isolated, pi_package, policy, state
+from support.waiting import until
 
 MODELS: Final = ("scripted-1", "scripted-2", "scripted-3")
 
@@ -44,7 +45,7 @@ def model(command: str = "pi") -> str:
 
 def choose(name: str, command: str = "pi") -> None:
     """Make it the default, by keys: without, `/model` is for the one session (Pi 0.87)."""
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         screen.enter(f"{command}; echo status=$?")
         screen.shows(r"scripted-\d$")
         screen.enter("/model")

@@ -7,22 +7,12 @@ import re
 import time
 
 import pytest
-
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    PATIENCE,
-    Json,
-    Result,
-    as_user,
-    assert_clean,
-    demo,
-    home,
-    session,
-    staged,
-    units,
-    until,
-)
+from support.commands import Result, as_user
+from support.installed import FACTS, Json, demo, home
+from support.leftovers import assert_clean, staged
+from support.sessions import IDLE, session
+from support.units import units
+from support.waiting import PATIENCE, until
 
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
 STUBBORN = ("exec", "bash", "-c", "trap '' TERM; echo ready; while read -r _; do :; done; sleep 100")

@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import Json, home, inside, isolated, session, until
+from support.commands import inside
+from support.installed import Json, home, isolated
+from support.sessions import session
+from support.waiting import until
 
 VARIANT = "pi-probe"
 # Sets a key of a document as Pi does: under its lock (proper-lockfile: a directory beside the file), the file whole.

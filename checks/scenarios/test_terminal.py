@@ -7,10 +7,10 @@ import signal
 
 import pexpect
 import pytest
-
-from scenarios.guest import CLEAN_WITHIN, assert_clean, demo, ended, hang_up, isolated, terminal
-
-PROMPT = rb"\$ $"
+from support.installed import demo, isolated
+from support.leftovers import assert_clean
+from support.terminals import PROMPT, assert_sane, ended, hang_up, leave, shell, terminal
+from support.waiting import CLEAN_WITHIN
 
 
 def bash_inside(script: str, size: tuple[int, int] = (24, 80)) -> pexpect.spawn:
@@ -103,29 +103,6 @@ def test_raw_mode_gives_every_key_to_the_program_and_is_gone_afterwards() -> Non
     screen.expect(PROMPT)
     assert_sane(screen)
     leave(screen)
-
-
-def shell() -> pexpect.spawn:
-    """Alice's own interactive shell, with job control."""
-    screen = terminal("alice", "env", "PS1=$ ", "PROMPT_COMMAND=", "HISTFILE=", "bash", "--norc", "-i")
-    screen.expect(PROMPT)
-    screen.sendline(b"bind 'set enable-bracketed-paste off'")
-    screen.expect(PROMPT)
-    return screen
-
-
-def leave(screen: pexpect.spawn) -> None:
-    screen.sendline(b"exit 0")
-    assert ended(screen) == 0
-
-
-def assert_sane(screen: pexpect.spawn) -> None:
-    screen.sendline(
-        b"stty -a | grep -o -w -e '-\\?icanon' -e '-\\?echo' -e '-\\?isig' -e '-\\?icrnl' -e '-\\?opost' | xargs"
-    )
-    screen.expect(rb"\r\n((?:-?\w+ ){4}-?\w+)\r\n")
-    assert sorted(screen.match.group(1).split()) == [b"echo", b"icanon", b"icrnl", b"isig", b"opost"]
-    screen.expect(PROMPT)
 
 
 def test_an_interactive_shell_gets_its_terminal_back() -> None:

@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import pwd
 import re
-import signal
 import time
-from collections.abc import Callable
 from typing import Final
 
 import pexpect
 import pytest
-
-from scenarios import screens
-from scenarios.guest import (
-    PATIENCE,
-    Process,
-    agent,
-    as_user,
-    assert_clean,
-    demo,
-    ended,
-    home,
-    isolated,
-    ours,
-    pi_package,
-    policy,
-    processes,
-    settle,
-    terminal,
-    units,
-    until,
-)
-from scenarios.screens import AT_PROMPT, SANE, Screen
-
-UP: Final = "scripted-1$"
-UNWRAPPED: Final = policy()["program"]
+from support import tmux
+from support.commands import as_user
+from support.installed import agent, demo, home, pi_package, policy
+from support.pi_screen import UNWRAPPED, started
+from support.processes import processes
+from support.terminals import ended, terminal
+from support.tmux import AT_PROMPT, SANE, Screen
+from support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +26,6 @@ def same_settings() -> None:
     path = home("alice") / ".pi/agent/settings.json"
     settings = {**json.loads(path.read_text()), **policy()["settings"]}
     as_user("alice", "sh", "-c", 'cat >"$1"', "sh", path, stdin=json.dumps(settings).encode()).ok()
-
-
-def started(screen: Screen, command: str = "pi") -> str:
-    screen.enter(f"clear; {command}; echo status=$?")
-    return screen.shows(UP)
 
 
 def plain(screen_text: str) -> list[str]:
@@ -75,7 +49,7 @@ def settled(screen: Screen, command: str) -> list[str]:
 
 
 def test_the_first_screen_and_the_title_are_those_of_the_unwrapped_pi() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         expected = settled(screen, UNWRAPPED)
         title = screen.tells("pane_title")
         screen.press("C-d")
@@ -146,7 +120,7 @@ def test_all_that_pis_interface_reads_of_a_terminal_reaches_it() -> None:
 
 
 def test_it_is_drawn_anew_for_each_new_size() -> None:
-    with screens.shell(width=100) as screen:
+    with tmux.shell(width=100) as screen:
         started(screen)
         for width in (60, 110):
             screen.resize(width, 20)
@@ -171,7 +145,7 @@ def answers(screen: Screen) -> bool:
 
 
 def test_keys_do_what_they_do_in_pi() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         started(screen)
         screen.type("never sent")
         screen.shows("^never sent")
@@ -202,7 +176,7 @@ def test_keys_do_what_they_do_in_pi() -> None:
 
 
 def test_brackets_around_what_is_pasted_arrive() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         script = "stty raw -echo; printf '\\033[?2004hgo\\r\\n'; head -c 15 | od -An -c; printf '\\033[?2004l'"
         screen.enter(f'pi-probe exec bash -c "{script}"')
         screen.shows("^ *go$")
@@ -229,115 +203,3 @@ def test_images_and_links_reach_the_terminal_to_the_byte(kind: str) -> None:
     screen.send(b"\n")
     assert ended(screen) == 0
     assert screen.before == b""
-
-
-# -- every kind of end
-
-ALL_MODES: Final = (
-    r"printf '\033[?1049h\033[?25l\033[?1000h\033[?1003h\033[?1006h\033[?1h\033=\033[?7l';"
-    r"printf '\033[?2004h\033[?1004h\033[>7u\033[>4;2m'; stty raw -echo; echo up; exec sleep 4321"
-)
-
-
-def inside_by(word: str) -> list[int]:
-    return [process.pid for process in processes() if word in process.words and process.uid == agent().pw_uid]
-
-
-ENDS: Final[dict[str, tuple[Callable[[], list[int]], signal.Signals, str]]] = {
-    "Pi is terminated": (lambda: inside_by("4321"), signal.SIGTERM, "143"),
-    "Pi is killed": (lambda: inside_by("4321"), signal.SIGKILL, "137"),
-    "systemd-run is killed": (lambda: [ours()["systemd-run"][0].pid], signal.SIGKILL, "129"),
-    "the wrapper is terminated": (lambda: [front().pid], signal.SIGTERM, "143"),
-    "the wrapper is hung up": (lambda: [front().pid], signal.SIGHUP, "129"),
-    "the runner is killed": (lambda: [ours()["runner"][0].pid], signal.SIGKILL, "137"),
-}
-
-
-def front() -> Process:
-    """The sudo that the wrapper became: what the caller's shell started."""
-    sudos = ours()["sudo"]
-    return min(sudos, key=lambda process: process.pid)
-
-
-def assert_sane(screen: Screen, status: str) -> None:
-    # Not a key before sudo has ended: with one that it had still to pass on, sudo (1.9.16) goes on reading keys and
-    # writing them to the terminal that it made, where nobody is, whatever it ran.
-    assert_clean(PATIENCE)
-
-    def sane() -> bool:
-        screen.enter("stty -a | grep -ow -e '-\\?echo' -e '-\\?icanon' -e '-\\?isig' -e '-\\?opost' | sort | xargs")
-        return re.search("^echo icanon isig opost$", screen.text(), re.MULTILINE) is not None
-
-    until(sane, "the shell has its terminal back")
-    assert screen.modes() == SANE
-    screen.enter("clear; echo status=$ended")
-    screen.shows(f"^status={status}$")
-
-
-@pytest.mark.parametrize("kind", ENDS)
-def test_the_terminal_is_sane_after_every_kind_of_end(kind: str) -> None:
-    victims, number, status = ENDS[kind]
-    with screens.shell() as screen:
-        as_user("alice", "sh", "-c", "cat >../modes", stdin=ALL_MODES.encode()).ok()
-        screen.enter('pi-probe exec bash -c "$(cat ../modes)"; ended=$?')
-        screen.shows("^ *up")
-        assert screen.modes() != SANE
-        pids = until(victims, "somebody to signal")
-        settle(units("alice")[0])
-        for pid in pids:
-            os.kill(pid, number)
-        assert_sane(screen, status)
-
-
-def test_the_terminal_is_sane_after_the_end_of_the_real_pi() -> None:
-    for number, status in ((signal.SIGTERM, "0"), (signal.SIGKILL, "137")):
-        for command, user in ((UNWRAPPED, "alice"), ("pi", agent().pw_name))[number == signal.SIGKILL :]:
-            with screens.shell() as screen:
-                screen.enter(f"clear; {command}; ended=$?")
-                screen.shows(UP)
-                assert screen.modes()["cursor_flag"] == "0"
-                uid = pwd.getpwnam(user).pw_uid
-                [pi] = [process for process in processes() if process.uid == uid and process.words[0] == "pi"]
-                pi.kill(number)
-                assert_sane(screen, status)
-
-
-# -- a terminal or a wrapper that goes away
-
-
-LEAVES: Final[dict[str, Callable[[Screen], None]]] = {
-    "the terminal is closed": lambda screen: screen.close(),
-    "the wrapper is terminated": lambda _: os.kill(front().pid, signal.SIGTERM),
-    "the wrapper is hung up": lambda _: os.kill(front().pid, signal.SIGHUP),
-}
-
-
-@pytest.mark.parametrize("kind", LEAVES)
-def test_pi_may_save_and_is_gone_in_time(kind: str) -> None:
-    with screens.shell() as screen:
-        started(screen)
-        screen.enter("a word to keep")
-        screen.shows("echo: a word to keep")
-        LEAVES[kind](screen)
-        assert_clean()
-    [transcript] = isolated("alice", "sessions").rglob("*.jsonl")
-    lines = [json.loads(line) for line in transcript.read_text().splitlines()]
-    said = json.dumps(lines)
-    assert '"a word to keep"' in said and '"echo: a word to keep"' in said
-    assert not list(isolated("alice", "").glob("*.lock"))
-
-
-def test_control_z_stops_nothing_for_ever_where_streams_are_a_pipe() -> None:
-    with screens.shell() as screen:
-        screen.enter("pi-probe exec bash -c 'echo up; until test -e later; do sleep 0.05; done; echo over' | cat")
-        screen.shows("^up$")
-        screen.press("C-z")
-        as_user("alice", "touch", "later").ok()
-
-        def over() -> bool:
-            if re.search(AT_PROMPT, screen.text(), re.MULTILINE):
-                screen.enter("fg")  # it was suspended, as any other
-            return re.search("^over$", screen.text(), re.MULTILINE) is not None
-
-        until(over, "the session ended")
-        screen.shows(AT_PROMPT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
-from scenarios.guest import agent, demo, home, inside, isolated, pi, policy, state
+from support.commands import inside, pi
+from support.installed import agent, demo, home, isolated, policy, state
 
 
 def test_what_the_bash_tool_writes_belongs_to_alice_and_was_written_by_the_agent() -> None:

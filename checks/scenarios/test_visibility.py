@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import IDLE, SHARED, demo, home, inside, on_machine, policy, session, state
+from support.commands import inside, on_machine
+from support.installed import SHARED, demo, home, policy, state
+from support.sessions import IDLE, session
 
 ALLOWED = {
     "bin",

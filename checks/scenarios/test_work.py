@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import agent, as_user, demo, home, inside, on_machine, pi, policy, probe, state
+from support.commands import as_user, inside, on_machine, pi, probe
+from support.installed import agent, demo, home, policy, state
 
 BUILD_PATIENCE = 60.0
 

@@ -203,7 +203,7 @@ def test_more_than_the_bound_is_for_the_next_time(
     target = tmp_path / "out"
     counts, notices = exported(here, target, capfd)
     assert counts == "1 copied, 0 unchanged, 1 passed over"
-    assert "call it again" in notices
+    assert "run it again" in notices
     exported(here, target, capfd)
     assert exported(here, target, capfd)[0] == "1 copied, 2 unchanged, 0 passed over"
     assert [(target / f"{name}.jsonl").read_text() for name in "abc"] == ["1" * 6] * 3

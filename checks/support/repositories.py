@@ -9,7 +9,8 @@ from typing import Final
 
 import pytest
 
-from scenarios.guest import as_user, demo, home
+from support.commands import as_user
+from support.installed import demo, home
 
 # Planted code says here that it ran; no session can.
 TRAP: Final = "planted-code-ran"

@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from scenarios.guest import on_machine
+import pytest
+
+from support.commands import on_machine
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 CONTROLLERS: Final = {"cpu", "memory", "pids"}
 # A datagram to nobody. It is sent, unless the unit may reach nothing.
 SEND: Final = "echo >/dev/udp/127.0.0.1/9"
+# The marks of tests about limits.
+NEEDS_LIMITS: Final = "needs_limits"
+SHOWS_LIMITS: Final = "shows_limits"
+
+
+def register(config: pytest.Config) -> None:
+    """Tell pytest of the marks."""
+    config.addinivalue_line("markers", f"{NEEDS_LIMITS}: runs only where the kernel enforces the limits of a unit")
+    config.addinivalue_line("markers", f"{SHOWS_LIMITS}: runs everywhere, and proves its denial only there")
 
 
 def missing() -> str:

@@ -1,6 +1,6 @@
 """A terminal as a person has one: tmux draws what a program writes, answers what it asks, and types the keys.
 
-Where the bytes themselves count, a scenario uses `guest.terminal` instead.
+Where the bytes themselves count, a scenario uses `terminals` instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from scenarios.guest import PATIENCE, Word, login, on_machine, until
+from support.commands import Word, login, on_machine
+from support.waiting import PATIENCE, until
 
 _PROMPT: Final = "ready$ "
 # The prompt of `shell`, last on the screen.
@@ -107,7 +108,7 @@ def screen(
     user: str, *argv: Word, cwd: Path | str | None = None, width: int = 100, height: int = 30
 ) -> Iterator[Screen]:
     """Log user in on a new terminal and run argv there."""
-    # The leader of a terminal's session must die with the terminal: see guest.terminal.
+    # The leader of a terminal's session must die with the terminal: see `terminals`.
     made = Screen(["sh", "-c", '"$@"; exit $?', "leader", *map(os.fsdecode, login(user, argv, cwd))], width, height)
     try:
         yield made

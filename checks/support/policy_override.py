@@ -9,7 +9,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Final
 
-from scenarios.guest import Json, Word
+from support.commands import Word
+from support.installed import Json
 
 # Roots that nobody is in: with ~/p a hundred.
 ELSEWHERE: Final = tuple(f"/srv/none/{number}" for number in range(99))
@@ -25,8 +26,8 @@ def under(
 ) -> Path:
     """Write the policy, and the program that reads it, into folder and return the program.
 
-    facts: of a variant (guest.FACTS). which: `runner` or `wrapper`. policy: with the host users' files in the place of
-    their paths, as guest.policy has it. more: further text to replace in the program.
+    facts: of a variant (installed.FACTS). which: `runner` or `wrapper`. policy: as installed.policy has it, with the
+    host users' files in the place of their paths. more: further text to replace in the program.
     """
     document, users, program = folder / "policy.json", folder / "users", folder / which
     users.mkdir(exist_ok=True)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenarios.guest import FACTS, Result, Word, as_user
+from support.commands import Result, Word, as_user
+from support.installed import FACTS
 
 RUNNER = FACTS["variants"]["pi-probe"]["runner"]
 SUDO = FACTS["sudo"]

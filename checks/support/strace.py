@@ -20,8 +20,10 @@ from typing import Final
 
 import pexpect
 
-from scenarios import programs
-from scenarios.guest import FACTS, PATIENCE, Json, Result, Word, demo, policy, state, until
+from support import policy_override
+from support.commands import Result, Word
+from support.installed import FACTS, Json, demo, policy, state
+from support.waiting import PATIENCE, until
 
 VARIANT: Final = "pi-probe"
 # What strace prints for a call: in a log of several processes the id of the process comes first.
@@ -62,7 +64,7 @@ def runner(*arguments: Word, user: str = "alice") -> list[Word]:
 def under_policy(value: Json, command: Sequence[Word], place: Path) -> list[Word]:
     """The command of `runner`, by a copy of the runner in the empty directory place that has another policy."""
     facts = FACTS["variants"][VARIANT]
-    program = programs.under(facts, "runner", place, value)
+    program = policy_override.under(facts, "runner", place, value)
     return [program if word == facts["runner"] else word for word in command]
 
 

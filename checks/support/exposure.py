@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 
-from scenarios.guest import as_user, demo, login, on_machine, units, until
+from support.commands import as_user, login, on_machine
+from support.installed import demo
+from support.units import units
+from support.waiting import until
 
 AT_MOST = 1.2
 # Pi asks the model, which asks for this; so a real tool call goes on while we look.

@@ -1,4 +1,4 @@
-"""What the machine can run on, chosen here and nowhere else.
+"""What the rest of the harness asks of a backend, and of the guest that it boots.
 
 A backend is a module. It knows how a guest is made, booted, reached and halted; what the guest is made of and what
 is done in it is the same for all.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from . import nspawn, qemu
 from .layout import Place
 
 
@@ -69,7 +68,3 @@ class Backend(Protocol):
     def halt(self, place: Place) -> None:
         """Power the guest off and leave nothing of it running, also after a crash."""
         ...
-
-
-DEFAULT: Final = "nspawn"
-ALL: Final[Mapping[str, Backend]] = {DEFAULT: nspawn, "qemu": qemu}
