@@ -17,7 +17,9 @@ def _log(code: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stderr
 
 
-@pytest.mark.parametrize(("program", "allowed"), [("runner", launch_imports.RUNNER), ("wrapper", launch_imports.WRAPPER)])
+@pytest.mark.parametrize(
+    ("program", "allowed"), [("runner", launch_imports.RUNNER), ("wrapper", launch_imports.WRAPPER)]
+)
 def test_a_program_imports_what_it_is_allowed_to_and_no_more(program: str, allowed: frozenset[str]) -> None:
     log = _log(f"import {program}")
     assert {"pi_agent.policy.policy_file", program} <= launch_imports.imported(log).keys()
