@@ -61,10 +61,14 @@ class Target:
 
 @record
 class Batch:
-    """What became of some files: copied, by name (host: the source), or left out, with the reason."""
+    """What became of some files: copied, by name (host: the source), or left out, with the reason.
+
+    failed: why the rest of them was not reached: the target cannot be written.
+    """
 
     copied: tuple[tuple[str, Synced], ...]
     left_out: tuple[tuple[str, str], ...]
+    failed: OSError | None
 
 
 class LimitExceeded(Exception):
@@ -74,35 +78,37 @@ class LimitExceeded(Exception):
 def transfer(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> Iterator[Batch]:
     """Copy the files batch by batch, at most so many bytes, and yield what became of each batch.
 
-    Raises OSError when the target cannot be written, LimitExceeded when a file was cut off; in both cases after what
-    was copied until then is yielded.
+    After the batch in which that happened, raises OSError when the target cannot be written, LimitExceeded when a file
+    was cut off.
     """
     for start in range(0, len(names), _BATCH):
-        batch, at_most, fault = _copied(names[start : start + _BATCH], source, target, at_most, step)
+        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
         yield batch
-        if fault is not None:
-            raise fault
+        if batch.failed is not None:
+            raise batch.failed
         if at_most <= 0:
             raise LimitExceeded
 
 
-def _copied(
-    names: Sequence[str], source: Source, target: Target, at_most: int, step: Step
-) -> tuple[Batch, int, OSError | None]:
-    """One batch, how many bytes may still be copied after it, and why the target cannot be written, if so."""
+def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
+    """One batch, and how many bytes may still be copied after it."""
     with acting_as(source.identity):
         opened, left_out = _opened(source, names)
-    copied, fault = [], None
+    copied, failed = [], None
     try:
         with acting_as(target.identity):
             for name, descriptor in opened:
-                directory = None
+                folder, last = os.path.split(name)
                 try:
-                    directory = target.folder(os.path.dirname(name))
-                    done = _copy(descriptor, (directory, os.path.basename(name)), target, at_most, step)
+                    place = _Place(target.folder(folder), last, target.executables)
                 except OSError as error:
-                    if directory is None or error.errno in _TARGETS_FAULT:
-                        fault = error
+                    failed = error
+                    break
+                try:
+                    done = _copy(descriptor, place, at_most, step)
+                except OSError as error:
+                    if error.errno in _TARGETS_FAULT:
+                        failed = error
                         break
                     left_out.append((name, reason(error)))
                 else:
@@ -114,7 +120,7 @@ def _copied(
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
-    return Batch(tuple(copied), tuple(left_out)), at_most, fault
+    return Batch(tuple(copied), tuple(left_out), failed), at_most
 
 
 def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
@@ -128,15 +134,21 @@ def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]]
     return opened, left_out
 
 
-def _copy(source: int, place: tuple[int, str], target: Target, at_most: int, step: Step) -> Synced:
-    """Copy the open file source, at most so many bytes. As the target's identity.
+@record
+class _Place:
+    """Where a file goes: a name in an open directory. executables: as of Target."""
 
-    place: the open directory that the copy goes to, and its name there.
-    """
+    directory: int
+    name: str
+    executables: bool
+
+
+def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
+    """Copy the open file source to its place, at most so many bytes. As the target's identity."""
     # Signed before reading: a file that changes meanwhile will look changed the next time.
     entry = entry_of(os.fstat(source))
-    executable = target.executables and entry.mode & 0o111
-    with files.Replacement(*place, 0o700 if executable else 0o600) as new:
+    executable = place.executables and entry.mode & 0o111
+    with files.Replacement(place.directory, place.name, 0o700 if executable else 0o600) as new:
         offset = 0
         while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count

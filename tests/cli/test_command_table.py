@@ -1,4 +1,4 @@
-"""The table of sandbox commands, and the parsing of their arguments."""
+"""The commands that Pi does not have: their table, and reading their arguments."""
 
 from __future__ import annotations
 
@@ -84,23 +84,8 @@ def test_what_is_no_command_is_told_with_those_that_are(name: str) -> None:
     assert "--sandbox-help" in caught.value.remedy and caught.value.remedy.isprintable()
 
 
-@pytest.mark.parametrize("arguments", [[], ["-p"], ["-p", "--sandbox-help"], ["--sandbox"], ["sandbox-help"], [""]])
-def test_everything_else_is_pis(arguments: list[str]) -> None:
-    assert not command_line.is_sandbox_command(arguments)
-    assert command_line.for_pi(arguments) == arguments
-
-
-@pytest.mark.parametrize("arguments", [[], ["-p"], ["--help"], ["--sandbox-help"], ["--sandbox-timing"], ["--"]])
-@pytest.mark.parametrize("word", ["--sandbox-timing", "--sandbox-timing=json"])
-def test_all_that_follows_the_question_for_the_time_is_pis(word: str, arguments: list[str]) -> None:
-    assert not command_line.is_sandbox_command([word, *arguments])
-    assert command_line.for_pi([word, *arguments]) == arguments
-    assert command_line.needs_no_project([word, *arguments]) == command_line.needs_no_project(arguments)
-
-
 @pytest.mark.parametrize("word", ["--sandbox-timing=", "--sandbox-timing=xml", "--sandbox-timing-json"])
-def test_it_is_asked_in_two_ways_and_no_other(word: str) -> None:
-    assert command_line.is_sandbox_command([word])
+def test_the_question_for_the_time_in_any_other_way_is_no_command(word: str) -> None:
     with pytest.raises(Refusal) as caught:
         parsing.parse([word], "agent")
     assert caught.value.status == EX_USAGE

@@ -146,7 +146,8 @@ def test_what_is_claimed_no_launch_gets_and_another_user_is_not_concerned(here: 
     with pytest.raises(Refusal) as caught:
         bench(tmp_path)
     assert caught.value.status == EX_UNAVAILABLE and "being reset" in caught.value.what
-    user_state.prepare(here.policy, here.agent, "bob", user_state.look(here.policy, here.agent, "bob"))
+    bobs = user_state.look(here.policy, here.agent, "bob")
+    user_state.release(user_state.prepare(here.policy, here.agent, "bob", bobs))
     user_state.release(own)
     bench(tmp_path)
 
