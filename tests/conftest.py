@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pi_agent.linux import journald
 from tests.support import people
+from tests.support.journal import Journal
 from tests.support.trees import Nest
 
 settings.register_profile(
@@ -57,3 +59,13 @@ def nest() -> Iterator[Nest]:
     maker = Nest()
     yield maker
     maker.clear()
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
+    """A journald, which everybody now sends to."""
+    with TemporaryDirectory(dir="/tmp") as top:  # the path of a socket is short
+        monkeypatch.setattr(journald, "SOCKET", f"{top}/socket")
+        found = Journal(f"{top}/socket")
+        yield found
+        found.socket.close()

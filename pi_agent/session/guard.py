@@ -21,8 +21,8 @@ from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
-from pi_agent.session import session_directory, systemctl
-from pi_agent.session.session_names import STAGING, Session
+from pi_agent.session import session_directory, session_names, systemctl
+from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def guarded(tools: Tools, session: Session, held: Descriptors) -> Iterator[None]
     """
     try:
         # The guard walks these by name, so it must not even begin where they are not root's.
-        session_directory.check_private(STAGING)
+        session_directory.check_private(session_names.STAGING)
         session_directory.check_private(os.path.dirname(session.directory))
         guard = Guard(tools, session, held)
     except OSError as error:
-        raise refusals.staging_failed(STAGING, reason(error)) from error
+        raise refusals.staging_failed(session_names.STAGING, reason(error)) from error
     lock = None
     ended = True  # as long as there is no unit
     try:
@@ -58,7 +58,7 @@ def guarded(tools: Tools, session: Session, held: Descriptors) -> Iterator[None]
     except OSError as error:
         if lock is not None:
             raise
-        raise refusals.staging_failed(STAGING, reason(error)) from error
+        raise refusals.staging_failed(session_names.STAGING, reason(error)) from error
     finally:
         guard.dismiss(ended=ended)
         if lock is not None:

@@ -16,8 +16,8 @@ from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.sandbox import mounts
-from pi_agent.session import systemctl
-from pi_agent.session.session_names import STAGING, Session, called
+from pi_agent.session import session_names, systemctl
+from pi_agent.session.session_names import Session, called
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def all_of(uid: int) -> list[Session]:
 
     Raises Refusal (69) where others than root can enter that place.
     """
-    place = f"{STAGING}/{uid}"
-    for directory in (STAGING, place):
+    place = f"{session_names.STAGING}/{uid}"
+    for directory in (session_names.STAGING, place):
         check_private(directory)
     try:
         names = os.listdir(place)
@@ -52,7 +52,7 @@ def create(tools: Tools, session: Session) -> int:
 
     Users have a directory each, so that none can keep another waiting.
     """
-    _make_private(STAGING)
+    _make_private(session_names.STAGING)
     place = os.path.dirname(session.directory)
     # Held while making and while sweeping: no session is ever seen without its lock.
     top = _locked(place)

@@ -145,8 +145,8 @@ def carry_out(planned: Plan, state: State) -> Sequence[str]:
         with _locked(agent, state):
             with acting_as(agent):
                 isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
-                current = _current(planned, state, isolated)
             try:
+                current = _current(planned, state, isolated)
                 told = [notice for notice in current.notices if notice not in planned.notices]
                 return [*told, *_carried_out(current, state, isolated)]
             finally:
@@ -253,14 +253,19 @@ def _locked(agent: Identity, state: State) -> Iterator[None]:
 
 
 def _current(planned: Plan, state: State, isolated: int) -> Plan:
-    """The plan, made anew where somebody else has synced since, or where not all was seen. As the agent, locked."""
-    recalled = planned.recalled
-    if not sync_memory.is_current(recalled, state.memory):
-        recalled = sync_memory.recall(state.memory)
-    elif not planned.closed:
-        return planned
-    basis = Plan(planned.sides, recalled, planned.host, None, (), closed=False)
-    return _planned(basis, isolated, directories.enter)
+    """The plan, made anew where somebody else has synced since, or where not all was seen. While locked.
+
+    Whoever has synced since may know newer files of the host's: with those known by this plan, it would be undone.
+    """
+    sides = planned.sides
+    with acting_as(sides.agent):
+        still = sync_memory.is_current(planned.recalled, state.memory)
+        if still and not planned.closed:
+            return planned
+        recalled = planned.recalled if still else sync_memory.recall(state.memory)
+    host = planned.host if still else _host_side(sides, recalled.memory)
+    with acting_as(sides.agent):
+        return _planned(Plan(sides, recalled, host, None, (), closed=False), isolated, directories.enter)
 
 
 def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from pi_agent.policy.policy_file import Tools
 from tests.support import policies
 from tests.support.policies import frozen
 
+_MOUNTS: Final = ("clone", "set_attributes", "new", "detach", "attach", "user_namespace")
 # Units end as soon as they are asked to.
 _BODIES: Final = {"systemctl": '[ "$1" != is-active ] || exit 3'}
 
@@ -50,16 +52,25 @@ class Bin:
 
 
 class Kernel:
-    """Takes mountapi's place: mounts nothing, and writes down what would be mounted, one line a call.
+    """Takes mount_api's place: mounts nothing, and writes down what would be mounted, one line a call.
 
-    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace.
+    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace. error: how they fail.
+    shows: whether a mount shows what is mounted, as a copy.
     """
 
     def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = log
         self.refuses: set[str] = set()
-        for name in ("clone", "set_attributes", "new", "detach", "attach", "user_namespace"):
+        self.error = errno.EINVAL
+        self.shows = False
+        self._real = {name: getattr(mount_api, name) for name in _MOUNTS}
+        for name in _MOUNTS:
             monkeypatch.setattr(mount_api, name, getattr(self, name))
+
+    def give_way(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the real kernel mount from now on."""
+        for name, real in self._real.items():
+            monkeypatch.setattr(mount_api, name, real)
 
     def calls(self, name: str = "") -> list[str]:
         """The calls so far, of one function or of all."""
@@ -87,12 +98,18 @@ class Kernel:
         return os.open("/dev/null", os.O_PATH)
 
     def detach(self, path: str) -> None:
-        """Nothing but the line."""
+        """Remove what was shown."""
         self._called("detach", path)
+        if self.shows and os.path.isdir(path):
+            shutil.rmtree(path)
+            os.mkdir(path)
 
     def attach(self, tree: int, target: int) -> None:
-        """Nothing but the line."""
-        self._called("attach", f"{paths.real_path(tree)} at {paths.real_path(target)}")
+        """Show a copy of a whole directory."""
+        source, place = paths.real_path(tree), paths.real_path(target)
+        self._called("attach", f"{source} at {place}")
+        if self.shows and source != place and os.path.isdir(source) and not os.listdir(place):
+            shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
 
     def user_namespace(self, uid_map: str, gid_map: str) -> int:
         """A descriptor of no meaning."""
@@ -103,4 +120,4 @@ class Kernel:
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"{name} {said}\n")
         if name in self.refuses:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            raise OSError(self.error, os.strerror(self.error))
