@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from support import limits
 from support.commands import Result, as_user, on_machine
-from support.installed import FACTS, SECRETS, STAGING, demo, home, policy, state
+from support.installed import FACTS, SECRETS, SHARED, STAGING, demo, home, policy, state
 from support.leftovers import leftovers
 from support.repositories import on_host
 from support.sessions import IDLE, session
@@ -269,13 +269,19 @@ def test_a_root_where_owners_cannot_be_mapped_is_a_warning() -> None:
     with broken(f"mount -t ramfs ramfs {place}; chown alice: {place}", f"umount {place}"):
         told = asked()
         well(told)
-        assert grades(told)["root"] == {"ok", "warn"}
         assert findings.root_not_mapped("~/p/demo").what in told.text
         on_machine("chmod", "700", place).ok()
         told = asked()
-        failing(told, "root", remedy="m3ta.pi-agent.projectGroup")
-        assert refusals.directory_closed_to_agent(str(place)).what in told.text
-    assert grades(asked())["root"] == {"ok"}
+        well(told)
+        closed = findings.root_closed_to_agent("~/p/demo", refusals.directory_closed_to_agent(str(place)))
+        assert str(closed) in told.text
+    assert findings.root_mapped("~/p/demo").what in asked().text
+
+
+def test_a_root_of_a_group_that_the_agent_is_not_in_is_a_warning() -> None:
+    closed = findings.root_closed_to_agent(str(SHARED), refusals.directory_closed_to_agent(str(SHARED)))
+    assert str(closed) in asked().text
+    assert findings.root_mapped(str(SHARED)).what in asked("pi-group").text
 
 
 def test_a_configuration_that_a_launch_would_refuse_is_told_without_a_word_of_it() -> None:

@@ -50,10 +50,8 @@ def test_everything_goes_and_the_next_launch_makes_it_anew() -> None:
     assert not state("alice").exists()
     assert list((state("alice").parents[1] / "sync/alice").iterdir()) == []
     assert (state("bob") / "own").exists()
-    assert (
-        as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok().text
-        == command_output.NOTHING_TO_REMOVE
-    )
+    again = as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok()
+    assert again.text == command_output.NOTHING_TO_REMOVE
     assert "settings.json" in pi("run: ls ~/.pi/agent; test ! -e ~/own && echo anew").ok().text
 
 
