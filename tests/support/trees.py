@@ -78,7 +78,7 @@ def displaced(top: Path, name: str) -> list[Path]:
 
 def statuses(top: Path) -> dict[str, tuple[int, ...]]:
     """What lstat(2) says of top and of everything below it, but for the times of reading: equal if nothing changed."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in [top, *sorted(top.rglob("*"))]:
         at = path.lstat()
         found[str(path)] = (
