@@ -15,7 +15,7 @@ from support.terminals import ended, terminal
 
 from pi_agent.linux.terminals import RESET
 
-_BEFORE: Final = ["start", "policy", "caller", "project", "state", "sync", "environment", "guard", "mounts", "sandbox"]
+_BEFORE: Final = ["start", "policy", "caller", "project", "state", "environment", "sync", "mounts", "sandbox", "guard"]
 _SESSION: Final = ["provenance", "session start", "session run", "session end", "rest"]
 _TITLE: Final = "pi: where the time of this launch went, in milliseconds:"
 _SCRIPT: Final = "cat; echo to stderr >&2; sleep 0.3; exit 5"
@@ -75,7 +75,7 @@ def test_of_a_refused_launch_the_steps_until_then_are_told() -> None:
     refused = as_user("alice", "pi-probe", "--sandbox-timing=json", "exec", "true", cwd=demo("alice"))
     *refusal, line = refused.stderr.splitlines()
     assert refused.status == 65 and b"is not a JSON object" in refusal[0]
-    assert _told(line)[0] == ["start", "policy", "caller", "project", "state", "rest"]
+    assert _told(line)[0] == ["start", "policy", "caller", "project", "state", "environment", "rest"]
 
 
 def test_where_the_wrapper_refuses_it_tells_of_its_own_steps() -> None:

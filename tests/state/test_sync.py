@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from pi_agent.messages.refusal import EX_DATAERR, EX_UNAVAILABLE, Refusal
 from pi_agent.state import scans, sync, sync_memory
 from pi_agent.state.documents import Memory
-from tests.state.test_documents import INVALID
 from tests.support.bench import Bench, bench
 from tests.support.limits import no_room
 from tests.support.policies import USER, host_user
-from tests.support.shapes import file_names
+from tests.support.shapes import NOT_OBJECTS, file_names
 from tests.support.trees import Nest, await_tick, read, snapshot, write
 
 
@@ -137,7 +136,7 @@ def test_a_launch_without_sync_does_not_forget_what_the_host_said(tmp_path: Path
     assert read(here.isolated / "settings.json") == {"model": "inside"}
 
 
-@pytest.mark.parametrize("content", INVALID, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("content", NOT_OBJECTS, ids=lambda content: repr(content[:12]))
 @pytest.mark.parametrize("name", ["settings.json", "auth.json"])
 def test_bad_host_data_is_refused_and_nothing_isolated_changes(tmp_path: Path, name: str, content: bytes) -> None:
     here = bench(tmp_path, settings={"theme": "nix"})
@@ -418,65 +417,8 @@ def test_what_grew_out_of_bounds_refuses_nothing_whatever_its_name(tmp_path: Pat
     assert here.sync() == []
 
 
-# -- finding the host's configuration
-
-
 def placed(tmp_path: Path, config_path: str, *roots: str) -> Bench:
     return bench(tmp_path, hostUsers={USER: host_user(*roots, config_path=config_path)})
-
-
-def tree_path(here: Bench) -> str | None:
-    found = sync.host_tree(here.policy, here.caller)
-    if found is None:
-        return None
-    os.close(found.descriptor)
-    return found.path
-
-
-def test_the_configuration_is_found_from_home_by_tilde_and_by_absolute_path(tmp_path: Path) -> None:
-    (tmp_path / "home/conf/pi").mkdir(parents=True)
-    for config_path in ("conf/pi", "~/conf/pi", f"{tmp_path}/home/conf/pi", "conf/../conf//pi/"):
-        assert tree_path(placed(tmp_path, config_path)) == f"{tmp_path}/home/conf/pi"
-
-
-def test_no_configuration_is_none_and_so_is_one_that_is_not_synced(tmp_path: Path) -> None:
-    assert tree_path(placed(tmp_path, "none/at/all")) is None
-    assert tree_path(bench(tmp_path, syncConfigFromHost=False)) is None
-
-
-@pytest.mark.parametrize("kind", ["file", "fifo", "below a file", "loop"])
-def test_a_configuration_that_is_no_directory_is_refused_with_its_path(tmp_path: Path, kind: str) -> None:
-    here = placed(tmp_path, "conf/x" if kind == "below a file" else "conf")
-    path = tmp_path / "home/conf"
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to("conf")
-    else:
-        path.write_text("")
-    with pytest.raises(Refusal) as caught:
-        tree_path(here)
-    assert caught.value.status == EX_DATAERR
-    assert str(path) in caught.value.what
-
-
-def test_a_configuration_behind_the_users_own_link_is_read(tmp_path: Path) -> None:
-    here = placed(tmp_path, "conf", "~/projects")
-    write(tmp_path / "home/dotfiles/pi/AGENTS.md", "x")
-    (tmp_path / "home/conf").symlink_to("dotfiles/pi")
-    here.sync()
-    assert (here.isolated / "AGENTS.md").exists()
-
-
-def test_a_configuration_behind_a_link_that_the_agent_may_have_planted_is_refused(tmp_path: Path) -> None:
-    here = placed(tmp_path, "projects/conf", "~/projects")
-    write(tmp_path / "home/.ssh/id_ed25519", "private")
-    (tmp_path / "home/projects").mkdir()
-    (tmp_path / "home/projects/conf").symlink_to("../.ssh")
-    with pytest.raises(Refusal) as caught:
-        here.sync()
-    assert caught.value.status == EX_DATAERR
-    assert snapshot(here.isolated).keys() == {"sessions"}
 
 
 def test_planted_links_in_a_configuration_inside_a_root_bring_no_secrets_over(tmp_path: Path) -> None:
