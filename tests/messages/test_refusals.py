@@ -121,7 +121,7 @@ def test_outside_of_the_roots_the_nix_lines_are_shown_only_where_they_would_help
     helps = refusals.outside_roots("alice", "/srv/x", ["~/a", "/b"], "/srv/x").remedy
     assert 'm3ta.pi-agent.hostUsers."alice".projectRoots = [ "~/a" "/b" "/srv/x" ];' in helps
     never = refusals.outside_roots("alice", "/etc", ["~/a", "/b"], None).remedy
-    assert "projectRoots" not in never and "cannot be made a project root" in never
+    assert "projectRoots" not in never and "cannot be a project root" in never
     assert all("Allowed for alice: ~/a, /b" in remedy for remedy in (helps, never))
 
 
