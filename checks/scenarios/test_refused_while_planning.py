@@ -221,7 +221,8 @@ def prepare(command: str) -> None:
     inside("mkdir -p ~/.pi/agent/skills; echo x >~/.pi/agent/skills/evil", command=command)
     on_host("""rm ~/.pi/agent/skills/old; echo x >~/.pi/agent/skills/new
         echo A=new >~/.pi/agent/.env
-        echo '{"look": "new"}' >~/.pi/agent/settings.json; echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
+        echo '{"look": "new"}' >~/.pi/agent/settings.json
+        echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
