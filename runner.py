@@ -3,7 +3,7 @@
 Runs as root, through the sudo rule of the module, on behalf of a listed host user who may give any arguments, any
 environment and any working directory, and who owns files that are read here. It believes the frozen policy, what
 sudo says of the caller's uid, and what the kernel says of open descriptors; nothing else. No argument widens what the
-policy allows: all are Pi's, except for the commands of the sandbox (pi_agent/cli). When it returns, no unit, mount or
+policy allows: all are Pi's, except for the sandbox commands (pi_agent/cli). When it returns, no unit, mount or
 file of the session is left.
 """
 

@@ -61,7 +61,7 @@ def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held
         return View(None, (), (), system, own, ())
     mapping = _Mapping(caller, agent, held)
     mount = mapping.mounted(project.descriptor, Bind(session.project, project.root))
-    _check_enterable(mount, project, agent)
+    check_enterable(mount.tree, project, agent)
     covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
     extras = _extras(policy, session, mapping)
     foreign = [each.bind.target for each in (mount, *extras) if not each.mapped]
@@ -89,15 +89,15 @@ class _Mapping:
         return Mount(self.held.hold(tree), bind, mapped)
 
 
-def _check_enterable(mount: Mount, project: Project, agent: Identity) -> None:
+def check_enterable(tree: int, project: Project, agent: Identity) -> None:
     """Refuse (77) a directory that the agent cannot enter: another owner's, or on a file system without mapped owners.
 
-    Asked of the prepared mount, as the agent, so that the kernel gives the answer that it will give inside.
+    tree: a prepared mount of the root. It is asked as the agent, so that the kernel answers as it will inside.
     """
     below = os.path.relpath(project.directory, project.root)
     try:
         with acting_as(agent):
-            directory = paths.walk_inside(mount.tree, project.root, below)
+            directory = paths.walk_inside(tree, project.root, below)
             try:
                 enterable = os.access(".", os.X_OK, dir_fd=directory, effective_ids=True)
             finally:

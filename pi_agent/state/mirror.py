@@ -112,7 +112,9 @@ def _progress(work: Plan) -> Iterator[Step]:
     if not work.copy or not os.isatty(2):
         yield lambda files, size: None
         return
-    from pi_agent.linux import progress_bar  # an ordinary launch has nothing to show
+    # An ordinary launch has nothing to show.
+    from pi_agent.linux import progress_bar
+    from pi_agent.messages import progress_texts
 
-    with progress_bar.shown("copying your configuration", len(work.copy)) as step:
+    with progress_bar.shown(progress_texts.COPYING_CONFIGURATION, len(work.copy)) as step:
         yield step

@@ -1,4 +1,4 @@
-"""The commands that Pi does not have: their table, and reading their arguments."""
+"""The table of sandbox commands, and the parsing of their arguments."""
 
 from __future__ import annotations
 

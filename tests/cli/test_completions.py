@@ -12,8 +12,9 @@ from typing import Final
 
 import pytest
 
-from pi_agent.cli import command_table, completions, manual_page
+from pi_agent.cli import command_table, installed_pages, manual_page
 from pi_agent.cli.command_table import COMMANDS, Argument, Command
+from pi_agent.cli.completions import bash, fish, zsh
 from pi_agent.messages import refusal
 from tests.support.checkout import TOP
 
@@ -29,7 +30,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_pages_lie_where_shells_and_man_look_for_those_of_the_command() -> None:
-    assert set(completions.pages("agent+x")) == {
+    assert set(installed_pages.pages("agent+x")) == {
         "share/bash-completion/completions/agent+x",
         "share/zsh/site-functions/_agent+x",
         "share/fish/vendor_completions.d/agent+x.fish",
@@ -40,7 +41,7 @@ def test_the_pages_lie_where_shells_and_man_look_for_those_of_the_command() -> N
 @pytest.mark.usefixtures("many")
 def test_every_command_and_every_argument_is_in_every_page() -> None:
     for command in command_table.COMMANDS:
-        for text in (completions.bash("pi"), completions.zsh("pi"), completions.fish("pi").replace("-l ", "--")):
+        for text in (bash.script("pi"), zsh.script("pi"), fish.script("pi").replace("-l ", "--")):
             assert command.name in text
             for argument in command.arguments:
                 assert argument.positional or argument.attached or argument.name in text
@@ -54,12 +55,12 @@ def test_every_command_and_every_argument_is_in_every_page() -> None:
 
 
 def test_building_writes_the_pages_and_a_launch_never_imports_them(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "pi_agent.cli.completions", "agent", str(tmp_path)]
+    argv = [sys.executable, "-m", "pi_agent.cli.installed_pages", "agent", str(tmp_path)]
     subprocess.run(argv, check=True, cwd=TOP)
-    assert (tmp_path / "share/zsh/site-functions/_agent").read_text() == completions.zsh("agent")
+    assert (tmp_path / "share/zsh/site-functions/_agent").read_text() == zsh.script("agent")
     for name in ("dispatch", "parsing", "command_table"):
         text = (TOP / f"pi_agent/cli/{name}.py").read_text()
-        assert "completions" not in text and "manual_page" not in text
+        assert not {"completions", "manual_page", "installed_pages"} & set(re.findall(r"\w+", text))
 
 
 def test_the_manual_knows_every_exit_status_and_no_other() -> None:
@@ -79,7 +80,7 @@ def test_groff_has_nothing_to_complain_of() -> None:
 def _bash(*words: str) -> list[str]:
     """What bash would offer for the last word, and at the end the options that `compopt` was told."""
     script = (
-        f"{completions.bash('agent')}\n"
+        f"{bash.script('agent')}\n"
         'told=(); compopt() { told+=("$*"); }\n'
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
         "function=$(complete -p agent | sed 's/.*-F \\([^ ]*\\).*/\\1/'); $function; "
@@ -124,7 +125,7 @@ def test_bash_offers_commands_first_then_their_arguments_and_leaves_the_rest_to_
 
 @pytest.mark.parametrize("program", ["pi", "pi-agent", "pi+", "_pi.1"])
 def test_any_name_of_the_command_will_do(program: str) -> None:
-    argv = ["bash", "-euc", f"{completions.bash(program)}\ncomplete -p -- {program}"]
+    argv = ["bash", "-euc", f"{bash.script(program)}\ncomplete -p -- {program}"]
     subprocess.run(argv, check=True, capture_output=True)
-    names = {re.findall(r"-F (\S+)", completions.bash(name))[0] for name in ("pi", "pi-agent", "pi+", "pi-")}
+    names = {re.findall(r"-F (\S+)", bash.script(name))[0] for name in ("pi", "pi-agent", "pi+", "pi-")}
     assert len(names) == 4

@@ -10,6 +10,7 @@ import pytest
 from pi_agent.cli import output
 from pi_agent.cli.commands import status, stop
 from pi_agent.cli.commands.status import Use
+from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.session import running_sessions, systemctl
 from pi_agent.session.running_sessions import RunningSession
@@ -102,7 +103,7 @@ def test_no_sessions_is_no_error(
     assert status.run(call_of(here, "--sandbox-status")) == 0
     assert stop.run(call_of(here, "--sandbox-stop")) == 0
     assert status.run(call_of(here, "--sandbox-status", "--json")) == 0
-    assert capfd.readouterr().out.splitlines() == ["You have no sessions."] * 2 + ["[]"]
+    assert capfd.readouterr().out.splitlines() == [command_output.NO_SESSIONS] * 2 + ["[]"]
 
 
 def test_the_only_one_is_ended_and_one_of_several_by_its_name(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
