@@ -17,7 +17,7 @@ _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 # Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("json_reader", "records"),
-    "messages": ("quoting", "refusal", "refusals"),
+    "messages": ("quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
     "session": ("audit",),
@@ -25,7 +25,7 @@ _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("collector", "lazy_orjson"),
-    "messages": ("notices", "reasons"),
+    "messages": ("notices",),
     "linux": (
         *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
         "terminals",

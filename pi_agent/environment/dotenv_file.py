@@ -21,8 +21,7 @@ def plan(policy: Policy, host: Mapping[str, str], home: int | None) -> HomeFile 
 
     host: what the host user's env files set. Must run as the agent.
     """
-    wanted = HomeFile(PI_DIRECTORY, ENV, content(policy, host))
-    return None if home_files.is_current(home, wanted) else wanted
+    return home_files.plan(home, HomeFile(PI_DIRECTORY, ENV, content(policy, host)))
 
 
 def content(policy: Policy, host: Mapping[str, str]) -> bytes:

@@ -123,20 +123,4 @@ def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
     """
     if not identity:
         return None
-    wanted = HomeFile(_FOLDER, NAME, rendered(identity))
-    directory = home_files.open_folder(home, _FOLDER)
-    if directory is None:
-        return wanted
-    try:
-        return None if _stays(directory, wanted.content) else wanted
-    finally:
-        os.close(directory)
-
-
-def _stays(directory: int, content: bytes) -> bool:
-    """Whether the file in the open directory is left as it is: it is not ours, or has that content already."""
-    try:
-        current = files.read_named(directory, NAME, _BYTES_AT_MOST)
-    except (OSError, ValueError):
-        return True
-    return current is not None and (not current.startswith(_HEADER) or current == content)
+    return home_files.plan(home, HomeFile(_FOLDER, NAME, rendered(identity), _HEADER))

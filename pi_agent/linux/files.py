@@ -102,12 +102,6 @@ def replace(directory: int, name: str, content: bytes) -> None:
             view = view[os.write(new.descriptor, view) :]
 
 
-def keep(directory: int, name: str, content: bytes) -> None:
-    """See that the file name in the open directory says content, writing only when it says something else."""
-    if not says(directory, name, content):
-        replace(directory, name, content)
-
-
 def says(directory: int, name: str, content: bytes) -> bool:
     """Whether the file name in the open directory holds content and nothing else."""
     try:

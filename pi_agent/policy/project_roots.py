@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 from pi_agent.linux import errors, paths
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import refusals
-from pi_agent.messages.quoting import escaped
+from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import RESERVED_PATHS
@@ -82,7 +81,7 @@ def survey(policy: Policy, caller: Identity) -> list[Root]:
                 path, descriptor = _open(expanded(configured, caller.home))
             _check_mountable(path, policy)
         except _Redirectable as error:
-            why = f"{escaped(error.link)} is a symbolic link that others than root can redirect"
+            why = reasons.link_redirected_by_others(error.link)
         except OSError as error:
             why = error.strerror or str(error)
         except Refusal as refusal:

@@ -222,8 +222,11 @@ def _found(ground: ProjectView, path: str) -> Match | None:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError as error:
         raise_machine_fault(error)
-        # A link that leads out of the project, or nowhere, is something of its own.
-        return Match(path, path, stat.S_IFLNK, ()) if _read_link(ground, path) is not None else None
+        if not links or _read_link(ground, path) is None:
+            return None
+        # A link that leads out of the project, or nowhere, is something of its own, where it really stands.
+        last = links[-1]
+        return Match(path, last, stat.S_IFLNK, tuple(link for link in dict.fromkeys(links) if link != last))
     try:
         return Match(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:

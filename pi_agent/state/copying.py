@@ -79,15 +79,21 @@ def transfer(names: Sequence[str], source: Source, target: Target, at_most: int,
     """Copy the files batch by batch, at most so many bytes, and yield what became of each batch.
 
     After the batch in which that happened, raises OSError when the target cannot be written, LimitExceeded when a file
-    was cut off.
+    was cut off or not reached.
     """
     for start in range(0, len(names), _BATCH):
-        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
+        wanted = names[start : start + _BATCH]
+        batch, at_most = _copied(wanted, source, target, at_most, step)
         yield batch
         if batch.failed is not None:
             raise batch.failed
-        if at_most <= 0:
+        if len(batch.copied) + len(batch.left_out) < len(wanted) or any(_is_cut_off(done) for _, done in batch.copied):
             raise LimitExceeded
+
+
+def _is_cut_off(done: Synced) -> bool:
+    """Whether the copy is smaller than the file was when it was opened."""
+    return done.isolated[1] < done.host[1]
 
 
 def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
@@ -98,6 +104,8 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
     try:
         with acting_as(target.identity):
             for name, descriptor in opened:
+                if at_most <= 0:
+                    break
                 folder, last = os.path.split(name)
                 try:
                     place = _Place(target.folder(folder), last, target.executables)
@@ -115,8 +123,6 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
                     copied.append((name, done))
                     at_most -= done.isolated[1]
                 step(1, 0)
-                if at_most <= 0:
-                    break
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
@@ -153,7 +159,7 @@ def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
         while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count
             step(0, count)
-            if offset == entry.size:  # what was added since it was signed will look changed
+            if offset >= entry.size:  # what was added since it was signed will look changed
                 break
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
     return Synced(entry.signature, new.signature)

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from typing import Final
 
 _PROJECTS: Final = "projects"
+_OWN_AT_MOST: Final = 1024**2  # bytes that are read to know whose a file is
 
 
 @record
 class HomeFile:
-    """A file that is to be written: content, under a name in a folder of the home."""
+    """A file that is to be written: content, under a name in a folder of the home. mark: how a file of ours begins, so
+    that one of the agent's own is left alone; empty for a file that is ours in any case."""
 
     folder: str
     name: str
     content: bytes
+    mark: bytes = b""
 
     @property
     def path(self) -> str:
@@ -47,13 +50,13 @@ class ProjectLink:
         return f"{_PROJECTS}/{os.path.basename(self.root)}"
 
 
-def is_current(home: int | None, wanted: HomeFile) -> bool:
-    """Whether the file in the open home, None where that does not exist yet, has that content. As the agent."""
-    directory = open_folder(home, wanted.folder)
+def plan(home: int | None, wanted: HomeFile) -> HomeFile | None:
+    """The file, unless it stays as it is in the open home, None where that does not exist yet. As the agent."""
+    directory = _open_folder(home, wanted.folder)
     if directory is None:
-        return False
+        return wanted
     try:
-        return files.says(directory, wanted.name, wanted.content)
+        return None if _stays(directory, wanted) else wanted
     finally:
         os.close(directory)
 
@@ -61,7 +64,7 @@ def is_current(home: int | None, wanted: HomeFile) -> bool:
 def plan_link(home: int | None, root: str) -> ProjectLink | None:
     """The link to the project root, unless it exists, or the agent keeps something of its own there. As the agent."""
     link = ProjectLink(root)
-    directory = open_folder(home, _PROJECTS)
+    directory = _open_folder(home, _PROJECTS)
     if directory is None:
         return link
     try:
@@ -74,7 +77,7 @@ def plan_link(home: int | None, root: str) -> ProjectLink | None:
         os.close(directory)
 
 
-def open_folder(home: int | None, folder: str) -> int | None:
+def _open_folder(home: int | None, folder: str) -> int | None:
     """Open a folder of the open home; None where it does not exist or keeps us out. As the agent."""
     if home is None:
         return None
@@ -90,11 +93,23 @@ def write(agent: Identity, state: State, wanted: HomeFile) -> None:
         try:
             directory = directories.ensure_path(state.home, wanted.folder)
             try:
-                files.replace(directory, wanted.name, wanted.content)
+                if not _stays(directory, wanted):  # what a closed folder kept from us is seen only now
+                    files.replace(directory, wanted.name, wanted.content)
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(wanted.path, error) from error
+
+
+def _stays(directory: int, wanted: HomeFile) -> bool:
+    """Whether the file in the open directory is left as it is: it has the content already, or is the agent's own."""
+    if not wanted.mark:
+        return files.says(directory, wanted.name, wanted.content)
+    try:
+        current = files.read_named(directory, wanted.name, _OWN_AT_MOST)
+    except (OSError, ValueError):
+        return True
+    return current is not None and (not current.startswith(wanted.mark) or current == wanted.content)
 
 
 def make_link(agent: Identity, state: State, link: ProjectLink) -> None:

@@ -18,7 +18,7 @@ _FILE = HomeFile("a/b", "name", b"content")
 
 def is_current(home: Path, wanted: HomeFile = _FILE) -> bool:
     with opened(home) as descriptor:
-        return home_files.is_current(descriptor, wanted)
+        return home_files.plan(descriptor, wanted) is None
 
 
 def write(home: Path, wanted: HomeFile = _FILE) -> None:
@@ -69,7 +69,7 @@ def test_a_file_is_current_only_with_exactly_that_content(home: Path) -> None:
     for content, current in (("content", True), ("conten", False), ("content ", False), ("", False)):
         put(home / "a/b/name", content)
         assert is_current(home) is current
-    assert not home_files.is_current(None, _FILE)
+    assert home_files.plan(None, _FILE) == _FILE
 
 
 @pytest.mark.parametrize("folder", ["a", "a/b"])
