@@ -1,7 +1,7 @@
-"""The few files of ours in the agent's home: planned by comparing, written as the agent.
+"""The few files that pi-agent keeps in the agent's home: planned by comparison, written as the agent.
 
-No link is followed. What stands in the way of a directory is moved aside; a name that the agent uses for something of
-its own is left alone.
+No link is followed. Whatever occupies the place of a directory is moved aside. A name that the agent uses for something
+of its own is left alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PROJECTS: Final = "projects"
 
 @record
 class HomeFile:
-    """A file that is to be written: content, under a name in a folder of the home."""
+    """A file to write: its content, and its name in a folder of the home."""
 
     folder: str
     name: str
@@ -31,24 +31,24 @@ class HomeFile:
 
     @property
     def path(self) -> str:
-        """Relative to the home."""
+        """The path, relative to the home."""
         return f"{self.folder}/{self.name}"
 
 
 @record
 class ProjectLink:
-    """A link that is to be made in the home, as a convenience inside: `projects/<name>`, to the project root."""
+    """A link to make in the home, for convenience inside: `projects/<name>`, to the project root."""
 
     root: str
 
     @property
     def path(self) -> str:
-        """Relative to the home."""
+        """The path, relative to the home."""
         return f"{_PROJECTS}/{os.path.basename(self.root)}"
 
 
 def is_current(home: int | None, wanted: HomeFile) -> bool:
-    """Whether the file in the open home, None where that does not exist yet, has that content. As the agent."""
+    """Whether the file in the open home has that content. home: None if it does not exist. Must run as the agent."""
     directory = open_folder(home, wanted.folder)
     if directory is None:
         return False
@@ -59,7 +59,7 @@ def is_current(home: int | None, wanted: HomeFile) -> bool:
 
 
 def plan_link(home: int | None, root: str) -> ProjectLink | None:
-    """The link to the project root, unless it exists, or the agent keeps something of its own there. As the agent."""
+    """The link to the project root; None if it exists, or the agent uses that name itself. Must run as the agent."""
     link = ProjectLink(root)
     directory = open_folder(home, _PROJECTS)
     if directory is None:
@@ -75,7 +75,7 @@ def plan_link(home: int | None, root: str) -> ProjectLink | None:
 
 
 def open_folder(home: int | None, folder: str) -> int | None:
-    """Open a folder of the open home; None where it does not exist or keeps us out. As the agent."""
+    """Open a folder of the open home; None if it does not exist or is inaccessible. Must run as the agent."""
     if home is None:
         return None
     try:
@@ -85,7 +85,7 @@ def open_folder(home: int | None, folder: str) -> int | None:
 
 
 def write(agent: Identity, state: State, wanted: HomeFile) -> None:
-    """Write the file. Raises Refusal (69) when the tree cannot be written."""
+    """Write the file. Raises Refusal (69) if the tree cannot be written."""
     with acting_as(agent):
         try:
             directory = directories.ensure_path(state.home, wanted.folder)
@@ -98,7 +98,7 @@ def write(agent: Identity, state: State, wanted: HomeFile) -> None:
 
 
 def make_link(agent: Identity, state: State, link: ProjectLink) -> None:
-    """Make the link. Raises Refusal (69) when the tree cannot be written."""
+    """Make the link. Raises Refusal (69) if the tree cannot be written."""
     with acting_as(agent):
         try:
             projects = directories.ensure_path(state.home, _PROJECTS)
@@ -116,7 +116,7 @@ def _point(directory: int, name: str, target: str) -> None:
     except FileExistsError:
         try:
             os.readlink(name, dir_fd=directory)
-        except OSError:  # not a link: the agent keeps something of its own there
+        except OSError:  # not a link: the agent uses the name itself
             return
         os.unlink(name, dir_fd=directory)
         os.symlink(target, name, dir_fd=directory)

@@ -1,5 +1,6 @@
-"""Pi's own lock on a file of its agent directory, as proper-lockfile keeps it: a directory beside the file, its mtime
-renewed while it is held, stale after ten seconds.
+"""Pi's own lock on a file of its agent directory, in the format of proper-lockfile.
+
+The lock is a directory beside the file. Its mtime is renewed while the lock is held. It is stale after ten seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _POLL: Final = 0.02  # seconds
 
 
 class PiLock:
-    """The lock on the file name in the open directory, to be taken and released. Use as the agent.
+    """The lock on the file name in the open directory. Use it as the agent.
 
     A lock that is stale, or held for longer than any writer needs, is taken over.
     """
@@ -29,7 +30,7 @@ class PiLock:
         self._deadline = time.monotonic() + _PATIENCE
 
     def take(self) -> bool:
-        """Try to take the lock, and return whether it is ours; if not, a moment has passed. Raises OSError."""
+        """Try to take the lock. Returns whether it is now held; if not, a short time has passed. Raises OSError."""
         try:
             os.mkdir(self._lock, 0o700, dir_fd=self._directory)
         except FileExistsError:
@@ -39,8 +40,8 @@ class PiLock:
         return True
 
     def release(self) -> None:
-        """Let others have it."""
-        with suppress(OSError):  # Pi has taken it over meanwhile, or it is no directory
+        """Release the lock."""
+        with suppress(OSError):  # Pi has taken it over meanwhile, or it is not a directory
             os.rmdir(self._lock, dir_fd=self._directory)
 
     def _is_stale(self) -> bool:
