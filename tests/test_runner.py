@@ -17,6 +17,7 @@ import pytest
 import runner
 from pi_agent.cli import entry_point
 from pi_agent.linux import limits
+from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.policy import accounts
 from tests.support.launching import Launching
@@ -210,7 +211,7 @@ def test_who_asks_where_the_time_goes_is_told_after_the_same_launch(
     assert it.run("--sandbox-timing", "-p", "x") == 7
     assert (it.command(), it.events()) == (command, events)
     table = capfd.readouterr().err.splitlines()
-    assert table[0] == "pi: where the time of this launch went, in milliseconds:"
+    assert table[0] == f"pi: {command_output.STEPS_TITLE}"
     assert [line.rpartition(" ")[0].strip() for line in table[1:]] == [*_STEPS, "total"]
 
 

@@ -15,12 +15,10 @@ from typing import Final
 
 import pexpect
 import pytest
-from support import policy_override, strace
+from support import launch_imports, policy_override, strace
 from support.commands import Result, Word, as_user, on_machine
 from support.installed import FACTS, demo, home, isolated, policy
 from support.waiting import PATIENCE
-
-from scenarios import imports
 
 # System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
 # (stat and its like), and all others but those for memory.
@@ -53,8 +51,8 @@ def _watched(program: Word) -> list[Word]:
 def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
     bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
     log = done.stderr.decode()
-    assert "pi_agent.policy.policy_file" in imports.imported(log)
-    new = imports.strangers(log, bare, allowed)
+    assert "pi_agent.policy.policy_file" in launch_imports.imported(log)
+    new = launch_imports.strangers(log, bare, allowed)
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
 
@@ -66,13 +64,13 @@ def test_a_launch_imports_what_it_is_allowed_to_and_no_more(directory: str, stat
     on_machine("env", "-C", demo("alice"), *words).ok()  # which has merged and copied what was new
     done = on_machine("env", "-C", home("alice") / directory, *command)
     assert done.status == status, done.complaint
-    _imports_no_more(done, _FACTS["runner"], imports.RUNNER)
+    _imports_no_more(done, _FACTS["runner"], launch_imports.RUNNER)
 
 
 def test_so_does_the_wrapper_that_refuses() -> None:
     done = as_user("alice", *_watched(_FACTS["wrapper"]), cwd=home("alice"))
     assert done.status == 77
-    _imports_no_more(done, _FACTS["wrapper"], imports.WRAPPER)
+    _imports_no_more(done, _FACTS["wrapper"], launch_imports.WRAPPER)
 
 
 # -- processes

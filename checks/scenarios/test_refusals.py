@@ -142,7 +142,7 @@ def test_a_python_file_beside_the_caller_is_not_imported_by_root() -> None:
 def test_root_is_refused_by_both_programs() -> None:
     refused = as_root(FACTS["variants"]["pi"]["wrapper"], "-p", "hello", cwd=demo("alice"))
     assert refused.status == NOT_PERMITTED
-    assert "does not run as root" in refused.complaint
+    assert "refusing to run as root" in refused.complaint
     assert "m3ta.pi-agent.hostUsers" in refused.complaint
     refused = as_root(RUNNER, "x", cwd=demo("alice"))
     assert refused.status == NOT_PERMITTED

@@ -244,6 +244,11 @@ def root_mapped(configured: str) -> Finding:
     return Finding(OK, "root", f"{escaped(configured)}; owners can be mapped")
 
 
+def root_closed_to_agent(configured: str, refusal: Refusal) -> Finding:
+    """Launches in it are refused; those in other roots are not."""
+    return Finding(WARN, "root", f"{escaped(configured)}: {refusal.what}", refusal.remedy)
+
+
 def root_not_mapped(configured: str) -> Finding:
     return _not_mapped("root", configured)
 

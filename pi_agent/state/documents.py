@@ -142,7 +142,8 @@ class Plan:
 
     known, host, nix: what it is made of, together with `inside`: our memory of it, the host's document, the Nix
     settings. inside: what the file says now, None if no file exists that can be parsed. unreadable: why an existing
-    file cannot be parsed. after: the next memory, whose `written` is the file's next content.
+    file cannot be parsed. abandoned: whether a killed sync has left its lock. after: the next memory, whose `written`
+    is the file's next content.
     """
 
     kind: Kind
@@ -151,10 +152,16 @@ class Plan:
     nix: Mapping[str, Any]
     inside: Document | None
     unreadable: str | None
+    abandoned: bool
     after: Memory
 
     @property
     def changes_nothing(self) -> bool:
+        """Whether the file already has its next content, and no lock must be removed."""
+        return not self.abandoned and self.is_current
+
+    @property
+    def is_current(self) -> bool:
         """Whether the file already has its next content."""
         if self.inside is None:
             return self.unreadable is None and not self.after.written
@@ -187,7 +194,8 @@ def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: 
     """
     inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, known)
     said = known.written if inside is None else inside.value
-    return Plan(kind, known, host, nix, inside, unreadable, merged(kind, known, said, host.value, nix))
+    abandoned = directory is not None and pi_lock.is_abandoned(directory, kind.name)
+    return Plan(kind, known, host, nix, inside, unreadable, abandoned, merged(kind, known, said, host.value, nix))
 
 
 def carry_out(planned: Plan, directory: int) -> Done:
@@ -212,7 +220,7 @@ def carry_out(planned: Plan, directory: int) -> Done:
 
 def _written(planned: Plan, directory: int) -> Done:
     """Write the file, unless it already has its next content."""
-    if planned.changes_nothing:
+    if planned.is_current:
         return Done(planned.unchanged, ())
     name = planned.kind.name
     told: tuple[str, ...] = ()

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from pi_agent.messages.refusal import EX_DATAERR, EX_UNAVAILABLE, Refusal
 from pi_agent.state import scans, sync, sync_memory
 from pi_agent.state.documents import Memory
-from tests.state.test_documents import INVALID
 from tests.support.bench import Bench, bench
 from tests.support.limits import no_room
 from tests.support.policies import USER, host_user
-from tests.support.shapes import file_names
+from tests.support.shapes import NOT_OBJECTS, file_names
 from tests.support.trees import Nest, await_tick, read, snapshot, write
 
 
@@ -137,7 +136,7 @@ def test_a_launch_without_sync_does_not_forget_what_the_host_said(tmp_path: Path
     assert read(here.isolated / "settings.json") == {"model": "inside"}
 
 
-@pytest.mark.parametrize("content", INVALID, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("content", NOT_OBJECTS, ids=lambda content: repr(content[:12]))
 @pytest.mark.parametrize("name", ["settings.json", "auth.json"])
 def test_bad_host_data_is_refused_and_nothing_isolated_changes(tmp_path: Path, name: str, content: bytes) -> None:
     here = bench(tmp_path, settings={"theme": "nix"})

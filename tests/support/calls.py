@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pi_agent.cli import parsing
-from pi_agent.cli.dispatch import Call
+from pi_agent.cli.call import Call
 from pi_agent.policy.policy_file import Tools
 from tests.support.bench import Bench
 from tests.support.policies import replaced

@@ -37,3 +37,29 @@ def canonical(value: object) -> bytes:
 
 # Arguments that a shell, a unit's command line or a text would not leave as they are.
 ODD: Final = ("", "a b", "$x %h", "'\"\\", "new\nline", os.fsdecode(b"\xff"), "--", "-")
+
+# Contents of files that are not a JSON object which can be written again.
+NOT_OBJECTS: Final = (
+    b"",
+    b" ",
+    b"{",
+    b"{}{}",
+    b"[]",
+    b"null",
+    b'"x"',
+    b"1",
+    b"// comment\n{}",
+    b'{"a": 1,}',
+    b'{"a": NaN}',
+    b'{"a": Infinity}',
+    b'{"a": 1e999}',
+    b'{"a": "\\ud800"}',
+    b'{"a": "\xff"}',
+    b"\xef\xbb\xbf{}",
+    b'{"a": "\xed\xa0\x80"}',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"a":' * 200 + b"1" + b"}" * 200,
+    b'{"a":' + b"[" * 200 + b"]" * 200 + b"}",
+    b"\0" * 100,
+)
