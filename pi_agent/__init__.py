@@ -1,4 +1,4 @@
-"""The code that `runner.py` and `wrapper.py` share, in layers. A module imports from its own layer and those below it:
+"""The code that `runner.py` and `wrapper.py` share, in layers (floors). A module imports from its own and those below:
 
 cli          the command line: entry point, arguments, sandbox commands
 session      one launch: plan, carry out, guard, unit, signals, report, journal

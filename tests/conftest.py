@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pi_agent.linux import journald
-from tests.support import people
+from tests.support import limits, people
 from tests.support.journal import Journal
 from tests.support.trees import Nest
 
@@ -29,12 +31,26 @@ settings.load_profile("suite")
 _HANDLED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
+def _directories() -> Iterator[int]:
+    """The descriptors that are directories."""
+    for number in map(int, limits.open_descriptors()):
+        with suppress(OSError):  # the one that the others were listed with
+            if stat.S_ISDIR(os.fstat(number).st_mode):
+                yield number
+
+
 @pytest.fixture(autouse=True)
 def process_state() -> Iterator[None]:
-    """The umask that runner.py sets, and the signal handlers as they were (a session leaves some ignored)."""
+    """The umask that runner.py sets, and the signal handlers as they were (a session leaves some ignored).
+
+    Directories that were left open are closed: a launch holds its project and state until its process ends.
+    """
     umask = os.umask(0o022)
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
+    before = set(_directories())
     yield
+    for number in {*_directories()} - before:
+        os.close(number)
     signal.alarm(0)
     for number, handler in handlers.items():
         signal.signal(number, handler)

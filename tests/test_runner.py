@@ -6,47 +6,18 @@ Everything on the way is real but for sudo, systemd, the kernel's mounts and jou
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
-import runner
-from pi_agent.cli import entry_point
-from pi_agent.linux import limits
 from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
-from pi_agent.policy import accounts
-from tests.support.launching import Launching
 from tests.support.people import needs_root
+from tests.support.runners import Runner
 from tests.support.staged import left_in
 from tests.support.trees import write
-
-_through_sudo = accounts.through_sudo
-
-
-class Runner(Launching):
-    """The runner as sudo starts it for alice."""
-
-    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> None:
-        super().__init__(top, monkeypatch, **overrides)
-        self.monkeypatch = monkeypatch
-        self.file = self.policy_file()
-        monkeypatch.setattr(runner, "POLICY", str(self.file))
-        monkeypatch.setattr(limits, "drop_inherited", lambda: None)  # it would hold for the tests to come
-        monkeypatch.setattr(accounts, "through_sudo", lambda policy, environ: self.caller)
-        monkeypatch.setenv("SUDO_UID", "1000")
-
-    def run(self, *arguments: str) -> int:
-        self.monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-        return entry_point.run("pi", runner.main)
-
-    def command(self) -> list[str]:
-        """What ran inside."""
-        return self.asked()[2:]
 
 
 @pytest.fixture
@@ -124,8 +95,7 @@ def _break_the_policy(it: Runner) -> None:
 
 
 def _be_somebody(it: Runner) -> None:
-    it.monkeypatch.setattr(accounts, "through_sudo", _through_sudo)
-    it.monkeypatch.setenv("SUDO_UID", "3999999999")
+    it.ask_as("3999999999")
 
 
 def _leave_the_roots(it: Runner) -> None:

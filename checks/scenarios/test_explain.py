@@ -11,11 +11,12 @@ from typing import Final
 
 import pytest
 from support.commands import as_user, inside, on_machine, probe
-from support.installed import FACTS, SECRETS, STAGING, Json, demo, home, policy, state
+from support.installed import FACTS, SECRETS, Json, demo, home, policy, state
 from support.leftovers import leftovers
 from support.processes import ours
 from support.repositories import fortress, on_host
 from support.sessions import IDLE, session
+from support.unchanged import everything
 
 __all__ = ["fortress"]
 
@@ -32,21 +33,6 @@ def explained(command: str = "pi-probe", user: str = "alice", cwd: Path | str | 
     assert value["status"] == status and value["allowed"] is (status == 0)
     assert told.stderr == b""
     return value
-
-
-def everything() -> dict[str, tuple[object, ...]]:
-    """All that a launch could change: names, kinds, owners, times and contents' times of all it may touch."""
-    tops = [Path(policy("pi-probe")["stateDir"]), STAGING, home("alice"), SECRETS, Path("/run/systemd/transient")]
-    found: dict[str, tuple[object, ...]] = {}
-    for top in tops:
-        for path in [top, *top.rglob("*")]:
-            status = path.lstat()
-            found[str(path)] = (
-                status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_size,
-                status.st_mtime_ns, status.st_ctime_ns,
-            )  # fmt: skip
-    found["mounts"] = tuple(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
-    return found
 
 
 # -- it changes nothing

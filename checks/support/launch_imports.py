@@ -14,7 +14,7 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 # Named after the machine that Python was built for.
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
-# Layer of pi_agent → its modules.
+# Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("json_reader", "records"),
     "messages": ("quoting", "refusal", "refusals"),
@@ -52,7 +52,7 @@ _STANDARD: Final = frozenset(
         *("types", "_collections", "_functools", "_operator"),
         "_json",
         # for the journal entries, while systemd is at work
-        *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
+        *("_ctypes", "_socket", "array", "enum", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
 )
 
@@ -68,7 +68,7 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
 RUNNER: Final = (
-    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "enum", "fcntl", "gc", "resource", "signal", "termios"}
+    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
 )
 
 

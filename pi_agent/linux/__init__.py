@@ -1,1 +1,1 @@
-"""Access to the kernel and to system services. This layer knows nothing of the policy."""
+"""Access to the kernel and to system services. Nothing here knows the policy."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib
+import importlib.util
 import json
 import math
 import subprocess
@@ -25,21 +24,12 @@ Loads = Callable[[bytes], Any]
 @pytest.fixture(scope="module")
 def without_c() -> Iterator[ModuleType]:
     """The reader as it is where the C code of json is missing."""
-    real = builtins.__import__
-
-    def lacking(name: str, *rest: Any) -> ModuleType:
-        if name == "_json":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    builtins.__import__ = lacking
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "_json", None)  # as if it could not be found
         spec = importlib.util.find_spec("pi_agent.python.json_reader")
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    finally:
-        builtins.__import__ = real
     yield module
 
 
@@ -50,8 +40,11 @@ _values: st.SearchStrategy[Any] = st.recursive(
 )
 # Texts that are nearly JSON: pieces of it, and of what Python or JavaScript would take.
 _pieces = st.sampled_from(
-    ["{", "}", "[", "]", ",", ":", '"', '"a"', "'a'", "1", "-", "0x1", "1.", ".5", "1e5", "01", "true", "True", "null"]
-    + ["NaN", "Infinity", "-Infinity", " ", "\n", "\t", "\x0b", "\xa0", "\ufeff", "\\u0041", '"\\ud800"', "//", "\x00"]
+    [
+        *("{", "}", "[", "]", ",", ":", '"', '"a"', "'a'", "1", "-", "0x1", "1.", ".5", "1e5", "01", "true", "True"),
+        *("null", "NaN", "Infinity", "-Infinity", "\\u0041", '"\\ud800"', "//"),
+        *(" ", "\n", "\t", "\x0b", "\xa0", "\ufeff", "\x00"),
+    ]
 )
 _texts = st.lists(_pieces, max_size=12).map("".join)
 

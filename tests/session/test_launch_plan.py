@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from tests.support.launching import Launching
 from tests.support.limits import open_descriptors
 from tests.support.policies import replaced
 from tests.support.shapes import ODD
-from tests.support.trees import snapshot, statuses, write
+from tests.support.trees import mode_of, snapshot, statuses, write
 
 
 @pytest.fixture
@@ -243,11 +242,26 @@ def test_what_a_plan_holds_is_open_until_it_is_closed(here: Launching) -> None:
     plan.held.close()
 
 
-@pytest.mark.parametrize("wrong", [{"sandbox": {"readOnlyPaths": ["/nonexistent/x"]}}, {}])
-def test_a_refused_plan_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]) -> None:
-    options = {name: policies.sandbox(**table) for name, table in wrong.items()}
-    here = Launching(tmp_path, monkeypatch, **options)
-    if not wrong:
+def test_what_the_agent_closed_to_itself_stays_closed_until_the_launch(
+    ordinary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Launching(ordinary, monkeypatch)
+    write(here.host / "skills/x", "x")
+    write(here.isolated / "skills/y", "y")
+    closed = (here.isolated / "skills", here.tree / ".npm")
+    closed[1].mkdir()
+    for place in closed:
+        place.chmod(0)
+    plan = here.plan()
+    assert [mode_of(place) for place in closed] == [0, 0]
+    assert plan.configuration.sync is not None and plan.configuration.sync.closed
+    assert "users/alice/.npm" in plan.state.make
+
+
+@pytest.mark.parametrize("shown", [["/nonexistent/x"], []])
+def test_a_refused_plan_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
+    here = Launching(tmp_path, monkeypatch, sandbox=policies.sandbox(readOnlyPaths=shown))
+    if not shown:
         write(here.host / "auth.json", "broken")
     request = here.request()
     before = open_descriptors()

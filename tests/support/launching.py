@@ -27,7 +27,7 @@ from pi_agent.session.launch_plan import Plan, Request
 from pi_agent.state import user_state
 from tests.support import people, policies
 from tests.support.fakes import Bin, Kernel
-from tests.support.policies import USER
+from tests.support.policies import USER, replaced
 
 # A unit as systemd-run would run it: what is staged is kept, and launch.bash reports where its pipe is.
 _UNIT: Final = """
@@ -47,10 +47,12 @@ class Launching:
 
     host: alice's `.pi/agent`. root: her project root; directory: where she is, in it. state: the state directory;
     tree: the agent's home; isolated: its `.pi/agent`; memory: what sync remembers. staging: where sessions are staged.
-    journal: the entries sent.
+    journal: the entries sent. agent: who it is, where it is to be somebody else than we are.
     """
 
-    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> None:
+    def __init__(
+        self, top: Path, monkeypatch: pytest.MonkeyPatch, agent: Identity | None = None, **overrides: Any
+    ) -> None:
         self.top = top
         self.bin = Bin(top / "bin")
         self.kernel = Kernel(top / "kernel.log", monkeypatch)
@@ -67,7 +69,8 @@ class Launching:
         for place in (self.host, self.directory, self.state):
             place.mkdir(parents=True, exist_ok=True)
         self.caller: Identity = people.alice(self.home)
-        self.agent: Identity = people.agent(self.state)
+        self.agent: Identity = people.agent(self.state) if agent is None else replaced(agent, home=str(self.state))
+        os.chown(self.state, self.agent.uid, self.agent.gid)
         self._overrides = {"stateDir": str(self.state), "tools": self._tools(), **overrides}
         self.policy: Policy = policies.frozen(**self._overrides)
         self.unit()
