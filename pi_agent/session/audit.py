@@ -34,9 +34,13 @@ class Known:
         """A copy with the host user: the name, or the uid that sudo reports as long as no name is known."""
         return Known(self.policy, name, self.project_root, self.unit)
 
-    def of_launch(self, project_root: str | None, unit: str) -> Known:
-        """A copy with the launch's project root and unit."""
-        return Known(self.policy, self.host_user, project_root, unit)
+    def in_root(self, project_root: str | None) -> Known:
+        """A copy with the project root, None if none is needed."""
+        return Known(self.policy, self.host_user, project_root, self.unit)
+
+    def of_unit(self, unit: str) -> Known:
+        """A copy with the session's unit."""
+        return Known(self.policy, self.host_user, self.project_root, unit)
 
     def fields(self) -> dict[str, str]:
         """The journal's fields, for what is known."""
