@@ -81,7 +81,7 @@ def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
 
 
 def detach(path: str) -> None:
-    """Unmount what is mounted at path and everything below it, even while in use. Nothing mounted there is no error.
+    """Unmount path and everything below it, even while in use. Does nothing if path is not a mount point.
 
     path must be in a directory that only root can change (umount2(2), MNT_DETACH). Raises OSError.
     """

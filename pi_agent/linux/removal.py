@@ -19,8 +19,7 @@ def remove(directory: int, name: str) -> None:
     """Remove name from the open directory, with everything below it. Links are removed, never followed.
 
     Works at any depth: each directory found inside is first moved up to the others that are to be removed. So neither
-    the stack nor the number of open files depends on the nesting. An entry that vanishes meanwhile is no error. Raises
-    OSError.
+    the stack nor the number of open files depends on the nesting. Entries may vanish meanwhile. Raises OSError.
     """
     waiting = [name]
     patience = _ATTEMPTS

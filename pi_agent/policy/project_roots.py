@@ -161,7 +161,7 @@ def _innermost(opened: Iterator[tuple[str, int]], directory: str) -> tuple[str, 
 
 
 def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
-    """The root to suggest for directory: itself, but never a whole home, which holds secrets. None if there is none."""
+    """The root to suggest: directory, but never a whole home, which holds secrets. None if it cannot be one."""
     try:
         _check_mountable(directory, policy)
     except Refusal:

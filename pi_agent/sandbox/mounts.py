@@ -155,6 +155,6 @@ def _attach(tree: int, target: str) -> None:
 
 
 def unstage(targets: Sequence[str]) -> None:
-    """Unmount the targets, even while in use. A target that is not mounted is no error. Raises OSError."""
+    """Unmount the targets, even while in use. Targets need not be mounted. Raises OSError."""
     for target in targets:
         mount_api.detach(target)

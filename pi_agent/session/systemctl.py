@@ -1,4 +1,4 @@
-"""Controls a session's unit with systemctl(1): ends it, signals it, resets it. A missing unit is no error."""
+"""Controls a session's unit with systemctl(1): ends it, signals it, resets it. The unit may be missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _POLL: Final = 0.1
 
 
 def stop(tools: Tools, unit: str) -> None:
-    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to everything. No unit is no error.
+    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to everything. It may be missing.
 
     `systemctl stop` alone is not enough: version 257 sometimes mistakes the first process of a PID namespace for
     somebody else's («Supervising process … which is not our child»), and then kills at once.
