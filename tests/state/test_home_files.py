@@ -37,7 +37,7 @@ def make_link(home: Path, root: str) -> None:
 
 
 def in_place_of_folder(home: Path, folder: str, kind: str) -> None:
-    """Plant something where a folder should be; what links lead to is home/../outside."""
+    """Plant something in the place of a directory. Links lead to home/../outside."""
     path = home / folder
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "file":
@@ -50,7 +50,7 @@ def in_place_of_folder(home: Path, folder: str, kind: str) -> None:
 
 @pytest.fixture
 def home(ordinary: Path) -> Path:
-    """The agent's home, beside a directory that is none of its business."""
+    """The agent's home, beside a directory that it must not touch."""
     (ordinary / "home").mkdir()
     put(ordinary / "outside/b/name", "content")
     put(ordinary / "outside/name", "content")
@@ -94,7 +94,7 @@ def test_a_file_in_a_closed_folder_is_not_current_and_the_folder_stays_closed(ho
 
 
 def plant_name(home: Path, kind: str) -> None:
-    """Plant something where the file should be."""
+    """Plant something in the place of the file."""
     path = home / "a/b/name"
     path.parent.mkdir(parents=True)
     if kind == "link":
@@ -190,7 +190,7 @@ def test_what_the_agent_keeps_under_the_name_is_left_alone(home: Path, kind: str
         os.mkfifo(path)
     before = statuses(home)
     assert plan_link(home, "/srv/demo") is None
-    make_link(home, "/srv/demo")  # as when it was planted after the plan
+    make_link(home, "/srv/demo")  # as if it was planted after the plan
     assert statuses(home) == before
 
 
