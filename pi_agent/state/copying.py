@@ -79,8 +79,8 @@ class LimitExceeded(Exception):
 def transfer(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> Iterator[Batch]:
     """Copy the files in batches, at most at_most bytes in all, and yield the outcome of each batch.
 
-    After the batch concerned, raises OSError if the target cannot be written, and LimitExceeded if a file was cut off or
-    not reached.
+    After the batch concerned, raises OSError if the target cannot be written, and LimitExceeded if a file was cut off
+    or not reached.
     """
     for start in range(0, len(names), _BATCH):
         wanted = names[start : start + _BATCH]
