@@ -140,7 +140,7 @@ let
         options = ./docs/options.md;
       }
       ''
-        "$interpreter" -I -m pi_agent.cli.completions ${name} "$out"
+        "$interpreter" -I -m pi_agent.cli.installed_pages ${name} "$out"
         mkdir -p "$out/share/doc/pi-agent"
         cp "$options" "$out/share/doc/pi-agent/options.md"
       '';

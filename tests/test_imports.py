@@ -1,4 +1,4 @@
-"""What the two programs import before they do anything. A scenario watches whole launches in the same way."""
+"""What the two programs import before they do anything. A scenario checks whole launches in the same way."""
 
 from __future__ import annotations
 
@@ -6,44 +6,67 @@ import subprocess
 import sys
 
 import pytest
-from scenarios import imports
+from support import launch_imports
 
 from tests.support.checkout import TOP
 
 
 def _log(code: str) -> str:
-    """What Python tells of the imports that the code makes."""
+    """Python's report of the imports that the code makes."""
     argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stderr
 
 
-@pytest.mark.parametrize(("program", "allowed"), [("runner", imports.RUNNER), ("wrapper", imports.WRAPPER)])
+@pytest.mark.parametrize(
+    ("program", "allowed"), [("runner", launch_imports.RUNNER), ("wrapper", launch_imports.WRAPPER)]
+)
 def test_a_program_imports_what_it_is_allowed_to_and_no_more(program: str, allowed: frozenset[str]) -> None:
     log = _log(f"import {program}")
-    assert {"pi_agent.policy.policy_file", program} <= imports.imported(log).keys()
-    new = imports.strangers(log, _log("pass"), {*allowed, program})
+    assert {"pi_agent.policy.policy_file", program} <= launch_imports.imported(log).keys()
+    new = launch_imports.strangers(log, _log("pass"), {*allowed, program})
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
 
 def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
     log = _log("import colorsys")
-    assert imports.strangers(log, _log("pass"), ["os"]) == ["colorsys"]
+    assert launch_imports.strangers(log, _log("pass"), ["os"]) == ["colorsys"]
     nested = (
         "import time:   1 |    1 |     subprocess\nsomething else\n"
         "import time:   1 |    1 |     json\n"
         "import time:   1 |    1 |   pi_agent.linux.processes\n"
         "import time:   1 |    1 | pi_agent.session.supervision\n"
     )
-    assert imports.strangers(nested, "", ["pi_agent.session.supervision", "json"]) == [
+    assert launch_imports.strangers(nested, "", ["pi_agent.session.supervision", "json"]) == [
         "subprocess < pi_agent.linux.processes < pi_agent.session.supervision",
         "pi_agent.linux.processes < pi_agent.session.supervision",
     ]
 
 
 def test_nothing_heavy_is_allowed() -> None:
-    heavy = {"argparse", "asyncio", "concurrent.futures", "dataclasses", "hashlib", "importlib.metadata", "inspect"}
-    heavy |= {"logging", "orjson", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "typing"}
+    heavy = {
+        "argparse",
+        "asyncio",
+        "concurrent.futures",
+        "dataclasses",
+        "fnmatch",
+        "hashlib",
+        "importlib.metadata",
+        "inspect",
+    }
+    heavy |= {
+        "json",
+        "logging",
+        "orjson",
+        "pathlib",
+        "random",
+        "re",
+        "shutil",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "typing",
+    }
     heavy |= {"typing_extensions", "urllib.parse", "xdg"}
-    assert not heavy & imports.RUNNER
+    assert not heavy & launch_imports.RUNNER
     never = ("pi_agent.cli.commands", "pi_agent.cli.timing", "pi_agent.linux.progress_bar")
-    assert not [name for name in imports.RUNNER if name.startswith(never)]
+    assert not [name for name in launch_imports.RUNNER if name.startswith(never)]

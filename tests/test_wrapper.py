@@ -10,11 +10,10 @@ import pytest
 
 import wrapper
 from pi_agent.cli import entry_point
-from pi_agent.linux import paths
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
-from pi_agent.policy import project_roots
-from pi_agent.session import audit
+from pi_agent.policy import accounts, project_roots
 from tests.support import people, policies
+from tests.support.journal import Journal
 from tests.support.policies import USER, host_user
 
 _RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
@@ -33,7 +32,6 @@ class Wrapper:
         monkeypatch.setattr(wrapper, "RUNNER", _RUNNER)
         monkeypatch.setattr(os, "execv", self._become)
         monkeypatch.setattr(project_roots, "RESERVED", tuple(path for path in project_roots.RESERVED if path != "/tmp"))
-        monkeypatch.setattr(paths, "only_root_changes", lambda directory: False)
         self.be(USER)
         self.allow(hostUsers={USER: host_user("~/projects")})
         monkeypatch.chdir(self.home / "projects/demo")
@@ -43,11 +41,11 @@ class Wrapper:
         raise FileNotFoundError(2, "No such file or directory")
 
     def be(self, name: str) -> None:
-        """Be called by a user of that name: its uid is never 0, but in the eyes of the kernel it is ours."""
+        """Call as a user of that name. Its uid is never 0, but for the kernel it is ours."""
         entry = pwd.struct_passwd((name, "x", 1000, 1000, "", str(self.home), "/bin/sh"))
         self.monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
         self.monkeypatch.setattr(os, "getuid", lambda: 1000)
-        self.monkeypatch.setattr("pi_agent.policy.callers.from_passwd", lambda entry: people.alice(entry.pw_dir))
+        self.monkeypatch.setattr(accounts, "from_passwd", lambda entry: people.alice(entry.pw_dir))
 
     def allow(self, **overrides: object) -> None:
         policies.written(self.tmp, **overrides)
@@ -69,17 +67,20 @@ def test_in_an_allowed_root_it_becomes_sudo_with_the_arguments_unchanged(pi: Wra
     assert pi.called == [[sudo, sudo, "-n", "--", _RUNNER, *arguments]]
 
 
-def test_a_refusal_is_told_to_the_journal_without_what_was_asked(pi: Wrapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[dict[str, str], int, str]] = []
-    monkeypatch.setattr(audit, "refused", lambda *entry: told.append(entry))
+def test_a_refusal_is_told_to_the_journal_without_what_was_asked(
+    pi: Wrapper, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pi.call("-p", "hunter2")
-    assert told == [], "it was not refused"
+    assert journal.entries() == [], "it was not refused"
     (pi.home / "other").mkdir()
     monkeypatch.chdir(pi.home / "other")
     pi.call("-p", "hunter2")
-    ((facts, status, why),) = told
-    assert (facts, status) == ({"POLICY": wrapper.POLICY}, EX_NOPERM)
-    assert f"{pi.home}/other" in why and "hunter2" not in why
+    [entry] = journal.entries()
+    told = dict(entry)
+    assert (told["PI_AGENT_EVENT"], told["PI_AGENT_OUTCOME"]) == ("refused", str(EX_NOPERM))
+    assert told["PI_AGENT_POLICY"] == wrapper.POLICY
+    assert f"{pi.home}/other" in told["MESSAGE"] and "hunter2" not in str(entry)
+    assert "PI_AGENT_HOST_USER" not in told, "journald itself knows whose process it was"
 
 
 def test_a_sudo_that_cannot_be_run_is_named(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +121,7 @@ def test_root_is_refused(pi: Wrapper, monkeypatch: pytest.MonkeyPatch, capfd: py
     monkeypatch.setattr(os, "getuid", lambda: 0)
     pi.allow(hostUsers={"root": host_user("~"), USER: host_user("~")})
     assert pi.call() == EX_NOPERM
-    assert "does not run as root" in capfd.readouterr().err
+    assert "refusing to run as root" in capfd.readouterr().err
     assert pi.called == []
 
 

@@ -1,7 +1,4 @@
-"""How fast what a command writes arrives: bytes a second from the first block to the last.
-
-Measured where it arrives, so that starting and ending, which take about as long, are not in it.
-"""
+"""The speed at which a command's output arrives: bytes per second from the first block to the last."""
 
 from __future__ import annotations
 
@@ -11,7 +8,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from scenarios import guest
+from support import terminals
+from support.commands import login
+from support.waiting import PATIENCE
 
 from benchmark.hyperfine import CommandError
 from benchmark.prepared import Desk
@@ -27,16 +26,16 @@ def rate(desk: Desk, words: Sequence[str], sign: bytes, size: int, *, terminal: 
     arrive, and for a command that fails.
     """
     if terminal:
-        screen = guest.terminal(desk.user, *words)
+        screen = terminals.terminal(desk.user, *words)
         seconds, received, last = _arrival(screen.child_fd, sign)
-        status = guest.ended(screen)
+        status = terminals.ended(screen)
     else:
         end, theirs = os.pipe()
-        client = subprocess.Popen(guest.login(desk.user, words), stdin=subprocess.DEVNULL, stdout=theirs, cwd="/")
+        client = subprocess.Popen(login(desk.user, words), stdin=subprocess.DEVNULL, stdout=theirs, cwd="/")
         os.close(theirs)
         seconds, received, last = _arrival(end, sign)
         os.close(end)
-        status = client.wait(guest.PATIENCE)
+        status = client.wait(PATIENCE)
     if status != 0 or received + _BLOCK < size or seconds == 0:
         raise CommandError(words, f"status {status}, {received} bytes, at last {last!r}")
     return received / seconds

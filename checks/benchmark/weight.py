@@ -1,4 +1,4 @@
-"""Memory of processes: the proportional set size, in which what several share counts once (proc_pid_smaps(5))."""
+"""Memory of processes: the proportional set size, which counts shared memory once (proc_pid_smaps(5))."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scenarios import guest
+from support.commands import login
+from support.waiting import PATIENCE
 
 from benchmark.hyperfine import CommandError
 
@@ -25,21 +26,19 @@ def of(pids: Sequence[int]) -> dict[str, int]:
 
 
 def below(pid: int) -> list[int]:
-    """The processes that this one started, and those that they did, without itself."""
+    """All descendants of this process, without itself."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [each for child in children for each in (child, *below(child))]
 
 
 @contextmanager
 def running(user: str, words: Sequence[str]) -> Iterator[int]:
-    """A command of the user's that prints a line when it has begun, and ends with its input; the pid of its login."""
+    """A command of the user that prints a line when it has started, and ends with its input. Yields its login's pid."""
     pipe = subprocess.PIPE
-    client = subprocess.Popen(
-        guest.login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True
-    )
+    client = subprocess.Popen(login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True)
     try:
         if client.stdout is None or not client.stdout.readline():
             raise CommandError(words, client.communicate()[1].decode())
         yield client.pid
     finally:
-        client.communicate(timeout=guest.PATIENCE)
+        client.communicate(timeout=PATIENCE)

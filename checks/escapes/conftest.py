@@ -1,14 +1,15 @@
-"""The machine as new for each file of attempts, and one table of all that came of them at the end."""
+"""Restores the machine for each file of attempts, and prints one table of all results at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
-from scenarios.conftest import fresh, pristine, register, tell_of_groups
+from support.fresh import fresh, pristine, tell_of_groups
+from support.limits import register
 
 from escapes.case import Case
 
@@ -31,7 +32,7 @@ _ROWS: Final = pytest.StashKey[list[Row]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the table."""
+    """Start the table."""
     register(config)
     config.stash[_ROWS] = []
 
@@ -40,13 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note what came of an attempt or a grant."""
+    """Record the result of an attempt or a grant."""
     report = yield
     if report.when == "call" or report.failed:
         row = _row(item, report)
         if row:
             item.config.stash[_ROWS].append(row)
     return report
+
+
+def _verdict(facts: Mapping[str, object], report: pytest.TestReport) -> str:
+    """If the machine itself does not offer what is denied, nothing is proven, and the table says so."""
+    return str(facts.get("verdict", "denied")) if report.passed else "FAILED"
 
 
 def _row(item: pytest.Item, report: pytest.TestReport) -> Row | None:
@@ -56,16 +62,13 @@ def _row(item: pytest.Item, report: pytest.TestReport) -> Row | None:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     case = parameters.get("case")
     if isinstance(case, Case):
-        verdict = "known" if hasattr(report, "wasxfail") else "denied" if report.passed else "FAILED"
-        return Row(case.id, case.tries, str(facts.get("answer", "none")), verdict)
+        return Row(case.id, case.tries, str(facts.get("answer", "none")), _verdict(facts, report))
     marks = item.function.__dict__
     module = item.module.__name__.rpartition("test_")[2]
     name = item.name.removeprefix("test_")
     if "attempt" in marks:
         answer = "known limit" if hasattr(report, "wasxfail") else str(facts.get("answer", "no effect"))
-        # A machine that cannot enforce a denial proves nothing, and the table says so.
-        passed = str(facts.get("verdict", "denied"))
-        verdict = "known" if hasattr(report, "wasxfail") else passed if report.passed else "FAILED"
+        verdict = "known" if hasattr(report, "wasxfail") else _verdict(facts, report)
         return Row(f"{module}::{name}", marks["attempt"][1], answer, verdict)
     if "grant" in marks:
         group, works = marks["grant"]
@@ -98,13 +101,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="module", autouse=True)
 def known_module(pristine: Path) -> Iterator[None]:
-    """See `fresh`; once for a file, because most attempts change nothing."""
+    """See `fresh`. Once per file, because most attempts change nothing."""
     with fresh(pristine):
         yield
 
 
 @pytest.fixture
 def afresh(pristine: Path, known_module: None) -> Iterator[None]:
-    """See `fresh`; for a test that changes people's files."""
+    """See `fresh`. For a test that changes people's files."""
     with fresh(pristine):
         yield

@@ -1,4 +1,4 @@
-"""Out of the project by a path, a link, a mount or a handle."""
+"""Attempts to leave the project by a path, a link or a handle, and attempts on files of the kernel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from escapes.case import Case, Control, grouped
 
-# A directory of root's, or a mount that is read-only: which of the two speaks first depends on the place.
+# A directory of root's, or a read-only mount. The place decides which of the two errors comes first.
 CLOSED: Final = ("EROFS", "EACCES", "EPERM")
 ABSENT: Final = ("ENOENT",)
 _ROOT: Final = Control("root")
@@ -17,10 +17,9 @@ _WRITE: Final = tuple(
         f"write-{name}",
         "system",
         f"create a file in {directory}",
-        f"create('{directory}/checks-escape')",
+        f"leave('{directory}/checks-escape')",
         CLOSED,
-        # On NixOS the store is read-only for root too.
-        Control("root", gives=("works", "EROFS") if directory == "/nix/store" else ("works",)),
+        Control("root", f"create('{directory}/checks-escape')"),
         absent=f"{directory}/checks-escape",
     )
     for name, directory in {
@@ -108,6 +107,7 @@ _LINK: Final = (
         "os.link('/etc/passwd', 'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="/etc/passwd",
     ),
     Case(
         "hard-link-by-descriptor",
@@ -116,6 +116,7 @@ _LINK: Final = (
         "file = os.open('/etc/passwd', os.O_RDONLY)\nlink_open(file, b'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="/etc/passwd",
     ),
     Case(
         "hard-link-from-store",
@@ -124,6 +125,7 @@ _LINK: Final = (
         "os.link(there.policy, 'hard')",
         ("EXDEV", "EPERM", "EROFS"),
         Control("root", _OTHER_LINK),
+        unchanged="policy",
     ),
     Case(
         "hard-link-to-state",
@@ -168,7 +170,15 @@ _LINK: Final = (
         ("EPERM",),
         Control("root"),
     ),
-    Case("append-passwd", "system", "append to /etc/passwd", "append('/etc/passwd')", CLOSED, _ROOT),
+    Case(
+        "append-passwd",
+        "system",
+        "append to /etc/passwd",
+        "with open('/etc/passwd', 'a') as file: file.write('#')",
+        CLOSED,
+        Control("root", "append('/etc/passwd')"),
+        unchanged="/etc/passwd",
+    ),
     Case("append-program", "system", "append to a program", "append(there.program)", CLOSED, _ROOT),
     Case(
         "chmod-program",
@@ -177,7 +187,7 @@ _LINK: Final = (
         "os.chmod(there.program, 0o777)",
         CLOSED,
         Control("root", "os.chmod(there.program, os.stat(there.program).st_mode & 0o7777)"),
-        unchanged="/etc/passwd",
+        unchanged="program",
     ),
     Case(
         "dac-chown",
@@ -186,103 +196,7 @@ _LINK: Final = (
         "os.chown('/etc/passwd', os.getuid(), -1)",
         CLOSED,
         Control("root", "os.chown('/etc/passwd', 0, -1)"),
-    ),
-)
-
-# The mounts below are made by root in a mount namespace of its own.
-_MOUNT: Final = (
-    Case(
-        "bind",
-        "places",
-        "bind-mount a directory",
-        "mount(b'/usr', b'/tmp', None, 4096)",
-        ("EPERM",),
-        _ROOT,
-    ),
-    Case("tmpfs", "places", "mount a file system", "mount(b'none', b'/tmp', b'tmpfs')", ("EPERM",), _ROOT),
-    Case("proc", "places", "mount another /proc", "mount(b'proc', b'/tmp', b'proc')", ("EPERM",), _ROOT),
-    Case(
-        "unmount",
-        "places",
-        "unmount what covers /home",
-        "call('umount2', b'/home', 2)",
-        ("EPERM",),
-        Control("root", "mount(b'none', b'/home', b'tmpfs')\ncall('umount2', b'/home', 2)"),
-    ),
-    Case(
-        "remount",
-        "system",
-        "remount /etc read-write",
-        "mount(None, b'/etc', None, 4096 | 32)",
-        ("EPERM",),
-        Control("root", "mount(b'/etc', b'/etc', None, 4096)\nmount(None, b'/etc', None, 4096 | 32)"),
-    ),
-    Case(
-        "mount-setattr",
-        "system",
-        "clear the read-only attribute of /etc (mount_setattr)",
-        "call('mount_setattr', -100, b'/etc', 0, struct.pack('QQQQ', 0, 1, 0, 0), 32)",
-        ("EPERM",),
-        Control(
-            "root",
-            "mount(b'/etc', b'/etc', None, 4096)\n"
-            "call('mount_setattr', -100, b'/etc', 0, struct.pack('QQQQ', 0, 1, 0, 0), 32)",
-        ),
-    ),
-    Case(
-        "open-tree",
-        "places",
-        "take a copy of a mount (open_tree)",
-        "call('open_tree', -100, b'/home', 1)",
-        ("EPERM",),
-        _ROOT,
-    ),
-    Case("fsopen", "places", "make a file system (fsopen)", "call('fsopen', b'tmpfs', 0)", ("EPERM",), _ROOT),
-    Case(
-        "fspick",
-        "places",
-        "reconfigure a file system (fspick)",
-        "call('fspick', -100, b'/tmp', 0)",
-        ("EPERM",),
-        Control("root", "mount(b'none', b'/tmp', b'tmpfs')\ncall('fspick', -100, b'/tmp', 0)"),
-    ),
-    Case(
-        "move-mount",
-        "places",
-        "move a mount (move_mount)",
-        "place = os.open('/tmp', os.O_PATH)\ncall('move_mount', place, b'', -100, b'/var/tmp', 4)",
-        ("EPERM",),
-        Control(
-            "root",
-            "mount(b'none', b'/tmp', b'tmpfs')\n"
-            "place = os.open('/tmp', os.O_PATH)\ncall('move_mount', place, b'', -100, b'/var/tmp', 4)",
-        ),
-    ),
-    Case("chroot", "places", "change the root directory", "os.chroot('/tmp')", ("EPERM",), _ROOT),
-    Case(
-        "pivot-root",
-        "places",
-        "change the root mount (pivot_root)",
-        "call('pivot_root', b'.', b'.')",
-        ("EPERM",),
-        Control("root", gives=("works", "EINVAL", "EBUSY")),
-    ),
-    Case(
-        "enter-mounts",
-        "places",
-        "enter the mounts of process 1 (setns)",
-        "call('setns', os.open('/proc/1/ns/mnt', os.O_RDONLY), 0x20000)",
-        # Process 1 is systemd's child, which as a stranger may not even be looked at.
-        ("EPERM", "EACCES"),
-        _ROOT,
-    ),
-    Case(
-        "mount-program",
-        "places",
-        "mount(8)",
-        "program('mount', '--bind', '/usr', '/tmp')",
-        ("exit (1|32): .*(permission denied|must be superuser|not permitted)",),
-        _ROOT,
+        unchanged="/etc/passwd",
     ),
 )
 
@@ -293,7 +207,7 @@ _KERNEL_FILES: Final = tuple(
         f"write to /proc{path}",
         f"append('/proc{path}')",
         CLOSED,
-        # Where the machine is a container, its own /proc is closed to its root as well.
+        # If the machine is a container, its own /proc is closed to its root too.
         Control("root", f"mount(b'proc', b'/tmp', b'proc')\nappend('/tmp{path}')"),
     )
     for name, path in {
@@ -325,6 +239,7 @@ _SYSFS: Final = (
         "os.mkdir('/sys/fs/cgroup/checks-escape')",
         CLOSED,
         Control("root", "place = there.cgroup + '/checks-escape'\nos.mkdir(place)\nos.rmdir(place)"),
+        absent="/sys/fs/cgroup/checks-escape",
     ),
     Case(
         "cgroup-leave",
@@ -337,4 +252,4 @@ _SYSFS: Final = (
     ),
 )
 
-CASES: Final = grouped("filesystem", *_WRITE, *_READ, *_LINK, *_MOUNT, *_KERNEL_FILES, *_SYSFS)
+CASES: Final = grouped("filesystem", *_WRITE, *_READ, *_LINK, *_KERNEL_FILES, *_SYSFS)

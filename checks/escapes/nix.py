@@ -1,4 +1,4 @@
-"""At Nix's store and its daemon, as an untrusted user."""
+"""Attempts on the Nix store and its daemon, as an untrusted user."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from escapes.case import Case, Control, grouped
 
 _ROOT: Final = Control("root")
 _CLOSED: Final = ("EROFS", "EACCES", "EPERM")
-# On NixOS the store is read-only for root too; in the control root asks for what is there in any case.
+# On NixOS, the store is read-only for root too.
 _STORE: Final = Control("root", gives=("works", "EROFS"))
+_CREATED: Final = Control("root", "create('/nix/store/checks-escape')", ("works", "EROFS"))
 _BUILD: Final = (
     'derivation { name = "checks-NAME"; system = builtins.currentSystem; builder = "/bin/sh";'
     ' args = [ "-c" "echo SALT >$out" ]; }'
@@ -17,7 +18,7 @@ _BUILD: Final = (
 
 
 def _option(name: str, tries: str, option: str, value: str) -> Case:
-    """An option that only a trusted user may set: the daemon would run a program of the agent's as root."""
+    """An option that only a trusted user may set: with it, the daemon would run a program of the agent's as root."""
     salt = "' + os.urandom(4).hex() + '"
     expression = "'" + _BUILD.replace("NAME", name).replace("SALT", salt) + "'"
     run = (
@@ -37,9 +38,9 @@ CASES: Final = grouped(
         "store-create",
         "nix",
         "create a path in the store",
-        "create('/nix/store/checks-escape')",
+        "leave('/nix/store/checks-escape')",
         _CLOSED,
-        _STORE,
+        _CREATED,
         absent="/nix/store/checks-escape",
     ),
     Case("store-append", "nix", "change a file of the store", "append(there.policy)", _CLOSED, _STORE),
@@ -49,8 +50,8 @@ CASES: Final = grouped(
         "remove a path of the store",
         "os.unlink(there.policy)",
         _CLOSED,
-        Control("root", "create('/nix/store/checks-escape')", ("works", "EROFS")),
-        unchanged="POLICY",
+        _CREATED,
+        unchanged="policy",
     ),
     Case(
         "database", "nix", "change the database of the store", "append('/nix/var/nix/db/db.sqlite')", ("ENOENT",), _ROOT
@@ -59,18 +60,19 @@ CASES: Final = grouped(
         "profile",
         "nix",
         "change the system's profile",
-        "create('/nix/var/nix/profiles/checks-escape')",
+        "leave('/nix/var/nix/profiles/checks-escape')",
         _CLOSED,
-        _ROOT,
+        Control("root", "create('/nix/var/nix/profiles/checks-escape')"),
         absent="/nix/var/nix/profiles/checks-escape",
     ),
     Case(
         "root",
         "nix",
         "make a root of the garbage collector outside",
-        "create('/nix/var/nix/gcroots/checks-escape')",
+        "leave('/nix/var/nix/gcroots/checks-escape')",
         ("ENOENT",),
-        _ROOT,
+        Control("root", "create('/nix/var/nix/gcroots/checks-escape')"),
+        absent="/nix/var/nix/gcroots/checks-escape",
     ),
     Case(
         "settings",
@@ -78,7 +80,7 @@ CASES: Final = grouped(
         "change the settings of Nix",
         "append('/etc/nix/nix.conf')",
         _CLOSED,
-        Control("root", "os.stat('/etc/nix/nix.conf')"),
+        _STORE,
     ),
     _option(
         "post-build-hook", "have the daemon run a program after a build", "post-build-hook", "os.getcwd() + '/hook'"

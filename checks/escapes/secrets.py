@@ -1,4 +1,4 @@
-"""At secrets that were not given to this session."""
+"""Attempts to read secrets that were not given to this session."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ _ROOT: Final = Control("root")
 _ABSENT: Final = ("ENOENT",)
 _BOBS_MOUNTS: Final = (
     "found([line for place in {} for line in open(place) if '/users/bob' in line or '/home/bob' in line])"
+)
+_STAGED_FILES: Final = (
+    "found([name for name in os.listdir('/proc/self/fd') if accessible(lambda: os.readlink(f'/proc/self/fd/{name}'))"
+    " and 'pi-agent-' in os.readlink(f'/proc/self/fd/{name}')])"
 )
 
 CASES: Final = grouped(
@@ -30,7 +34,7 @@ CASES: Final = grouped(
             (
                 "session-environment",
                 "secrets",
-                "read the env file of its own session",
+                "read the env file of another session",
                 "there.staging + '/environment'",
                 _ABSENT,
                 _ROOT,
@@ -102,14 +106,8 @@ CASES: Final = grouped(
         "descriptors",
         "secrets",
         "find an open file that leads to the staging directory",
-        "found([name for name in os.listdir('/proc/self/fd') if accessible(lambda:"
-        " os.readlink(f'/proc/self/fd/{name}'))"
-        " and 'pi-agent-' in os.readlink(f'/proc/self/fd/{name}')])",
+        _STAGED_FILES,
         ("nothing",),
-        Control(
-            "root",
-            "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n"
-            "found('pi-agent-' in os.readlink(f'/proc/self/fd/{kept}'))",
-        ),
+        Control("root", "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n" + _STAGED_FILES),
     ),
 )

@@ -1,11 +1,12 @@
-"""The work that no denial may break, a group at a time. The whole of it is in checks/scenarios/test_work.py."""
+"""Work that no denial may break, one group at a time. For all of it, see checks/scenarios/test_work.py."""
 
 from __future__ import annotations
 
 import pytest
-from scenarios.exposure import AT_MOST, at_work
-from scenarios.guest import demo, inside, on_machine
-from scenarios.test_sandbox_options import SERVE_AND_ASK
+from support.commands import inside, on_machine
+from support.exposure import AT_MOST, at_work
+from support.installed import demo
+from support.servers import SERVE_AND_ASK
 
 from escapes.case import grant
 

@@ -1,7 +1,7 @@
-"""At files of a project that the host runs by itself: the agent reads them and cannot change, replace or move them.
+"""Attempts on files of a project that the host runs by itself: the agent can read, but not change or move them.
 
-Each attempt is made inside, on its own; afterwards the host looks whether anything of the file has changed, and works
-in the repository as its user does, to see that nothing which was planted runs.
+Each attempt is made inside, on its own. Afterwards the host checks whether anything about the file has changed, and
+works in the repository as its user does, to see that nothing planted runs.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
-from scenarios.conftest import fresh
-from scenarios.guest import demo, home, inside
-from scenarios.repositories import (
+from support.commands import inside
+from support.fresh import fresh
+from support.installed import demo, home
+from support.repositories import (
     FORTRESS,
     OWN,
     PROTECTED,
@@ -26,105 +26,30 @@ from scenarios.repositories import (
 )
 
 from escapes.case import attempt
+from escapes.tampering import IMPOSSIBLE, NAMES, PLANT, POSSIBLE, made, made_in_one_session
 
 __all__ = ["fortress"]
 
-# Each attempt on the path $1 in a shell of its own; what succeeded is printed. The project is put back by fixtures.
-ATTEMPTS: Final = r"""
-path=$1
-attempt() { # NAME SCRIPT TARGET
-  (set -e; eval "$2") >/dev/null 2>&1 </dev/null && echo "$1 $3"
-  rm -rf /tmp/new .new-file .new-directory .moved .hard 2>/dev/null
-  echo planted >.new-file; mkdir .new-directory; echo planted >.new-directory/file
-}
-on() {
-  t=$1
-  attempt rename 'mv -T "$t" .moved' "$t"
-  attempt rename-across 'python3 -c "import os, sys; os.rename(sys.argv[1], sys.argv[2])" "$t" "$HOME/moved"' "$t"
-  attempt exchange 'mv --exchange -T .new-file "$t"' "$t"
-  attempt exchange-directory 'mv --exchange -T .new-directory "$t"' "$t"
-  attempt symlink-over 'ln -sfT /tmp "$t"' "$t"
-  attempt symlink-renamed-over 'ln -s /tmp .hard; mv -fT .hard "$t"' "$t"
-  attempt mount-over 'mount --bind .new-directory "$t" || mount --bind .new-file "$t"' "$t"
-  attempt unmount 'umount "$t" || umount -l "$t"' "$t"
-  attempt remount 'mount -o remount,bind,rw "$t"' "$t"
-}
-unchangeable() {
-  on "$1"
-  attempt chmod 'chmod 0777 "$t"' "$t"
-  attempt touch 'touch "$t"' "$t"
-  attempt attribute 'python3 -c "import os, sys; os.setxattr(sys.argv[1], \"user.checks\", b\"1\")" "$t"' "$t"
-  attempt chown 'chown --no-dereference 65534 "$t"' "$t"
-}
-file() {
-  unchangeable "$1"
-  attempt append 'echo planted >>"$t"' "$t"
-  attempt truncate ': >"$t"' "$t"
-  attempt truncate-by-path 'truncate --size 0 "$t"' "$t"
-  attempt read-write-open 'echo planted 1<>"$t"' "$t"
-  attempt rename-over 'mv -fT .new-file "$t"' "$t"
-  attempt copy-over 'cp --remove-destination .new-file "$t"' "$t"
-  attempt link-over 'ln -fT .new-file "$t"' "$t"
-  attempt unlink 'rm -f "$t"; test ! -e "$t"' "$t"
-  attempt link-out 'ln -T "$t" .hard && echo planted >>.hard' "$t"
-  attempt link-out-home 'ln -T "$t" ~/.hard' "$t"
-  attempt reopen 'exec 3<"$t"; echo planted >>/proc/self/fd/3' "$t"
-  attempt in-place 'sed -i s/./x/ "$t"' "$t"
-}
-directory() {
-  unchangeable "$1"
-  attempt create 'echo planted >"$t/planted"' "$t"
-  attempt create-directory 'mkdir "$t/planted"' "$t"
-  attempt rename-in 'mv -T .new-file "$t/planted"' "$t"
-  attempt link-in 'ln -T .new-file "$t/planted"' "$t"
-  attempt symlink-in 'ln -sT /tmp "$t/planted"' "$t"
-  attempt remove 'rm -rf "$t"; test ! -e "$t"' "$t"
-  attempt by-descriptor 'exec 3<"$t"; echo planted >/proc/self/fd/3/planted' "$t"
-  attempt from-below 'cd "$t" && echo planted >planted' "$t"
-}
-attempt start 'false' ''
-test -e "$path" || { echo "$path is not there to be attacked"; exit 1; }
-if test -d "$path"; then
-  directory "$path"
-  while IFS= read -r below; do
-    if test -d "$below"; then directory "$below"; else file "$below"; fi
-  done < <(find "$path" -mindepth 1 | head -n 4)
-else
-  file "$path"
-fi
-above=$(dirname "$path")
-while test "$above" != . && test "$above" != "$2"; do
-  on "$above"
-  above=$(dirname "$above")
-done
-rm -rf .new-file .new-directory .moved .hard
-"""
-
 
 def work_tree(path: str) -> str:
-    """The repository of FORTRESS that a protected path belongs to, relative to the project; empty for the project's."""
+    """The repository of FORTRESS that holds a protected path, relative to the project; empty for the project itself."""
     return next((name for name in ("inner", "deep/er/est", "lib", "tree") if path.startswith(f"{name}/")), "")
 
 
 @pytest.fixture(autouse=True)
 def as_new(request: pytest.FixtureRequest) -> None:
-    """People's files as new for each test but those that look at what one session did."""
+    """Restore people's files for each test, except those that examine what one session did."""
     if "besieged" not in request.fixturenames:
         request.getfixturevalue("afresh")
 
 
 @pytest.fixture(scope="module")
 def besieged(pristine: Path) -> Iterator[dict[str, tuple[str, object, object]]]:
-    """What one session could do to each path, and how the path stood before and after."""
+    """What one session could do to each path, and the state of the path before and after."""
     with fresh(pristine):
         on_host(FORTRESS)
         before = {path: snapshot(demo("alice") / path) for path in PROTECTED}
-        script = 'for pair; do echo "= $pair"; bash -c "$0" attempts ${pair%:*} ${pair##*:}; done'
-        pairs = [f"{path}:{work_tree(path) or '.'}" for path in PROTECTED]
-        said = (
-            inside(f"attempts=$1; shift; {script.replace('$0', '$attempts')}", ATTEMPTS, *pairs, timeout=120).ok().text
-        )
-        answers = {part.partition(":")[0].strip(): part.partition("\n")[2].strip() for part in said.split("= ")[1:]}
+        answers = made_in_one_session({path: work_tree(path) or "." for path in PROTECTED})
         yield {path: (answers[path], before[path], snapshot(demo("alice") / path)) for path in PROTECTED}
 
 
@@ -135,17 +60,16 @@ def test_no_attempt_changes_or_replaces(path: str, besieged: dict[str, tuple[str
     assert said == ""
     assert before
     assert after == before
-    # It is there to be read all the same.
+    # It can still be read.
     inside('find "$1" -type f -exec cat {} + >/dev/null', path).ok()
 
 
-def test_the_same_is_allowed_beside_it(fortress: Path) -> None:
-    for path in (".git/hooks", ".git/config", ".envrc"):
-        on_host(f"rm -rf beside; mkdir beside; cp -r {path} beside/one", fortress)
-        done = {line.split()[0] for line in inside(ATTEMPTS, "beside/one", ".", timeout=120).text.splitlines()}
-        assert {"chmod", "touch", "symlink-over"} & done
-        assert {"rename", "exchange", "exchange-directory"} & done
-        assert not {"mount-over", "unmount", "remount"} & done
+@pytest.mark.parametrize("kind", POSSIBLE)
+def test_each_attempt_succeeds_on_an_ordinary_path(kind: str) -> None:
+    copy = {"file": "echo x >copy", "directory": "mkdir -p copy/sub; echo x >copy/file"}[kind]
+    on_host(f"{copy}; mkdir beside; cp -r copy beside/one")
+    assert made("beside/one", "copy") == POSSIBLE[kind]
+    assert NAMES == {*POSSIBLE["file"], *POSSIBLE["directory"], *IMPOSSIBLE}
 
 
 @attempt("protected", "remove everything and begin anew")
@@ -157,43 +81,16 @@ def test_removing_everything_that_can_be_removed_leaves_what_is_protected(fortre
     assert {path: snapshot(fortress / path) for path in protected} == before
 
 
-# What an agent could leave for the user's next command; each in whatever place it can reach.
-PLANT: Final = r"""
-code='#!/bin/sh
-touch "$HOME/planted-code-ran"
-'
-for git in .git .git/modules/lib inner/.git deep/er/est/.git; do
-  for name in pre-commit post-commit post-checkout reference-transaction post-index-change pre-auto-gc; do
-    printf '%s' "$code" >"$git/hooks/$name"
-    chmod +x "$git/hooks/$name"
-  done
-  printf '%s' "$code" >/tmp/code; chmod +x /tmp/code; cp /tmp/code "$PWD/code"
-  printf '[core]\n\thooksPath = %s\n\tfsmonitor = %s\n\tpager = %s\n' "$PWD" "$PWD/code" "$PWD/code" >>"$git/config"
-  git --git-dir="$git" config core.fsmonitor "$PWD/code"
-  git --git-dir="$git" config --worktree core.fsmonitor "$PWD/code"
-  git --git-dir="$git" config alias.status "!$PWD/code"
-  git --git-dir="$git" config include.path "$PWD/evil"
-  mv "$git" "$git.old"; cp -r "$git.old" "$git"
-  mv "$git/hooks" "$git/old"; cp -r "$git/old" "$git/hooks"
-  mkdir "$git/hooks"; cp /tmp/code "$git/hooks/post-commit"
-done 2>/dev/null
-ln -sfT "$PWD/evil" .git/config
-rm -f lib/.git; cp -r .git/modules/lib lib/.git; cp code lib/.git/hooks/post-commit
-mkdir -p evil/hooks; cp code evil/hooks/post-commit
-true
-"""
-
-
 @attempt("protected", "plant code that the next commit on the host runs")
 def test_a_commit_on_the_host_runs_nothing_that_the_agent_tried_to_plant(fortress: Path) -> None:
     inside(PLANT, timeout=60)
     assert_nothing_planted_runs(fortress, fortress / "inner", fortress / "deep/er/est", fortress / "lib")
-    # Her own hooks did run, so that planted ones would have.
+    # Her own hooks ran, so planted ones would have run too.
     assert (home("alice") / OWN).read_text() == "hook\n" * 4
 
 
 def test_the_trap_would_catch_a_planted_hook(fortress: Path) -> None:
-    # What is not there yet is not protected: nothing is created to protect it.
+    # A path that does not exist is not protected: nothing is created to protect it.
     on_host("git init --quiet --template= bare-bones", fortress)
     inside(
         "mkdir .git/hooks; printf '#!/bin/sh\\ntouch ~/planted-code-ran\\n' >.git/hooks/post-commit;"
@@ -322,7 +219,7 @@ def test_a_session_above_in_and_below_a_repository_protects_it(where: str, fortr
 
 @attempt("protected", "exhaust the search for repositories beforehand")
 def test_many_empty_directories_do_not_hide_a_repository_from_its_protection() -> None:
-    """A first session cannot exhaust the search of the next."""
+    """A first session cannot exhaust the search of the next one."""
     on_host("git init --quiet some/where; mkdir -p noise; cd noise; mkdir $(seq 2500)")
     on_host("mkdir -p $(printf 'a%04d ' $(seq 2500))")
     assert inside("touch some/where/.git/hooks/planted").status != 0

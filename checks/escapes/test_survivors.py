@@ -1,4 +1,4 @@
-"""Beyond the end of the session."""
+"""Attempts to outlive the session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import os
 from typing import Final
 
 import pytest
-from scenarios.guest import IDLE, agent, assert_clean, demo, inside, on_machine, processes, session, until
+from support.commands import inside, on_machine
+from support.installed import agent, demo
+from support.leftovers import assert_clean
+from support.processes import processes
+from support.sessions import IDLE, session
+from support.waiting import until
 
 from escapes.case import attempt
 
@@ -31,7 +36,7 @@ WAYS: Final = {
 
 
 def alive() -> list[int]:
-    """The processes of the agent's."""
+    """The processes of the agent."""
     return [process.pid for process in processes() if process.uid == agent("pi-probe").pw_uid]
 
 
@@ -44,7 +49,7 @@ def test_nothing_runs_on(way: str) -> None:
 
 
 def test_the_same_process_lives_on_outside() -> None:
-    """Or there would be nothing to end."""
+    """Otherwise there would be nothing to end."""
     uid = agent("pi-probe").pw_uid
     on_machine("setpriv", f"--reuid={uid}", "--clear-groups", "bash", "-c", WAYS["double fork"]).ok()
     left = until(lambda: [process for process in processes() if process.words[0] == MARK], "it lives on")

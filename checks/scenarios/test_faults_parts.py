@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from scenarios import steps
-from scenarios.guest import FACTS, IDLE, STAGING, Result, demo, home, ours, policy, session, until
-from scenarios.steps import Step
-from scenarios.test_faults_steps import COMMAND, Scene, at_each, check_aftermath, tell
+from support import strace
+from support.commands import Result
+from support.fault_scenes import COMMAND, Scene, at_each, check_aftermath, tell
+from support.installed import FACTS, STAGING, demo, home, policy
+from support.processes import ours
+from support.sessions import IDLE, session
+from support.strace import Step
+from support.waiting import until
 
 Capture = pytest.CaptureFixture[str]
-WRAPPER = FACTS["variants"][steps.VARIANT]["wrapper"]
+WRAPPER = FACTS["variants"][strace.VARIANT]["wrapper"]
 
 
 @pytest.fixture
@@ -24,11 +27,11 @@ def scene(tmp_path: Path) -> Scene:
     ("name", "statuses", "count"), [("KILL", {137}, 16), ("TERM", {143}, 8), ("HUP", {129, 143}, 6)]
 )
 def test_wrapper_and_sudo(scene: Scene, capsys: Capture, name: str, statuses: set[int], count: int) -> None:
-    """One process, which becomes sudo: up to where it waits for the runner. The session would last much longer."""
+    """One process, which becomes sudo, up to its wait for the runner. The session would last much longer."""
     options = ["-u", "alice"]
-    result, log = steps.trace(options, [WRAPPER, *COMMAND], demo("alice"))
+    result, log = strace.trace(options, [WRAPPER, *COMMAND], demo("alice"))
     result.ok()
-    [every] = steps.calls(log).values()
+    [every] = strace.calls(log).values()
     last = max(place for place, step in enumerate(every) if step.name in ("clone", "clone3", "fork", "vfork"))
     names = {
         "execve",
@@ -44,7 +47,7 @@ def test_wrapper_and_sudo(scene: Scene, capsys: Capture, name: str, statuses: se
         "ppoll",
     }
     every = [step for step in every[:last] if step.name in names]
-    chosen = steps.sample(every, count)
+    chosen = strace.sample(every, count)
     tell(capsys, f"sudo, {name}", chosen, every)
 
     def judge(_: Step, result: Result) -> None:
@@ -57,18 +60,18 @@ def test_wrapper_and_sudo(scene: Scene, capsys: Capture, name: str, statuses: se
 
 
 def test_systemd_run(scene: Scene, capsys: Capture) -> None:
-    command = steps.runner(*COMMAND)
-    mark = 'execve("' + policy(steps.VARIANT)["tools"]["systemd-run"]
-    every, *others = (steps.peculiar(command, demo("alice"), mark) for _ in range(3))
-    # How often it waits and reads is not the same each time: what every launch has.
+    command = strace.runner(*COMMAND)
+    mark = 'execve("' + policy(strace.VARIANT)["tools"]["systemd-run"]
+    every, *others = (strace.peculiar(command, demo("alice"), mark) for _ in range(3))
+    # The number of waits and reads varies. Use those that every launch has.
     always = set.intersection(*({(step.name, step.number) for step in other} for other in others))
     every = [step for step in every if (step.name, step.number) in always]
     every = [step for step in every if step.name not in ("execve", "exit_group")]
-    chosen = steps.sample(every, 12)
+    chosen = strace.sample(every, 12)
     tell(capsys, "systemd-run, KILL", chosen, every)
 
     def judge(_: Step, result: Result) -> None:
-        # It may have had its work done, or Pi ended meanwhile; if not, Pi is stopped for it.
+        # Its work may have been done, or Pi has ended meanwhile. Otherwise Pi is stopped.
         assert result.status in {0, 69, 137, 143}
         assert (result.status == 69) == (b"systemd did not start the session" in result.stderr)
         assert result.status != 0 or result.stdout == b"ran\n"
@@ -78,36 +81,36 @@ def test_systemd_run(scene: Scene, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=EBUSY"])
 def test_the_guard_while_it_cleans_up(scene: Scene, capsys: Capture, fault: str) -> None:
-    """Then the runner does its work."""
+    """The runner then does the guard's work."""
     uid = home("alice").stat().st_uid
     with session("alice", "pi-probe", *IDLE) as running:
         [guard] = ours()["guard"]
-        with steps.attached(guard.pid, []) as log:
+        with strace.attached(guard.pid, []) as log:
             assert running.wait().status == 0
             text = log.read_text()
-    [every] = steps.calls(text).values()
+    [every] = strace.calls(text).values()
     every = [
         step for step in every if step.name in ("umount2", "rmdir", "unlink", "newfstatat", "openat", "getdents64")
     ]
-    # The empty directory of a user is for the next session to remove.
+    # The next session removes a user's empty directory.
     every = [step for step in every if fault == "signal=KILL" or not step.text.startswith(f'rmdir("{STAGING}/{uid}")')]
-    chosen = steps.sample(every, 10)
+    chosen = strace.sample(every, 10)
     tell(capsys, f"guard, {fault}", chosen, every)
     wrong = []
     for step in chosen:
         scene.restore()
         with session("alice", "pi-probe", *IDLE) as running:
             [guard] = ours()["guard"]
-            with steps.attached(guard.pid, steps.injection(step, fault)) as log:
+            with strace.attached(guard.pid, strace.injection(step, fault)) as log:
                 result = running.wait()
-                hit = steps.came_about(log.read_text())
+                hit = strace.came_about(log.read_text())
         try:
             assert hit, "the fault did not come about"
             assert (result.status, result.stderr) == (0, b"")
             check_aftermath()
         except AssertionError as error:
             wrong.append(f"{fault} at {step}\n    {error}\n    {result}")
-            steps.trace([], steps.runner("exec", "true"), demo("alice"))
+            strace.trace([], strace.runner("exec", "true"), demo("alice"))
     assert not wrong, "\n".join(wrong)
 
 
@@ -117,9 +120,9 @@ def test_the_unit_as_it_becomes_the_first_program_and_then_pi(scene: Scene, name
     """Systemd's child becomes its own helper (1), setpriv (2), the launcher (3); the launcher's becomes Pi (1)."""
     scene.restore()
     step = Step("execve", number, "execve")
-    with steps.attached(1, ["-f", *steps.injection(step, f"signal={name}")]) as log:
-        result, _ = steps.trace([], steps.runner("exec", "sleep", "60"), demo("alice"))
-        hit = steps.came_about(log.read_text())
+    with strace.attached(1, ["-f", *strace.injection(step, f"signal={name}")]) as log:
+        result, _ = strace.trace([], strace.runner("exec", "sleep", "60"), demo("alice"))
+        hit = strace.came_about(log.read_text())
     assert hit
     assert result.status in {69, 129, 137, 143}
     assert b"Traceback" not in result.stderr

@@ -1,7 +1,7 @@
-"""A Pi configuration made to have root read what its owner may not, or to keep root busy: no secret, no flood, no wait.
+"""A Pi configuration made to let root read what its owner may not, or wait: no secret leaks, nothing hangs.
 
-Whatever alice puts there, not a byte of what she may not read gets into the isolated state, and every start ends soon
-and in little memory, with a session or with a sentence.
+Whatever alice puts there, no byte that she may not read reaches the isolated state, and every start ends with a session
+or with a sentence.
 """
 
 from __future__ import annotations
@@ -15,54 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import as_user, inside, on_machine
+from support.hostile import told
+from support.installed import SECRETS, home, isolated, policy, state
+from support.measured_starts import configuration, make, start
+from support.sessions import session
+from support.waiting import until
 
-from scenarios.guest import SECRETS, Result, as_user, home, inside, isolated, on_machine, policy, session, state, until
-from scenarios.hostile import harmless, told
-
-# Seconds and KiB that no start may go beyond. A machine under load is slow; one that does too much is slower by far.
-SOON = 30.0
-LITTLE = 512 * 1024
 CANARY = b"canary-that-alice-may-not-read"
-PROGRAM = ["pi-probe", "exec", "cat", "/var/lib/pi-probe/.pi/agent/settings.json"]
-# Prints the peak of resident memory of all that a command started and waited for, in KiB, as the last line.
-_MEASURED = """
-import os, sys
-pid = os.spawnv(os.P_NOWAIT, "/usr/bin/env", ["env", *sys.argv[1:]])
-_, status, usage = os.wait4(pid, 0)
-print(f"\\n{usage.ru_utime + usage.ru_stime}\\n{usage.ru_maxrss}", file=sys.stderr)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def configuration() -> Path:
-    return home("alice") / ".pi/agent"
-
-
-def make(script: str, *arguments: str) -> None:
-    """Run a shell script as alice in her configuration."""
-    as_user("alice", "sh", "-euc", script, "sh", *arguments, cwd=configuration(), timeout=120).ok()
-
-
-def start() -> Result:
-    """A start, held to its bounds of the processor's time and of memory."""
-    result = as_user("alice", sys.executable, "-I", "-c", _MEASURED, *PROGRAM, timeout=300)
-    *lines, took, peak = result.stderr.rstrip(b"\n").split(b"\n")
-    assert float(took) < SOON, f"it took {float(took):.0f} seconds"
-    assert int(peak) < LITTLE, f"it took {int(peak) // 1024} MiB of memory"
-    measured = Result(result.status, result.stdout, b"\n".join(lines).rstrip(b"\n"))
-    harmless(measured)
-    return measured
-
-
-def test_the_measure_would_see_a_program_that_takes_too_much() -> None:
-    hog = f"x = bytearray({LITTLE * 1024}); x[::4096] = b'x' * len(x[::4096])"
-    hungry = as_user("alice", sys.executable, "-I", "-c", _MEASURED, sys.executable, "-I", "-c", hog)
-    assert int(hungry.stderr.split()[-1]) >= LITTLE
 
 
 @pytest.fixture
 def canaries() -> Iterator[list[Path]]:
-    """Files that alice may not read: root's, bob's and one of her own home that root keeps from her."""
+    """Files that alice may not read: root's, bob's and one in her own home that root keeps from her."""
     places = [SECRETS / "canary", home("bob") / "canary", home("alice") / "p/canary"]
     for place in places:
         place.write_bytes(CANARY + b"\n")
@@ -73,7 +38,7 @@ def canaries() -> Iterator[list[Path]]:
 
 
 def holders() -> list[str]:
-    """Files of any isolated state in which the canary, or what /etc/shadow says of root, stands."""
+    """Files of any isolated state that contain the canary, or root's line in /etc/shadow."""
     [shadow] = [line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith("root:")]
     tops = {os.fspath(Path(policy(variant)["stateDir"])) for variant in ("pi", "pi-probe")}
     found = on_machine("grep", "-rlFa", "-e", CANARY, "-e", shadow, *sorted(tops))
@@ -93,7 +58,7 @@ FORBIDDEN = ["/etc/shadow", "/etc/pi-agent-secrets/canary", "/home/bob/canary", 
 
 @pytest.mark.parametrize("target", [*FORBIDDEN, "/home/bob/.pi/agent/settings.json", "/proc/self/environ", "/dev/null"])
 def test_no_link_brings_in_what_alice_may_not_read(target: str, canaries: list[Path]) -> None:
-    """A link as a file, below a directory, twice over, with dots, and as every name that is read in its own way."""
+    """A link as a file, below a directory, twice over, with dots, and as every name that is read in a special way."""
     make(
         'mkdir -p skills/deep; for name in linked AGENTS.md skills/deep/linked models.new; do ln -s "$1" $name; done;'
         'ln -s linked twice; ln -s "../agent/../../../..$1" dotted; ln -s "/proc/self/cwd/../../../../$1" magic',
@@ -142,7 +107,7 @@ def test_a_link_to_what_alice_may_read_is_followed_as_ever(canaries: list[Path])
 
 
 def test_a_hard_link_to_a_file_of_others_is_no_way_to_read_it(canaries: list[Path]) -> None:
-    # The kernel keeps users from making such links (proc_sys_fs(5), protected_hardlinks); root makes them here.
+    # The kernel keeps users from making such links (proc_sys_fs(5), protected_hardlinks). Root makes them here.
     (configuration() / "skills").mkdir()
     for number, canary in enumerate(canaries):
         for name in (f"hard{number}", f"skills/hard{number}"):
@@ -187,117 +152,14 @@ def test_what_is_no_file_is_left_out_or_refused_and_nothing_waits_for_it(kind: s
     on_machine("rm", "-r", configuration()).ok()
     SPECIAL[kind](configuration())
     result = start()
-    if kind == "directory":  # root's own, and alice may enter it
+    if kind == "directory":  # root's own, but alice may enter it
         assert result.status == 0
     else:
         told(result, "the Pi configuration /home/alice/.pi/agent is not a directory")
 
 
-# -- too much
-
-
-@pytest.mark.parametrize("name", ["settings.json", "auth.json", ".env", "models.json", "skills/x"])
-def test_a_sparse_file_of_terabytes_is_refused_at_once(name: str) -> None:
-    make('mkdir -p skills; rm -f "$1"; truncate --size=8T "$1"', name)
-    told(start(), name if "/" not in name and name != "models.json" else "is larger than the limit of 2 GiB")
-    assert not isolated("alice", name, "pi-probe").exists()
-
-
-@pytest.mark.parametrize("name", ["settings.json", "auth.json"])
-def test_a_document_of_a_gibibyte_is_refused_and_not_read(name: str) -> None:
-    make('printf \'{"a":"\' >"$1"; truncate --size=1G "$1"; printf \'"}\' >>"$1"', name)
-    told(start(), name, "it is larger than 4096 KiB")
-
-
-def test_a_git_configuration_of_terabytes_says_nothing() -> None:
-    as_user("alice", "truncate", "--size=8T", home("alice") / ".gitconfig").ok()
-    assert start().status == 0
-
-
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
-@pytest.mark.parametrize("closed", [True, False])
-def test_a_document_nested_a_hundred_thousand_deep_is_refused(opening: str, closing: str, closed: bool) -> None:
-    text = '{"a":' + opening * 100_000 + "1" + (closing * 100_000 + "}") * closed
-    (configuration() / "settings.json").write_text(text)
-    told(start(), "settings.json is not a JSON object")
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ('{"a": 1, "a": 2}', b'"a": 2'),
-        ('{"a": {"b": 1}, "a": {"c": 1}}', b'"c": 1'),
-        ('{"a": 18446744073709551616}', b'"a": 1.8446744073709552e19'),
-        ('{"\\ud83d\\ude00": 1}', "\N{GRINNING FACE}".encode()),
-        ('{"__proto__": {"polluted": true}, "": 1}', b'"polluted": true'),
-        ('{"a": NaN}', None),
-        ('{"a": Infinity}', None),
-        ('{"a": -Infinity}', None),
-        ('{"a": 1e999}', None),
-        ('{"a": "\\ud800"}', None),
-        ('{"\\udfff": 1}', None),
-        ('{"a": "\\ud800\\ud800"}', None),
-        ('{"a": 01}', None),
-        ("{'a': 1}", None),
-        ('{"a": 1,}', None),
-        ('\ufeff{"a": 1}', None),
-        ('{"a": "\x01"}', None),
-    ],
-)
-def test_json_of_doubtful_kinds_is_taken_as_pi_would_or_refused(text: str, seen: bytes | None) -> None:
-    (configuration() / "settings.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    result = start()
-    if seen is None:
-        told(result, "settings.json is not a JSON object")
-    else:
-        assert seen in result.ok().stdout
-
-
-def test_bytes_that_are_no_text_are_refused() -> None:
-    for content in (b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', b"\xff\xfe{\0}\0", b'{"a"\0: 1}', b"\0" * 1000):
-        (configuration() / "settings.json").write_bytes(content)
-        told(start(), "settings.json is not a JSON object")
-
-
-def test_an_env_file_of_the_largest_size_ends_in_a_session_or_a_sentence() -> None:
-    """systemd's first process merges them: whoever keeps it busy keeps the machine waiting."""
-    for line in (
-        "V=a\n" * 250_000,
-        "".join(f"V{n}=\n" for n in range(100_000)),
-        "V=" + "a" * 1_000_000,
-        "a" * 1_000_000,
-    ):
-        (configuration() / ".env").write_text(line)
-        result = start()
-        if result.status != 0:
-            told(result)
-
-
-def test_a_tree_thousands_deep_is_cut_off_and_named() -> None:
-    deep = "import os\nfor i in range(5000):\n    os.mkdir('d'); os.chdir('d')\n"
-    as_user("alice", sys.executable, "-I", "-c", deep, cwd=configuration(), timeout=120).ok()
-    try:
-        result = start()
-        assert result.status == 0
-        assert "is nested too deeply" in result.complaint
-    finally:
-        on_machine("rm", "-rf", configuration() / "d", timeout=120).ok()
-
-
-def test_a_tree_that_links_make_endless_is_refused() -> None:
-    # Each of thirty levels leads twice to the next: a thousand million ways.
-    make("for i in $(seq 30); do mkdir l$i; ln -s ../l$((i + 1)) l$i/a; ln -s ../l$((i + 1)) l$i/b; done; mkdir l31")
-    told(start(), "is larger than the limit of 400000 looks at its names")
-
-
-def test_what_cannot_be_copied_counts_against_the_limit_as_well() -> None:
-    # Two thousand links that lead nowhere, found by two hundred ways: each would be told.
-    make("mkdir x; cd x; seq 2000 | xargs -I{} ln -s nowhere {}; cd ..; for i in $(seq 200); do ln -s x l$i; done")
-    told(start(), "is larger than the limit of 400000 looks at its names")
-
-
 def test_a_file_that_changes_while_it_is_read_arrives_whole_or_not_at_all() -> None:
-    """Replaced, grown, cut and taken away without a pause: each start copies some version that there was."""
+    """Replaced, grown, cut and removed without pause. Each start copies a version that existed."""
     change = (
         "import os\n"
         "n = 0\n"
@@ -324,7 +186,7 @@ def test_a_file_that_changes_while_it_is_read_arrives_whole_or_not_at_all() -> N
 
 
 def test_a_time_beyond_sixty_four_bits_is_no_trouble() -> None:
-    # tmpfs and btrfs keep any second of 64 bits; in nanoseconds that is more.
+    # tmpfs and btrfs keep any second of 64 bits, which is more in nanoseconds.
     on_machine("mount", "-t", "tmpfs", "-o", "mode=0777", "tmpfs", configuration()).ok()
     try:
         for moment in ("@99999999999", "@-99999999999", "@9223372036854775807"):
@@ -340,7 +202,7 @@ def test_permissions_that_deny_leave_out_what_they_deny_and_the_rest_arrives() -
     result = start()
     assert result.status == 0
     for mode in ("000", "111", "222", "333", "444", "666"):
-        # Of a directory that can be listed and not entered no more than the names are known.
+        # In a directory that can be listed but not entered, only the names are known.
         assert f"/d{mode} was left out: Permission denied" in result.complaint
         readable = int(mode[0]) & 4 != 0
         assert (f"/f{mode} was left out: Permission denied" in result.complaint) != readable

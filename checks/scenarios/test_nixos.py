@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from scenarios.guest import FACTS, as_user, demo, ended, home, inside, on_machine, terminal
+from support.commands import as_user, inside, on_machine
+from support.installed import FACTS, demo, home
+from support.terminals import ended, terminal
 
 ON_NIXOS = Path("/etc/NIXOS").exists()
 

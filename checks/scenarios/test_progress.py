@@ -1,24 +1,28 @@
-"""A first sync that takes long says so on a terminal, and nowhere else."""
+"""A long first sync shows progress on a terminal, and only there."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from scenarios import steps
-from scenarios.guest import as_user, demo, ended, isolated, terminal
+from support import strace
+from support.commands import as_user
+from support.installed import demo, isolated
+from support.terminals import ended, terminal
+
+from pi_agent.messages import progress_texts
 
 MANY: Final = """
 mkdir -p ~/.pi/agent/skills/many && cd ~/.pi/agent/skills/many
 seq 40 | while read -r folder; do mkdir $folder; seq -f "$folder/%g" 5 | xargs touch; done
 """
-# How long a machine takes to copy so much is its own affair: here one file of the many takes longer than a second.
-SLOW: Final = steps.slow("renameat", 20)
+# Independent of the machine's copying speed: here one of the many files takes longer than a second.
+SLOW: Final = strace.slow("renameat", 20)
 
 
 def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
-    screen = steps.at_terminal(SLOW, steps.runner("exec", "echo", "inside"), demo("alice"))
-    screen.expect(r"copying your configuration \[#*-*\] \d+ of 2\d\d files")
+    screen = strace.at_terminal(SLOW, strace.runner("exec", "echo", "inside"), demo("alice"))
+    screen.expect(progress_texts.COPYING_CONFIGURATION + r" \[#*-*\] \d+ of 2\d\d files")
     screen.expect_exact("\r\x1b[K")
     screen.expect_exact("inside")
     assert ended(screen) == 0
@@ -27,7 +31,7 @@ def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
 
 def test_a_long_first_sync_shows_nothing_in_a_pipe() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
-    result, log = steps.trace(SLOW, steps.runner("exec", "echo", "inside"), demo("alice"))
+    result, log = strace.trace(SLOW, strace.runner("exec", "echo", "inside"), demo("alice"))
     assert "(DELAYED)" in log
     assert (result.ok().stdout, result.stderr) == (b"inside\n", b"")
 
@@ -36,5 +40,5 @@ def test_a_start_with_nothing_to_copy_shows_nothing() -> None:
     as_user("alice", "pi-probe", "exec", "true").ok()
     screen = terminal("alice", "pi-probe", "exec", "echo", "inside")
     screen.expect_exact("inside")
-    assert b"copying" not in screen.before
+    assert progress_texts.COPYING_CONFIGURATION.encode() not in screen.before
     assert ended(screen) == 0

@@ -1,4 +1,4 @@
-"""`--sandbox-reset`: what the agent keeps is removed, at its user's word alone, and never under a session."""
+"""`--sandbox-reset` removes what the agent keeps, only if its user confirms, and never during a session."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.commands import as_user, inside, on_machine, pi
+from support.installed import FACTS, state
+from support.leftovers import assert_clean
+from support.processes import ours
+from support.sessions import IDLE, session
+from support.terminals import ended, terminal
+from support.waiting import PATIENCE, until
 
-from scenarios.guest import (
-    FACTS,
-    IDLE,
-    PATIENCE,
-    as_user,
-    assert_clean,
-    ended,
-    inside,
-    on_machine,
-    ours,
-    pi,
-    session,
-    state,
-    terminal,
-    until,
-)
+from pi_agent.messages import command_output
 
 KEPT = """
 mkdir -p ~/.cache/deep ~/.pi/agent/{npm,git,bin}/x ~/.npm/x ~/.npm-global/lib/x ~/own
@@ -58,9 +50,8 @@ def test_everything_goes_and_the_next_launch_makes_it_anew() -> None:
     assert not state("alice").exists()
     assert list((state("alice").parents[1] / "sync/alice").iterdir()) == []
     assert (state("bob") / "own").exists()
-    assert (
-        as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok().text == "There is nothing to remove."
-    )
+    again = as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok()
+    assert again.text == command_output.NOTHING_TO_REMOVE
     assert "settings.json" in pi("run: ls ~/.pi/agent; test ! -e ~/own && echo anew").ok().text
 
 
@@ -82,7 +73,7 @@ def test_at_a_terminal_it_asks_and_anything_but_yes_is_no(answer: str) -> None:
     screen.expect_exact("own")
     screen.expect_exact("[y/N]")
     screen.sendline(answer)
-    screen.expect_exact("Nothing was removed.")
+    screen.expect_exact(command_output.NOTHING_REMOVED)
     assert ended(screen) == 0
     assert tree("alice") == before
 
@@ -91,7 +82,7 @@ def test_at_a_terminal_a_yes_is_one() -> None:
     inside(KEPT).ok()
     screen = terminal("alice", "pi-probe", "--sandbox-reset", "--all", cwd="/")
     screen.expect_exact("[y/N]")
-    # Nobody gets the state that is about to go.
+    # Nobody can use the state that is about to be removed.
     refused = as_user("alice", "pi-probe", *IDLE)
     assert refused.status == 69
     assert "being reset" in refused.complaint
@@ -120,7 +111,7 @@ def test_under_a_session_nothing_goes() -> None:
         assert refused.status == 69
         assert hers.unit.rpartition("-")[2][:8] in refused.complaint and "--sandbox-stop" in refused.complaint
         assert tree("alice") == before
-        # Another user's session is no hindrance.
+        # Another user's session does not prevent it.
         inside(KEPT, user="bob").ok()
         as_user("bob", "pi-probe", "--sandbox-reset", "--all", "--yes", cwd="/").ok()
         assert not state("bob", "pi-probe").exists()
@@ -132,7 +123,7 @@ def test_a_unit_whose_runner_and_guard_were_killed_is_ended_first() -> None:
     with session("alice", "pi-probe", *IDLE) as hers:
         hers.settled()
         for kind in ("guard", "runner"):
-            for process in ours()[kind]:  # of the one session that there is
+            for process in ours()[kind]:  # of the only session
                 process.kill(signal.SIGKILL)
         reset = ("pi-probe", "--sandbox-reset", "--all", "--yes")
         until(lambda: as_user("alice", *reset, cwd="/").status == 0, "it is reset")

@@ -7,10 +7,10 @@ import signal
 
 import pexpect
 import pytest
-
-from scenarios.guest import CLEAN_WITHIN, assert_clean, demo, ended, hang_up, isolated, terminal
-
-PROMPT = rb"\$ $"
+from support.installed import demo, isolated
+from support.leftovers import assert_clean
+from support.terminals import PROMPT, assert_sane, ended, hang_up, leave, shell, terminal
+from support.waiting import CLEAN_WITHIN
 
 
 def bash_inside(script: str, size: tuple[int, int] = (24, 80)) -> pexpect.spawn:
@@ -24,7 +24,7 @@ def test_all_three_streams_are_the_sessions_terminal() -> None:
 
 
 def test_no_terminal_but_those_made_inside_can_be_named() -> None:
-    """All agents are one user: by its name one could open the terminal that another's words are typed at."""
+    """All agents are one user. With the name of a terminal, one could open another's."""
     screen = bash_inside("ls /dev/pts; tty; script -qec tty /dev/null")
     assert ended(screen) == 0
     assert screen.before.splitlines() == [b"ptmx", b"not a tty", b"/dev/pts/0"]
@@ -105,29 +105,6 @@ def test_raw_mode_gives_every_key_to_the_program_and_is_gone_afterwards() -> Non
     leave(screen)
 
 
-def shell() -> pexpect.spawn:
-    """Alice's own interactive shell, with job control."""
-    screen = terminal("alice", "env", "PS1=$ ", "PROMPT_COMMAND=", "HISTFILE=", "bash", "--norc", "-i")
-    screen.expect(PROMPT)
-    screen.sendline(b"bind 'set enable-bracketed-paste off'")
-    screen.expect(PROMPT)
-    return screen
-
-
-def leave(screen: pexpect.spawn) -> None:
-    screen.sendline(b"exit 0")
-    assert ended(screen) == 0
-
-
-def assert_sane(screen: pexpect.spawn) -> None:
-    screen.sendline(
-        b"stty -a | grep -o -w -e '-\\?icanon' -e '-\\?echo' -e '-\\?isig' -e '-\\?icrnl' -e '-\\?opost' | xargs"
-    )
-    screen.expect(rb"\r\n((?:-?\w+ ){4}-?\w+)\r\n")
-    assert sorted(screen.match.group(1).split()) == [b"echo", b"icanon", b"icrnl", b"isig", b"opost"]
-    screen.expect(PROMPT)
-
-
 def test_an_interactive_shell_gets_its_terminal_back() -> None:
     screen = shell()
     for script, status in (("exit 3", 3), ("kill -9 $$", 137), ("stty raw -echo", 0)):
@@ -157,7 +134,7 @@ def test_a_bash_inside_has_job_control_of_its_own() -> None:
     assert b"no job control" not in screen.before
     assert b"cannot set terminal process group" not in screen.before
     screen.sendline(b"sh -c 'echo u''p; exec sleep 1000'")
-    screen.expect_exact(b"up\r\n")  # of the command's echo there is u''p
+    screen.expect_exact(b"up\r\n")  # the command's echo contains u''p
     screen.send(b"\x03")
     screen.expect(PROMPT)
     screen.sendline(b"exit 4")
@@ -168,7 +145,7 @@ def test_a_bash_inside_has_job_control_of_its_own() -> None:
 
 
 def real_pi() -> pexpect.spawn:
-    """A shell in which Pi's own interface has come up."""
+    """A shell in which Pi's own interface has started."""
     screen = shell()
     screen.sendline(b"pi; echo status=$?")
     screen.expect_exact(b"scripted-1")
@@ -177,7 +154,7 @@ def real_pi() -> pexpect.spawn:
 
 def assert_left(screen: pexpect.spawn, status: int) -> None:
     screen.expect_exact(f"status={status}\r\n".encode())
-    # Whatever Pi switched on, it switched off again.
+    # Pi has switched off every mode that it switched on.
     for mode in (b"25", b"2004", b"1049", b"1000", b"1006"):
         switches = re.findall(rb"\x1b\[\?" + mode + rb"([hl])", screen.before)
         assert not switches or switches[-1] == (b"h" if mode == b"25" else b"l"), mode
@@ -226,7 +203,7 @@ def test_the_title_and_background_of_the_terminal_are_pis_to_set_alone() -> None
     ("script", "within"),
     [
         ("echo ready; exec sleep 1000", CLEAN_WITHIN),
-        # It may take its time to end by itself, and then takes it all.
+        # It may take all the time that it has to end by itself.
         ("trap '' HUP TERM; echo ready; while :; do sleep 0.1; done", 2 * CLEAN_WITHIN),
     ],
 )

@@ -1,67 +1,41 @@
-"""The interface of the real Pi in a real terminal, beside the same Pi that nothing is wrapped around."""
+"""The interface of the real Pi in a real terminal, compared with the same Pi without a wrapper."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import pwd
 import re
-import signal
 import time
-from collections.abc import Callable
 from typing import Final
 
 import pexpect
 import pytest
-
-from scenarios import screens
-from scenarios.guest import (
-    PATIENCE,
-    Process,
-    agent,
-    as_user,
-    assert_clean,
-    demo,
-    ended,
-    home,
-    isolated,
-    ours,
-    pi_package,
-    policy,
-    processes,
-    settle,
-    terminal,
-    units,
-    until,
-)
-from scenarios.screens import AT_PROMPT, SANE, Screen
-
-UP: Final = "scripted-1$"
-UNWRAPPED: Final = policy()["program"]
+from support import tmux
+from support.commands import as_user
+from support.installed import agent, demo, home, pi_package, policy
+from support.pi_screen import UNWRAPPED, started
+from support.processes import processes
+from support.terminals import ended, terminal
+from support.tmux import AT_PROMPT, SANE, Screen
+from support.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def same_settings() -> None:
-    """What Nix says in the wrapped Pi, the host says for the other one."""
+    """Settings that Nix makes in the wrapped Pi, and the host in the other one."""
     path = home("alice") / ".pi/agent/settings.json"
     settings = {**json.loads(path.read_text()), **policy()["settings"]}
     as_user("alice", "sh", "-c", 'cat >"$1"', "sh", path, stdin=json.dumps(settings).encode()).ok()
 
 
-def started(screen: Screen, command: str = "pi") -> str:
-    screen.enter(f"clear; {command}; echo status=$?")
-    return screen.shows(UP)
-
-
 def plain(screen_text: str) -> list[str]:
-    """The lines, but for the command; Pi writes ~ for its own home, which is another one inside."""
+    """The lines without the command. Pi writes ~ for its own home, which differs inside."""
     text = screen_text.replace("~/p/demo", str(demo("alice")))
     return [line.rstrip() for line in text.splitlines() if "status=" not in line]
 
 
 def settled(screen: Screen, command: str) -> list[str]:
-    """Pi's first screen, once it stays as it is."""
+    """Pi's first screen, once it no longer changes."""
     started(screen, command)
     seen = [plain(screen.text())]
 
@@ -75,7 +49,7 @@ def settled(screen: Screen, command: str) -> list[str]:
 
 
 def test_the_first_screen_and_the_title_are_those_of_the_unwrapped_pi() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         expected = settled(screen, UNWRAPPED)
         title = screen.tells("pane_title")
         screen.press("C-d")
@@ -86,23 +60,23 @@ def test_the_first_screen_and_the_title_are_those_of_the_unwrapped_pi() -> None:
         screen.shows("status=0")
 
 
-# What a terminal would say of itself: Pi decides on colours, images and links by it.
+# What a terminal reports about itself. Pi decides about colours, images and links by it.
 TERMINALS: Final[dict[str, dict[str, str]]] = {
     "plain": {"TERM": "xterm"},
     "kitty": {"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"},
     "tmux": {"TERM": "tmux-256color", "TMUX": "/tmp/none,1,0", "TERM_PROGRAM": "tmux", "COLORTERM": "truecolor"},
 }
-# Modes, ways to report keys, questions, titles and colours; not what moves the cursor or holds back what is shown.
+# Modes, key reporting, queries, titles and colours; not cursor movement or held-back output.
 SEQUENCES: Final = re.compile(rb"\x1b\[[?>=<][0-9;]*[a-zA-Z]|\x1b\][0-9]+;[^\x07\x1b]*|\x1b\[[0-9;]*m|\x1b\[c")
 HELD_BACK: Final = {b"\x1b[?2026h", b"\x1b[?2026l"}
 
 
 def at_start(command: str, environment: dict[str, str]) -> list[bytes]:
-    """Every such sequence until Pi's first screen stands, once each, in their order."""
+    """Every such sequence before Pi's first screen is complete, once each, in order."""
     words = [f"{name}={value}" for name, value in environment.items()]
     screen: pexpect.spawn = terminal("alice", "env", *words, command)
     screen.expect_exact(b"scripted-1")
-    # What comes last at a start: the keys' protocol is asked for before the first screen is drawn.
+    # The last sequence at a start: Pi queries the keyboard protocol before it draws the first screen.
     found = SEQUENCES.findall(screen.before)
     screen.send(b"\x04")
     assert ended(screen) == 0
@@ -117,7 +91,7 @@ def test_colours_and_protocols_are_those_of_the_unwrapped_pi(kind: str) -> None:
     assert at_start("pi", TERMINALS[kind]) == expected
 
 
-# Read by Pi's interface, and not ours to hand on.
+# Read by Pi's interface, but not for us to pass on.
 NOT_HANDED_ON: Final = {
     "COLUMNS": "the size is the terminal's",
     "LINES": "the size is the terminal's",
@@ -139,14 +113,14 @@ def test_all_that_pis_interface_reads_of_a_terminal_reaches_it() -> None:
         read |= set(re.findall(r"\benv\.([A-Z][A-Z0-9_]+)", path.read_text()))
     names = read - NOT_HANDED_ON.keys()
     assert {"TERM_PROGRAM", "KITTY_WINDOW_ID", "WT_SESSION"} <= names
-    # TERM is for setsid(1) and login shells to see; any value will do for the others.
+    # setsid(1) and login shells see TERM. For the others, any value will do.
     words = [f"{name}=checks" for name in sorted(names)]
     seen = as_user("alice", "env", *words, "pi-probe", "exec", "env").ok().text.splitlines()
     assert {word.split("=")[0] for word in words} == {line.split("=")[0] for line in seen if line.endswith("=checks")}
 
 
 def test_it_is_drawn_anew_for_each_new_size() -> None:
-    with screens.shell(width=100) as screen:
+    with tmux.shell(width=100) as screen:
         started(screen)
         for width in (60, 110):
             screen.resize(width, 20)
@@ -163,7 +137,7 @@ def running(word: str) -> bool:
 
 
 def answers(screen: Screen) -> bool:
-    """Whether Pi takes keys; of those that come while it leaves its interface and takes it up again, some are lost."""
+    """Whether Pi accepts keys. Some of those that arrive while it leaves and resumes its interface are lost."""
     screen.press("C-u")
     screen.type("still here")
     time.sleep(0.5)
@@ -171,7 +145,7 @@ def answers(screen: Screen) -> bool:
 
 
 def test_keys_do_what_they_do_in_pi() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         started(screen)
         screen.type("never sent")
         screen.shows("^never sent")
@@ -183,7 +157,7 @@ def test_keys_do_what_they_do_in_pi() -> None:
             until(lambda: answers(screen), "Pi has been continued")
             screen.press("C-u")
             until(lambda: "still here" not in screen.text(), "what was typed is gone")
-        # Escape ends a turn, with what it runs, and not Pi.
+        # Escape ends a turn and what it runs, but not Pi.
         screen.enter("run: sleep 4321")
         until(lambda: running("4321"), "the tool runs")
         screen.press("Escape")
@@ -202,7 +176,7 @@ def test_keys_do_what_they_do_in_pi() -> None:
 
 
 def test_brackets_around_what_is_pasted_arrive() -> None:
-    with screens.shell() as screen:
+    with tmux.shell() as screen:
         script = "stty raw -echo; printf '\\033[?2004hgo\\r\\n'; head -c 15 | od -An -c; printf '\\033[?2004l'"
         screen.enter(f'pi-probe exec bash -c "{script}"')
         screen.shows("^ *go$")
@@ -229,115 +203,3 @@ def test_images_and_links_reach_the_terminal_to_the_byte(kind: str) -> None:
     screen.send(b"\n")
     assert ended(screen) == 0
     assert screen.before == b""
-
-
-# -- every kind of end
-
-ALL_MODES: Final = (
-    r"printf '\033[?1049h\033[?25l\033[?1000h\033[?1003h\033[?1006h\033[?1h\033=\033[?7l';"
-    r"printf '\033[?2004h\033[?1004h\033[>7u\033[>4;2m'; stty raw -echo; echo up; exec sleep 4321"
-)
-
-
-def inside_by(word: str) -> list[int]:
-    return [process.pid for process in processes() if word in process.words and process.uid == agent().pw_uid]
-
-
-ENDS: Final[dict[str, tuple[Callable[[], list[int]], signal.Signals, str]]] = {
-    "Pi is terminated": (lambda: inside_by("4321"), signal.SIGTERM, "143"),
-    "Pi is killed": (lambda: inside_by("4321"), signal.SIGKILL, "137"),
-    "systemd-run is killed": (lambda: [ours()["systemd-run"][0].pid], signal.SIGKILL, "129"),
-    "the wrapper is terminated": (lambda: [front().pid], signal.SIGTERM, "143"),
-    "the wrapper is hung up": (lambda: [front().pid], signal.SIGHUP, "129"),
-    "the runner is killed": (lambda: [ours()["runner"][0].pid], signal.SIGKILL, "137"),
-}
-
-
-def front() -> Process:
-    """The sudo that the wrapper became: what the caller's shell started."""
-    sudos = ours()["sudo"]
-    return min(sudos, key=lambda process: process.pid)
-
-
-def assert_sane(screen: Screen, status: str) -> None:
-    # Not a key before sudo has ended: with one that it had still to pass on, sudo (1.9.16) goes on reading keys and
-    # writing them to the terminal that it made, where nobody is, whatever it ran.
-    assert_clean(PATIENCE)
-
-    def sane() -> bool:
-        screen.enter("stty -a | grep -ow -e '-\\?echo' -e '-\\?icanon' -e '-\\?isig' -e '-\\?opost' | sort | xargs")
-        return re.search("^echo icanon isig opost$", screen.text(), re.MULTILINE) is not None
-
-    until(sane, "the shell has its terminal back")
-    assert screen.modes() == SANE
-    screen.enter("clear; echo status=$ended")
-    screen.shows(f"^status={status}$")
-
-
-@pytest.mark.parametrize("kind", ENDS)
-def test_the_terminal_is_sane_after_every_kind_of_end(kind: str) -> None:
-    victims, number, status = ENDS[kind]
-    with screens.shell() as screen:
-        as_user("alice", "sh", "-c", "cat >../modes", stdin=ALL_MODES.encode()).ok()
-        screen.enter('pi-probe exec bash -c "$(cat ../modes)"; ended=$?')
-        screen.shows("^ *up")
-        assert screen.modes() != SANE
-        pids = until(victims, "somebody to signal")
-        settle(units("alice")[0])
-        for pid in pids:
-            os.kill(pid, number)
-        assert_sane(screen, status)
-
-
-def test_the_terminal_is_sane_after_the_end_of_the_real_pi() -> None:
-    for number, status in ((signal.SIGTERM, "0"), (signal.SIGKILL, "137")):
-        for command, user in ((UNWRAPPED, "alice"), ("pi", agent().pw_name))[number == signal.SIGKILL :]:
-            with screens.shell() as screen:
-                screen.enter(f"clear; {command}; ended=$?")
-                screen.shows(UP)
-                assert screen.modes()["cursor_flag"] == "0"
-                uid = pwd.getpwnam(user).pw_uid
-                [pi] = [process for process in processes() if process.uid == uid and process.words[0] == "pi"]
-                pi.kill(number)
-                assert_sane(screen, status)
-
-
-# -- a terminal or a wrapper that goes away
-
-
-LEAVES: Final[dict[str, Callable[[Screen], None]]] = {
-    "the terminal is closed": lambda screen: screen.close(),
-    "the wrapper is terminated": lambda _: os.kill(front().pid, signal.SIGTERM),
-    "the wrapper is hung up": lambda _: os.kill(front().pid, signal.SIGHUP),
-}
-
-
-@pytest.mark.parametrize("kind", LEAVES)
-def test_pi_may_save_and_is_gone_in_time(kind: str) -> None:
-    with screens.shell() as screen:
-        started(screen)
-        screen.enter("a word to keep")
-        screen.shows("echo: a word to keep")
-        LEAVES[kind](screen)
-        assert_clean()
-    [transcript] = isolated("alice", "sessions").rglob("*.jsonl")
-    lines = [json.loads(line) for line in transcript.read_text().splitlines()]
-    said = json.dumps(lines)
-    assert '"a word to keep"' in said and '"echo: a word to keep"' in said
-    assert not list(isolated("alice", "").glob("*.lock"))
-
-
-def test_control_z_stops_nothing_for_ever_where_streams_are_a_pipe() -> None:
-    with screens.shell() as screen:
-        screen.enter("pi-probe exec bash -c 'echo up; until test -e later; do sleep 0.05; done; echo over' | cat")
-        screen.shows("^up$")
-        screen.press("C-z")
-        as_user("alice", "touch", "later").ok()
-
-        def over() -> bool:
-            if re.search(AT_PROMPT, screen.text(), re.MULTILINE):
-                screen.enter("fg")  # it was suspended, as any other
-            return re.search("^over$", screen.text(), re.MULTILINE) is not None
-
-        until(over, "the session ended")
-        screen.shows(AT_PROMPT)

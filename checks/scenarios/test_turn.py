@@ -1,11 +1,12 @@
-"""The main job: the real Pi, asked by a person, has its model use a tool on that person's project."""
+"""The main use case: the real Pi, prompted by a person, has its model use a tool on that person's project."""
 
 from __future__ import annotations
 
 import os
 import stat
 
-from scenarios.guest import agent, demo, home, inside, isolated, pi, policy, state
+from support.commands import inside, pi
+from support.installed import agent, demo, home, isolated, policy, state
 
 
 def test_what_the_bash_tool_writes_belongs_to_alice_and_was_written_by_the_agent() -> None:
@@ -55,7 +56,7 @@ def test_bobs_agent_sees_nothing_of_alice() -> None:
     assert "/home/alice': No such file or directory" in answer.text
     assert "users': No such file or directory" in answer.text
     assert "alice--" not in answer.text
-    # And the other way round: bob's turn left alice's tree as it was.
+    # Conversely, bob's turn left alice's tree unchanged.
     assert (state("alice") / "note").exists()
     assert not (state("bob") / "note").exists()
 

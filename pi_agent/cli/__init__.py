@@ -1,1 +1,1 @@
-"""What is typed: the programs' entry point, their arguments, and the commands of the sandbox."""
+"""The command line: the programs' entry point, their arguments, and the sandbox commands."""

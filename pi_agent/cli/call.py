@@ -1,4 +1,4 @@
-"""A command of the sandbox on its way through the runner."""
+"""A call of a sandbox command, as the runner handles it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pi_agent.policy.policy_file import Policy
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """caller: the host user who asks. agent: the isolated user. invocation: what was asked."""
+    """caller: the host user who asks. agent: the isolated user. invocation: the command and its arguments."""
 
     policy: Policy
     caller: Identity

@@ -1,4 +1,4 @@
-"""What commands there are, with their arguments; and their help, made from that."""
+"""The sandbox commands with their arguments, and the help that is made from them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from pi_agent.cli.command_line import SANDBOX_PREFIX, TIMING
+from pi_agent.messages import command_texts
 
-# How usage shows that the rest is Pi's.
+# Stands for Pi's own arguments in a usage line.
 OF_PI: Final = "[...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """name: `--json`; or `SESSION` for a positional one, which may be left out; or `=json`, at the command's own name.
-    help: one line.
+    """name: `--json`; or `SESSION`, for a positional argument; or `=json`, attached to the command's own name. All may
+    be left out. help: a phrase.
     """
 
     name: str
@@ -31,9 +32,9 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """name: what is typed after `pi`. summary: one line. launches: it is a launch, of something else than Pi.
+    """name: what is typed after `pi`. summary: a phrase. launches: it launches something else than Pi.
 
-    before_pi: it is a launch of Pi, whose arguments follow, whatever they are; `program` knows it, and no room does it.
+    before_pi: it launches Pi, with all arguments that follow. The entry point handles it; it has no module.
     """
 
     name: str
@@ -44,45 +45,27 @@ class Command:
 
     @property
     def module(self) -> str:
-        """The module that does it: `--sandbox-explain` is done in pi_agent.cli.commands.explain."""
+        """The module that runs it: pi_agent.cli.commands.explain for `--sandbox-explain`."""
         return f"pi_agent.cli.commands.{self.name.removeprefix(SANDBOX_PREFIX)}"
 
 
+_JSON: Final = Argument("--json", command_texts.JSON)
+
 COMMANDS: Final = (
-    Command("--sandbox-help", "what these commands are"),
-    Command(
-        "--sandbox-explain",
-        "what a launch here would do and with what, without doing it",
-        (Argument("--json", "as one JSON object"),),
-    ),
-    Command("--sandbox-doctor", "check this installation, and say what to do"),
-    Command("--sandbox-shell", "an interactive shell in exactly the sandbox that Pi gets", launches=True),
-    Command("--sandbox-status", "your sessions that run now, and what they take", (Argument("--json", "as JSON"),)),
-    Command(
-        "--sandbox-stop",
-        "end a session of yours",
-        (Argument("SESSION", "which one, as status calls it; not needed where there is only one"),),
-    ),
-    Command("--sandbox-sessions", "your transcripts, newest first", (Argument("--json", "as JSON"),)),
-    Command(
-        "--sandbox-export",
-        "copy your transcripts out, as files of your own",
-        (Argument("DIR", "where to; by default $XDG_DATA_HOME/pi-agent/sessions"),),
-    ),
+    Command("--sandbox-help", command_texts.HELP),
+    Command("--sandbox-explain", command_texts.EXPLAIN, (Argument("--json", command_texts.EXPLAIN_JSON),)),
+    Command("--sandbox-doctor", command_texts.DOCTOR),
+    Command("--sandbox-shell", command_texts.SHELL, launches=True),
+    Command("--sandbox-status", command_texts.STATUS, (_JSON,)),
+    Command("--sandbox-stop", command_texts.STOP, (Argument("SESSION", command_texts.STOP_SESSION),)),
+    Command("--sandbox-sessions", command_texts.SESSIONS, (_JSON,)),
+    Command("--sandbox-export", command_texts.EXPORT, (Argument("DIR", command_texts.EXPORT_DIR),)),
     Command(
         "--sandbox-reset",
-        "remove what your agent keeps: caches and packages",
-        (
-            Argument("--all", "everything: transcripts, logins and settings made inside, too"),
-            Argument("--yes", "do not ask"),
-        ),
+        command_texts.RESET,
+        (Argument("--all", command_texts.RESET_ALL), Argument("--yes", command_texts.RESET_YES)),
     ),
-    Command(
-        TIMING,
-        "a launch of Pi, and where its time went",
-        (Argument("=json", "tell it as one line of JSON"),),
-        before_pi=True,
-    ),
+    Command(TIMING, command_texts.TIMING, (Argument("=json", command_texts.TIMING_JSON),), before_pi=True),
 )
 
 
@@ -92,23 +75,23 @@ def named(name: str) -> Command | None:
 
 
 def usage(command: Command, program: str) -> str:
-    """The command's usage line."""
+    """The command's usage line, without the word usage."""
     name = command.name + "".join(f"[{argument.name}]" for argument in command.arguments if argument.attached)
     words = [f"[{argument.name}]" for argument in command.arguments if not argument.attached]
     return " ".join([program, name, *words, *([OF_PI] if command.before_pi else [])])
 
 
 def overview(program: str) -> str:
-    """All commands with their summaries, as `--sandbox-help` shows them."""
+    """All commands with their summaries, as `--sandbox-help` prints them."""
     width = max(len(usage(command, "")) for command in COMMANDS)
     lines = [f"  {program}{usage(command, ''):<{width}}  {command.summary}" for command in COMMANDS]
-    return "\n".join([f"Commands of the sandbox that {program} runs in:", "", *lines])
+    return "\n".join([command_texts.overview_title(program), "", *lines])
 
 
 def help_of(command: Command, program: str) -> str:
-    """What `--help` after a command shows."""
-    lines = [f"usage: {usage(command, program)}", "", f"{command.summary[0].upper()}{command.summary[1:]}."]
+    """What `--help` after a command prints."""
+    lines = [command_texts.usage(usage(command, program)), "", command_texts.sentence(command.summary)]
     width = max((len(argument.name) for argument in command.arguments), default=0)
     if command.arguments:
         lines += ["", *(f"  {argument.name:<{width}}  {argument.help}" for argument in command.arguments)]
-    return "\n".join([*lines, "", f"See also: {program} --sandbox-help"])
+    return "\n".join([*lines, "", command_texts.see_also(program)])

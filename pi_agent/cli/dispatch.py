@@ -1,4 +1,12 @@
-"""From a typed command to the module that does it: once in the wrapper, as the host user, and once in the runner."""
+"""From a sandbox command to the module that runs it: in the wrapper as the host user, then in the runner as root.
+
+A command's module has one or more of these functions:
+
+- `on_host(policy, invocation)`, in the wrapper: returns the arguments for the runner, or the exit status if the runner
+  is not needed;
+- `ask_runner(policy, invocation, argv)`, in the wrapper: runs the runner itself, by argv, and returns the exit status;
+- `run(call)`, in the runner: returns the exit status.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +26,16 @@ from pi_agent.session.launch_plan import Request
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What the runner is to be asked."""
+    """What the wrapper passes on to the runner."""
 
     command: Command
     arguments: Sequence[str]
 
 
 def on_host(policy: Policy, arguments: Sequence[str], runner: str) -> Handover | int:
-    """What the wrapper does with a command, as the host user: do it and return the exit status, or return what the
-    runner is to be asked, with what only the user's side knows filled in. A module with `asking` asks it by itself.
+    """Run a command in the wrapper, as the host user.
 
-    runner: its path. Raises Refusal (64).
+    runner: the runner's path. Returns the exit status, or what the runner is to be asked. Raises Refusal (64).
     """
     invocation = parsing.parse(arguments, policy.command_name)
     if invocation.help:
@@ -36,18 +43,19 @@ def on_host(policy: Policy, arguments: Sequence[str], runner: str) -> Handover |
     if invocation.command.launches:
         return Handover(invocation.command, arguments)
     module = import_module(invocation.command.module)
-    if hasattr(module, "asking"):
-        status: int = module.asking(policy, invocation, [policy.tools.sudo, "-n", "--", runner, *arguments])
+    if hasattr(module, "ask_runner"):
+        status: int = module.ask_runner(policy, invocation, [policy.tools.sudo, "-n", "--", runner, *arguments])
         return status
-    prepare = getattr(module, "on_host", None)
-    answer: Sequence[str] | int = arguments if prepare is None else prepare(policy, invocation)
+    if not hasattr(module, "on_host"):
+        return Handover(invocation.command, arguments)
+    answer: Sequence[str] | int = module.on_host(policy, invocation)
     return answer if isinstance(answer, int) else Handover(invocation.command, answer)
 
 
 def as_root(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Request | int:
-    """What the runner does with a command: do it and return the exit status, or return the launch that it asks for.
+    """Run a command in the runner. Returns the exit status, or the launch that the command asks for.
 
-    Whoever calls the runner without the wrapper gets the same answers. Raises Refusal.
+    Who calls the runner without the wrapper gets the same answers. Raises Refusal.
     """
     invocation = parsing.parse(arguments, policy.command_name)
     if invocation.help:
@@ -56,8 +64,8 @@ def as_root(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Reque
         return launch_request.for_shell(policy, caller)
     module = import_module(invocation.command.module)
     if not hasattr(module, "run"):
-        told: int = module.on_host(policy, invocation)
-        return told
+        answered: int = module.on_host(policy, invocation)
+        return answered
     status: int = module.run(Call(policy, caller, accounts.agent(policy), invocation))
     return status
 

@@ -1,6 +1,6 @@
 """The one place that turns exceptions into messages and exit statuses.
 
-A user sees one line that says what is wrong and lines that say what to do; never a traceback.
+A user sees one line that says what is wrong, and lines that say what to do; never a traceback.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _INTERRUPTED = 128 + 2
 def run(command: str, main: Callable[[], int]) -> int:
     """Run main and return the exit status of the whole program.
 
-    Refusals and bugs are told on standard error; and at the end, if the arguments ask for it, where the time went.
+    Refusals and bugs are printed on standard error, and at the end, if the arguments ask for it, the time of each step.
     """
     given = command_line.arguments()
     if not command_line.is_timed(given):
         return _status(command, main)
-    from pi_agent.cli import timing_report  # no other launch waits for it
+    from pi_agent.cli import timing_report  # no other launch needs it
 
     timing.start()
     status = _status(command, main)
@@ -40,11 +40,11 @@ def run(command: str, main: Callable[[], int]) -> int:
 def exit_at_once(status: int) -> NoReturn:
     """End the process without the interpreter's clean-up, which the kernel does faster.
 
-    Whatever has to be undone is undone where it was done.
+    Nothing depends on that clean-up: whoever does something undoes it.
     """
     try:
         sys.stdout.flush()
-    except OSError:  # the interpreter reports it in its own way
+    except OSError:  # let the interpreter report it
         sys.exit(status)
     os._exit(status)
 
@@ -61,10 +61,10 @@ def _status(command: str, main: Callable[[], int]) -> int:
 
 
 def as_refusal(error: Exception) -> Refusal:
-    """The refusal that an error amounts to: itself, the machine's fault, or a bug of ours."""
+    """The refusal for an error: itself, a failure of the machine, or a bug of ours."""
     if isinstance(error, Refusal):
         return error
-    # Both programs are built with all that they import: what Python does not find could not be read.
+    # Both programs are built with everything they import: a module that Python does not find could not be read.
     if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in errors.MACHINE_FAULTS):
         return refusals.machine_failed(error)
     return refusals.bug(error)

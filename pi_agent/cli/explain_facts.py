@@ -1,6 +1,6 @@
-"""What `--sandbox-explain` tells, as one JSON object (docs/explain.md). Pure functions of a plan.
+"""What `--sandbox-explain` prints, as one JSON object (docs/explain.md). Pure functions of a plan.
 
-Its strings may be printed anywhere. Of variables, settings and credentials it holds names, never values.
+All strings are escaped. Of variables, settings and credentials there are names, never values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Facts = dict[str, Any]
 
 
 def opening(policy: Policy, user: str) -> Facts:
-    """The object with all its keys; what does not become known stays null."""
+    """The object with all its keys; what stays unknown is null."""
     try:
         directory = os.getcwd()
     except OSError:
@@ -67,7 +67,7 @@ def of_request(request: Request) -> Facts:
 
 
 def of_plan(plan: Plan) -> Facts:
-    """All that a launch would do."""
+    """Everything that a launch would do."""
     session = plan.request.session
     root = "" if plan.request.project is None else plan.request.project.root
     facts: Facts = {"mounts": _mounts(plan)}
@@ -89,7 +89,7 @@ def of_plan(plan: Plan) -> Facts:
 
 
 def _mounts(plan: Plan) -> list[Facts]:
-    """Every mount; the project, which was asked for, comes first."""
+    """Every mount, the project first."""
     request, view, session = plan.request, plan.view, plan.request.session
     own = {session.state: f"{request.policy.state_dir}/users/{request.caller.name}", session.terminals: "devpts"}
     mapped = {mount.bind.source: mount.mapped for mount in (view.project, *view.extras) if mount is not None}
@@ -140,7 +140,7 @@ def _env_file(path: str, source: str, variables: Iterable[str]) -> Facts:
 
 
 def _places(found: Iterable[json_merge.Path]) -> list[str]:
-    """Where values stand in a document: the keys on the way, with dots between them."""
+    """The places of values in a document: the keys on the way, with dots between them."""
     return sorted(escaped_in_full(".".join(path)) for path in found)
 
 
@@ -158,7 +158,7 @@ def _counted(names: Sequence[str]) -> Facts:
 
 
 def _state(plan: Plan) -> Facts:
-    """What a launch makes and writes in the user's own tree, beside what is synced."""
+    """What a launch makes and writes in the user's own tree, apart from the synced configuration."""
     home = f"users/{plan.request.caller.name}"
     written = [file.path for file in plan.configuration.files]
     if plan.configuration.link is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from pi_agent.cli.explain_facts import Facts
+from pi_agent.messages import explain_texts as texts
 
 _WIDTH: Final = 110  # columns
 _INDENT: Final = 20  # columns
@@ -16,13 +17,13 @@ def rendered(facts: Facts) -> list[str]:
     page = _Page()
     _verdict(page, facts)
     if facts["mounts"] is not None:
-        _view(page, facts)
+        _visible(page, facts)
     if facts["configuration"] is not None:
-        _changes(page, facts)
+        _configuration(page, facts)
     if facts["environment"] is not None:
         _session(page, facts)
     if facts["notices"]:
-        page.section("Notices")
+        page.section(texts.NOTICES)
         for notice in facts["notices"]:
             page.line("", notice)
     return page.lines
@@ -62,77 +63,66 @@ def _rows(words: Iterable[str], between: str, width: int) -> list[str]:
 
 
 def _verdict(page: _Page, facts: Facts) -> None:
-    page.section(f"{facts['command']} in {facts['directory'] or 'a directory that is gone'}")
+    page.section(texts.title(facts["command"], facts["directory"]))
     refusal = facts["refusal"]
     if refusal is None:
-        page.line("allowed", f"for {facts['user']}, in the root {facts['root']}")
-        page.line("runs as", f"{facts['agent']}, in {facts['unit']['name']} of {facts['unit']['slice']}")
+        page.line(texts.ALLOWED, texts.allowed(facts["user"], facts["root"]))
+        page.line(texts.RUNS_AS, texts.runs_as(facts["agent"], facts["unit"]["name"], facts["unit"]["slice"]))
     else:
-        page.line("refused", f"with status {facts['status']}: {refusal['what']}")
-        page.line("what to do", refusal["remedy"].split("\n")[0])
-        for row in refusal["remedy"].split("\n")[1:]:
+        page.line(texts.REFUSED, texts.refused(facts["status"], refusal["what"]))
+        first, *rest = refusal["remedy"].split("\n")
+        page.line(texts.REMEDY, first)
+        for row in rest:
             page.line("", row)
     for root in facts["roots"] or []:
-        where = "" if root["path"] in (None, root["configured"]) else f" ({root['path']})"
-        chosen = ", which holds this directory" if root["path"] and root["path"] == facts["root"] else ""
-        page.line("root", f"{root['configured']}{where}{chosen}{_because(root['unusable'])}")
+        chosen = bool(root["path"]) and root["path"] == facts["root"]
+        page.line(texts.ROOT, texts.root(root["configured"], root["path"], root["unusable"], chosen=chosen))
 
 
-def _because(why: str | None) -> str:
-    return "" if why is None else f": cannot be used, {why}"
-
-
-def _view(page: _Page, facts: Facts) -> None:
-    page.section("What it sees")
-    shown = [mount for mount in facts["mounts"] if mount["writable"] or mount["source"] != mount["target"]]
-    for mount in facts["mounts"]:
-        if mount not in shown and mount["owners_mapped"]:
-            shown.append(mount)
-    width = max(len(mount["target"]) for mount in shown)
-    for mount in shown:
-        source = "" if mount["source"] == mount["target"] else f"  is {mount['source']}"
-        owners = "  owners are mapped" if mount["owners_mapped"] else ""
-        page.line(
-            "read-write" if mount["writable"] else "read-only", f"{mount['target']:<{width}}{source}{owners}".rstrip()
-        )
-    page.line("read-only", *(mount["target"] for mount in facts["mounts"] if mount not in shown))
+def _visible(page: _Page, facts: Facts) -> None:
+    page.section(texts.VISIBLE)
+    mounts = facts["mounts"]
+    # The system's own directories are read-only, and at the same place as on the host.
+    shown = [each for each in mounts if each["writable"] or each["source"] != each["target"]]
+    shown += [each for each in mounts if each not in shown and each["owners_mapped"]]
+    width = max(len(each["target"]) for each in shown)
+    for each in shown:
+        label = texts.READ_WRITE if each["writable"] else texts.READ_ONLY
+        page.line(label, texts.mount(f"{each['target']:<{width}}", each["source"], mapped=each["owners_mapped"]))
+    page.line(texts.READ_ONLY, *(each["target"] for each in mounts if each not in shown))
     top = f"{facts['root'].rstrip('/')}/"
     for name in ("protected", "hidden"):
         page.line(name, *(path.removeprefix(top) for path in facts[name]), between="  ")
 
 
-def _changes(page: _Page, facts: Facts) -> None:
+def _configuration(page: _Page, facts: Facts) -> None:
     found = facts["configuration"]
-    page.section("Configuration")
-    page.line("from the host", found["host"] or "nothing")
-    page.line("from Nix", *(found["nix_settings"] or ["no settings"]), between=", ")
+    page.section(texts.CONFIGURATION)
+    page.line(texts.HOST, found["host"] or texts.NO_HOST)
+    page.line(texts.NIX, *(found["nix_settings"] or [texts.NO_SETTINGS]), between=", ")
     for each in found["env_files"]:
-        page.line("variables", f"{each['path']} ({each['from']}): {each['variables']}")
+        page.line(texts.VARIABLES, texts.env_file(each["path"], each["from"], each["variables"]))
     for name, document in found["documents"].items():
-        words = [f"sets {place}" for place in document["set"]]
-        words += [f"removes {place}" for place in document["remove"]]
-        if document["unreadable"] is not None:
-            words.insert(0, f"is kept aside ({document['unreadable']})")
-        page.line(name, *(words or ["no change"]), between=", ")
-    work = found["files"] or {}
-    words = [_counted(verb.replace("_", " "), what) for verb, what in work.items() if what["count"]]
-    page.line("files", *(words or ["no change"]), between="; ")
-    for label in ("make", "write"):
-        names = facts["state"][label]
-        page.line(f"state, to {label}", *(names or ["nothing"]), between=", ")
+        page.line(name, *(_document(document) or [texts.NO_CHANGE]), between=", ")
+    work = (found["files"] or {}).items()
+    changes = [texts.counted(verb, what["count"], what["first"]) for verb, what in work if what["count"]]
+    page.line(texts.FILES, *(changes or [texts.NO_CHANGE]), between="; ")
+    for verb in ("make", "write"):
+        page.line(texts.state_changes(verb), *(facts["state"][verb] or [texts.NOTHING]), between=", ")
 
 
-def _counted(verb: str, what: Mapping[str, Any]) -> str:
-    more = what["count"] - len(what["first"])
-    return f"{verb} {what['count']}: {', '.join(what['first'])}" + (f" and {more} more" if more else "")
+def _document(document: Facts) -> list[str]:
+    """What changes in settings.json or auth.json."""
+    kept = [] if document["unreadable"] is None else [texts.kept_aside(document["unreadable"])]
+    return [*kept, *map(texts.sets, document["set"]), *map(texts.removes, document["remove"])]
 
 
 def _session(page: _Page, facts: Facts) -> None:
-    page.section("Environment, by who sets it")
+    page.section(texts.ENVIRONMENT)
     setters: dict[str, list[str]] = {}
     for name, setter in facts["environment"].items():
         setters.setdefault(setter, []).append(name)
     for setter, names in setters.items():
         page.line(setter, *sorted(names))
-    page.section("The unit's properties")
+    page.section(texts.PROPERTIES)
     page.words(facts["unit"]["properties"])

@@ -13,7 +13,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.session import session_names
 from pi_agent.session.launch_plan import Request
 
-# What stands for a session's random number in a launch that is only explained.
+# Stands for a session's random number in a launch that is only explained.
 EXAMPLE_NUMBER = "ID"
 
 
@@ -24,12 +24,12 @@ def for_pi(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Reques
 
 
 def for_shell(policy: Policy, caller: Identity) -> Request:
-    """A launch of a shell in Pi's place. Raises Refusal: 77, 78."""
+    """A launch of a shell instead of Pi. Raises Refusal: 77, 78."""
     return _request(policy, caller, (policy.shell,))
 
 
 def as_example(policy: Policy, caller: Identity) -> Request:
-    """A launch of Pi that is only explained: its session gets no random number. Raises Refusal: 77, 78."""
+    """A launch of Pi that is only explained, with an example for its random number. Raises Refusal: 77, 78."""
     return _request(policy, caller, (policy.program, *policy.extra_run_args), number=EXAMPLE_NUMBER)
 
 

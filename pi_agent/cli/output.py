@@ -1,4 +1,4 @@
-"""What commands say on standard output: text that is safe on a terminal, or JSON."""
+"""Standard output of the commands: text that is safe on a terminal, or JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import orjson
 
-_UNHEARD: Final = 128 + 13  # as if SIGPIPE had ended us
+_BROKEN_PIPE: Final = 128 + 13  # as if SIGPIPE had ended us
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(text: Sequence[str]) -> None:
-    """Write lines. Foreign text in them has gone through refusals.shown."""
+    """Write lines. Foreign text in them is escaped (messages/quoting.py)."""
     _write(b"".join(line.encode("utf-8", "backslashreplace") + b"\n" for line in text))
 
 
@@ -24,14 +24,14 @@ def json(value: Any) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows below a head, in columns as wide as they need; the last is not padded."""
+    """Write rows below a head, in columns as wide as their cells; the last column is not padded."""
     *widths, _ = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     widths.append(0)
     lines(["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)])
 
 
 def size(number: float) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes for people to read."""
     unit = 0
     while number >= 1024 and unit < len(_UNITS) - 1:
         number /= 1024
@@ -40,7 +40,7 @@ def size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in seconds as people read it, in the largest unit that fits."""
+    """A time in seconds for people to read, in the largest unit that fits."""
     for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= length:
             return f"{int(seconds // length)} {name}"
@@ -57,11 +57,11 @@ def _clean(value: Any) -> Any:
 
 
 def _write(content: bytes) -> None:
-    """Write to standard output. Who listens no more, as `head` does, is no error, and the end."""
+    """Write to standard output. If the reader is gone, as `head` may be, end the process without a message."""
     sys.stdout.flush()
     view = memoryview(content)
     try:
         while view:
             view = view[os.write(1, view) :]
     except BrokenPipeError:
-        sys.exit(_UNHEARD)
+        sys.exit(_BROKEN_PIPE)

@@ -1,4 +1,4 @@
-"""Reading a command's arguments. Few and simple: flags, and positional arguments that may be left out."""
+"""Parsing the arguments of a sandbox command: flags, and positional arguments that may be left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pi_agent.messages import command_refusals
 class Invocation:
     """A command as it was typed. flags: `--json` and the like; values: the positional arguments by their names.
 
-    help: `--help` was asked for, instead.
+    help: `--help` was given; then the rest does not count.
     """
 
     command: Command
@@ -24,9 +24,9 @@ class Invocation:
 
 
 def parse(arguments: Sequence[str], program: str) -> Invocation:
-    """The request that arguments make, the first of which begins with `--sandbox-`.
+    """Parse arguments, the first of which starts with `--sandbox-`.
 
-    program: what the user's command is called. Raises Refusal (64), naming what is not understood.
+    program: the name of the user's command. Raises Refusal (64) that names the unknown command or argument.
     """
     name, *rest = arguments
     command = command_table.named(name)

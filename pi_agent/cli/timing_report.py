@@ -1,4 +1,4 @@
-"""What `--sandbox-timing` writes after a launch. No other launch imports this."""
+"""What `--sandbox-timing` prints after a launch. No other launch imports this."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from pi_agent.linux import standard_error
+from pi_agent.messages import command_output
 
 
 def write(command: str, steps: Mapping[str, float], *, as_json: bool) -> None:
@@ -27,8 +28,6 @@ def rendered(steps: Mapping[str, float]) -> bytes:
 
 def table(steps: Mapping[str, float]) -> list[str]:
     """The table's lines, the first of which is its title."""
-    rows = [*steps.items(), ("total", sum(steps.values()))]
+    rows = [*steps.items(), (command_output.TOTAL, sum(steps.values()))]
     width = max(len(step) for step, _ in rows)
-    return ["where the time of this launch went, in milliseconds:"] + [
-        f"{step:<{width}} {1000 * seconds:9.1f}" for step, seconds in rows
-    ]
+    return [command_output.STEPS_TITLE, *(f"{step:<{width}} {1000 * seconds:9.1f}" for step, seconds in rows)]

@@ -1,6 +1,6 @@
-"""How far something is that takes a while: a line on the terminal's standard error, drawn over itself, then gone.
+"""A progress bar: a line on standard error that is redrawn in place and erased at the end.
 
-Nothing is shown in a pipe, nor of what is done within a second.
+Nothing is shown in a pipe, or for work that takes less than a second.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from pi_agent.messages import progress_texts
+
 _AFTER: Final = 1.0  # seconds
 _EVERY: Final = 0.1  # seconds
 _WIDTH: Final = 24  # of the bar, in columns
-_MIB: Final = 1024**2
 
 
 class _Line:
@@ -40,15 +41,18 @@ class _Line:
 
 
 def drawn(what: str, files: int, total: int, size: int, columns: int) -> str:
-    """The line: what is done, files of total, size in bytes; not wider than the terminal's columns."""
+    """The line, cut to the terminal's columns. what: the work; files: how many of total are done; size: bytes done."""
     done = _WIDTH * files // max(total, 1)
     bar = "#" * done + "-" * (_WIDTH - done)
-    return f"{what} [{bar}] {files} of {total} files, {size // _MIB} MiB"[: max(columns - 1, 0)]
+    return progress_texts.line(what, bar, files, total, size)[: max(columns - 1, 0)]
 
 
 @contextmanager
 def shown(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with the files and bytes that were done since the last call. total: files in all."""
+    """Show a bar while entered. Yields a function that takes the files and bytes done since its last call.
+
+    what: the work, from progress_texts. total: the number of files.
+    """
     if not os.isatty(2):
         yield lambda files, size: None
         return
@@ -67,5 +71,5 @@ def _columns() -> int:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError):  # a lost terminal stops no work
+    with suppress(OSError):  # a lost terminal does not stop the work
         os.write(2, text.encode())

@@ -1,10 +1,6 @@
-"""Everything pi-agent says when it does not go on: the exit status, what is wrong, what to do.
+"""Every refusal of a sandbox command, beside those of a launch (refusals.py).
 
-Every sentence a user can meet stands here, so that it can be read, tested and documented in one place. A function
-takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose go through
-`shown` first: a terminal obeys what is printed on it.
-
-Exit statuses follow sysexits(3).
+What is wrong goes into the journal, and no argument of the user's may: an argument stands in the remedy.
 """
 
 from __future__ import annotations
@@ -14,76 +10,70 @@ from collections.abc import Iterable
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
-# -- the commands that Pi does not have
-
-
-def argument_unknown(name: str, argument: str, usage: str) -> Refusal:
-    """The argument stands in the remedy: what is wrong goes into the journal, and no argument does."""
-    return Refusal(
-        EX_USAGE, f"{name} has an argument that it does not take", f"It is {escaped(argument)}. Usage: {usage}"
-    )
+# -- the command line
 
 
 def command_unknown(name: str, command: str, known: Iterable[str]) -> Refusal:
     return Refusal(
         EX_USAGE,
-        "this is no command of the sandbox",
-        f"There is no {escaped(name)}. {command} has: {', '.join(known)}",
+        "unknown sandbox command",
+        f"There is no {escaped(name)}. The sandbox commands of {command} are: {', '.join(known)}",
     )
+
+
+def argument_unknown(name: str, argument: str, usage: str) -> Refusal:
+    return Refusal(EX_USAGE, f"{name}: unexpected argument", f"Remove {escaped(argument)}. Usage: {usage}")
+
+
+# -- sessions
 
 
 def session_not_chosen(command: str) -> Refusal:
     return Refusal(
         EX_USAGE,
-        "you have several sessions, and did not say which is to end",
-        f"They are listed above. Name one of them: {command} --sandbox-stop SESSION",
+        "several sessions are running; name one",
+        f"They are listed above. Run: {command} --sandbox-stop SESSION",
     )
 
 
 def session_unknown(wanted: str, command: str) -> Refusal:
-    """The same for a session of somebody else's and for one that never was."""
+    """The same for another user's session and for one that never existed."""
     return Refusal(
         EX_USAGE,
-        "you have no session of that name",
-        f"It was {escaped(wanted)}. Yours are listed by: {command} --sandbox-status",
+        "no such session",
+        f"You have no session {escaped(wanted)}. List your sessions with: {command} --sandbox-status",
     )
 
 
 def session_not_ended(unit: str) -> Refusal:
-    return Refusal(
-        EX_UNAVAILABLE,
-        "the session was told to end and is still there",
-        f"See why with: systemctl status {unit}",
-    )
+    return Refusal(EX_UNAVAILABLE, "the session did not end in time", f"See why with: systemctl status {unit}")
+
+
+# -- transcripts
 
 
 def export_directory_missing(command: str) -> Refusal:
     return Refusal(
         EX_USAGE,
-        "it was not said where the transcripts are to go",
-        f"Name a directory: {command} --sandbox-export DIR. The runner by itself takes an absolute path only.",
+        "no export directory given",
+        f"Run: {command} --sandbox-export DIR. The runner itself accepts only an absolute path.",
     )
 
 
 def export_failed(why: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,
-        f"the transcripts could not be copied there: {escaped(why)}",
-        "Choose a directory that you can write to, reached through no link that others can change. What was copied "
-        "before stays.",
+        f"could not copy the transcripts: {escaped(why)}",
+        "Choose a directory that you can write to, and whose path has no symbolic link that others can change. "
+        "Transcripts copied before the error are kept.",
     )
+
+
+# -- reset
 
 
 def reset_not_confirmed() -> Refusal:
-    return Refusal(
-        EX_USAGE,
-        "there is no terminal to ask at whether it is to be removed",
-        "Call it at a terminal, or with --yes if you are sure.",
-    )
+    return Refusal(EX_USAGE, "cannot ask for confirmation: no terminal", "Run it at a terminal, or add --yes.")
 
 
 def sessions_live(names: Iterable[str], command: str) -> Refusal:
@@ -91,13 +81,13 @@ def sessions_live(names: Iterable[str], command: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,
         "a session of yours is using the isolated state",
-        f"End it first: {command} --sandbox-stop SESSION" + (f" ({listed})" if listed else ""),
+        f"End the session first: {command} --sandbox-stop SESSION" + (f" ({listed})" if listed else ""),
     )
 
 
 def reset_incomplete(why: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,
-        f"not everything could be removed: {escaped(why)}",
-        "Something in the state tree is not the agent's own. An administrator can look and remove it.",
+        f"could not remove everything: {escaped(why)}",
+        "Something in the state tree does not belong to the agent. Ask an administrator to remove it.",
     )

@@ -1,10 +1,15 @@
-"""Pi's own lock on a file of its agent directory, as proper-lockfile keeps it: a directory beside the file, its mtime
-renewed while it is held, stale after ten seconds.
+"""Pi's own lock on a file of its agent directory, in the format of proper-lockfile.
+
+The lock is a directory beside the file. Its mtime is renewed while the lock is held. It is stale after ten seconds.
+
+A lock that sync makes has the sticky bit, which Pi's locks never have. A user has only one sync at a time, so a lock
+with that bit was left by a sync that was killed.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import suppress
 
@@ -13,39 +18,64 @@ if TYPE_CHECKING:
     from typing import Final
 
 _STALE: Final = 10.0  # seconds
-_PATIENCE: Final = 2.0  # seconds, longer than any writer needs
+_PATIENCE: Final = 2.0  # seconds, longer than most writers need
 _POLL: Final = 0.02  # seconds
+_OURS: Final = 0o700 | stat.S_ISVTX
+
+
+def is_abandoned(directory: int, name: str) -> bool:
+    """Whether a killed sync has left its lock on the file name in the open directory. Use as the agent."""
+    status = _status(directory, _lock(name))
+    return status is not None and bool(status.st_mode & stat.S_ISVTX)
 
 
 class PiLock:
-    """The lock on the file name in the open directory, to be taken and released. Use as the agent.
+    """The lock on the file name in the open directory. Use it as the agent, one sync at a time.
 
-    A lock that is stale, or held for longer than any writer needs, is taken over.
+    A lock that is stale or abandoned is taken over. If somebody holds one for longer than most writers need, the wait
+    ends and the lock stays its holder's.
     """
 
     def __init__(self, directory: int, name: str) -> None:
         self._directory = directory
-        self._lock = f"{name}.lock"
+        self._lock = _lock(name)
         self._deadline = time.monotonic() + _PATIENCE
+        self._ours = False
 
     def take(self) -> bool:
-        """Try to take the lock, and return whether it is ours; if not, a moment has passed. Raises OSError."""
-        try:
-            os.mkdir(self._lock, 0o700, dir_fd=self._directory)
-        except FileExistsError:
-            if time.monotonic() <= self._deadline and not self._is_stale():
-                time.sleep(_POLL)
-                return False
-        return True
+        """Try to take the lock. Returns whether to go on; if not, a short time has passed. Raises OSError."""
+        with suppress(FileExistsError):
+            os.mkdir(self._lock, _OURS, dir_fd=self._directory)  # mkdir(2) honours the sticky bit
+            self._ours = True
+            return True
+        if self._is_left_over():
+            self._ours = True
+            return True
+        if time.monotonic() > self._deadline:
+            return True
+        time.sleep(_POLL)
+        return False
 
     def release(self) -> None:
-        """Let others have it."""
-        with suppress(OSError):  # Pi has taken it over meanwhile, or it is no directory
-            os.rmdir(self._lock, dir_fd=self._directory)
+        """Release the lock, if it is ours."""
+        if self._ours:
+            with suppress(OSError):  # Pi has taken it over meanwhile, or it is not a directory
+                os.rmdir(self._lock, dir_fd=self._directory)
 
-    def _is_stale(self) -> bool:
-        try:
-            changed = os.stat(self._lock, dir_fd=self._directory, follow_symlinks=False).st_mtime
-        except FileNotFoundError:
+    def _is_left_over(self) -> bool:
+        status = _status(self._directory, self._lock)
+        if status is None:
             return False
-        return abs(time.time() - changed) > _STALE  # a time in the future is as wrong as one long ago
+        # A time in the future is as wrong as one long ago.
+        return bool(status.st_mode & stat.S_ISVTX) or abs(time.time() - status.st_mtime) > _STALE
+
+
+def _lock(name: str) -> str:
+    return f"{name}.lock"
+
+
+def _status(directory: int, lock: str) -> os.stat_result | None:
+    try:
+        return os.stat(lock, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None

@@ -1,7 +1,7 @@
-"""Pi's transcripts in a host user's own tree, which that user cannot read: found and opened, as the agent.
+"""Finds and opens Pi's transcripts in a host user's own tree, as the agent. The host user cannot read that tree.
 
-The tree is the agent's, so anything may be in it. Only regular files named `*.jsonl`, of one name and of the agent's
-own, are looked at; no link is followed; there are bounds to everything.
+The tree belongs to the agent, so it may hold anything. Only regular files named `*.jsonl` with one hard link are read.
+No link is followed, and everything has a limit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 
 from pi_agent.linux import directories
 from pi_agent.linux.signatures import signature_of
+from pi_agent.messages import command_output, reasons
 from pi_agent.state import scans
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
@@ -29,7 +30,7 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """name: relative path; stamp: its size and when it was last written to."""
+    """A transcript. name: its relative path; stamp: its size and the time of its last change."""
 
     name: str
     stamp: Stamp
@@ -37,22 +38,22 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """transcripts: in the order of their names. passed_over: (relative path, why), of what only looks like one."""
+    """transcripts: sorted by name. skipped: (relative path, reason) of files that only look like transcripts."""
 
     transcripts: tuple[Transcript, ...]
-    passed_over: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a transcript begins with: the directory that Pi was started in and the first thing that was said to it."""
+    """The beginning of a transcript: the directory in which Pi was started, and the user's first message."""
 
     directory: str | None = None
     first: str | None = None
 
 
 def open_place(state: State) -> int | None:
-    """Open the directory of the transcripts; None when there is none. As the agent."""
+    """Open the directory of the transcripts; None if it does not exist. Must run as the agent."""
     try:
         return directories.enter_path(state.home, _PLACE)
     except OSError as error:
@@ -62,50 +63,53 @@ def open_place(state: State) -> int | None:
 
 
 def find(top: int) -> Found:
-    """The transcripts below the open directory top. As the agent."""
+    """The transcripts below the open directory top. Must run as the agent."""
     found: list[Transcript] = []
-    passed_over: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
 
     def descend(name: str) -> bool:
         if os.path.basename(name).startswith(directories.OURS):
             return False
         if name.count("/") < scans.DEPTH_AT_MOST:
             return True
-        passed_over.append((name, "it lies too deep"))
+        skipped.append((name, command_output.TOO_DEEP))
         return False
 
     for number, (name, status) in enumerate(scans.walked(top, descend)):
         if number >= scans.ENTRIES_AT_MOST:
-            passed_over.append(("", f"there are more than {scans.ENTRIES_AT_MOST} entries; the rest was left out"))
+            skipped.append(("", command_output.too_many_entries(scans.ENTRIES_AT_MOST)))
             break
         if not name.endswith(SUFFIX) or stat.S_ISDIR(status.st_mode):
             continue
         if why := unfit(status):
-            passed_over.append((name, why))
+            skipped.append((name, why))
         else:
             found.append(Transcript(name, stamp_of(status)))
-    return Found(tuple(sorted(found, key=lambda each: each.name)), tuple(passed_over))
+    return Found(tuple(sorted(found, key=lambda each: each.name)), tuple(skipped))
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp that a stat result gives."""
+    """The stamp of a stat result."""
     _, size, modified, _ = signature_of(status)
     return size, modified
 
 
 def unfit(status: os.stat_result) -> str:
-    """Why a file of that status is not taken for a transcript; empty when it is."""
+    """Why a file with that status does not count as a transcript; empty if it does."""
     if not stat.S_ISREG(status.st_mode):
-        return "it is not a regular file"
+        return reasons.NOT_A_REGULAR_FILE
     if status.st_nlink != 1:
-        return "it has several names (hard links)"
+        return command_output.HARD_LINKS
     if status.st_size > FILE_AT_MOST:
-        return f"it is larger than {FILE_AT_MOST // 1024**2} MiB"
+        return command_output.larger_than(FILE_AT_MOST // 1024**2)
     return ""
 
 
 def open_one(top: int, name: str) -> int:
-    """Open a transcript for reading, if it still is one. As the agent. Raises OSError, its strerror for the user."""
+    """Open a transcript for reading, if it still is one. Must run as the agent.
+
+    Raises OSError, whose strerror is for the user.
+    """
     folder, _, last = name.rpartition("/")
     directory = directories.enter_path(top, folder)
     try:
@@ -119,7 +123,7 @@ def open_one(top: int, name: str) -> int:
 
 
 def head(top: int, name: str) -> Head:
-    """How a transcript begins, as far as it can be read. As the agent."""
+    """The beginning of a transcript, as far as it can be read. Must run as the agent."""
     try:
         descriptor = open_one(top, name)
     except OSError:
@@ -131,7 +135,10 @@ def head(top: int, name: str) -> Head:
 
 
 def parsed(content: bytes) -> Head:
-    """What the first lines of a transcript say; the last may be cut off. What is no line of Pi's is passed by."""
+    """The beginning of a transcript, from its first lines. The last line may be cut off.
+
+    Lines that Pi did not write are ignored.
+    """
     directory = first = None
     for line in content.split(b"\n"):
         try:

@@ -6,26 +6,31 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pi_agent.cli import command_line, entry_point
-from pi_agent.linux import standard_error
-from pi_agent.messages import refusals
+from pi_agent.cli import entry_point
+from pi_agent.linux import timing
+from pi_agent.linux.errors import MACHINE_FAULTS
+from pi_agent.messages import command_output, refusals
 from pi_agent.messages.refusal import EX_SOFTWARE, EX_UNAVAILABLE, Refusal
 
 
-def raising(error: BaseException) -> Callable[[entry_point.Lap], int]:
-    def main(_lap: entry_point.Lap) -> int:
+def raising(error: BaseException) -> Callable[[], int]:
+    def main() -> int:
         raise error
 
     return main
 
 
+@pytest.fixture(autouse=True)
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pi"])
+
+
 @pytest.mark.parametrize("status", [0, 1, 64, 130, 143, 255])
 def test_the_status_of_main_passes_through(status: int, capfd: pytest.CaptureFixture[str]) -> None:
-    assert entry_point.run("pi", lambda _: status) == status
+    assert entry_point.run("pi", lambda: status) == status
     assert capfd.readouterr() == ("", "")
 
 
@@ -44,7 +49,7 @@ def test_a_bug_shows_no_traceback_and_is_no_success(error: Exception, capfd: pyt
     assert len(said.splitlines()) == 2
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("number", sorted(MACHINE_FAULTS))
 def test_a_machine_that_fails_is_no_bug_of_ours(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     error = OSError(number, "of the machine", "/some\x1b/where")
     assert entry_point.run("pi", raising(error)) == EX_UNAVAILABLE
@@ -59,10 +64,17 @@ def test_an_interrupt_is_130_and_silent(capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_part_of_python_that_cannot_be_read_is_the_machines_fault(capfd: pytest.CaptureFixture[str]) -> None:
-    """As on a disk that fails: the import finds no such module."""
+    """As on a failing disk: the import does not find the module."""
     assert entry_point.run("pi", raising(ModuleNotFoundError("No module named 'socket'", name="socket"))) == 69
     told = capfd.readouterr().err
     assert told.startswith("pi: the system failed: No module named 'socket'\n") and "disks" in told
+
+
+def test_an_error_amounts_to_one_refusal_whoever_asks() -> None:
+    refusal = refusals.not_through_sudo()
+    assert entry_point.as_refusal(refusal) is refusal
+    assert entry_point.as_refusal(OSError(errno.EIO, "x")).status == EX_UNAVAILABLE
+    assert entry_point.as_refusal(OSError(errno.ENOENT, "x")).status == EX_SOFTWARE
 
 
 def test_a_closed_standard_error_changes_no_status() -> None:
@@ -75,30 +87,29 @@ def test_a_closed_standard_error_changes_no_status() -> None:
         os.close(kept)
 
 
-def test_undecodable_text_is_written_as_its_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    standard_error.say("pi", os.fsdecode(b"\xff"))
-    assert capfdbinary.readouterr().err == b"pi: \xff\n"
+@pytest.mark.parametrize("ending", [lambda: 7, raising(Refusal(7, "x", "y")), raising(KeyboardInterrupt())])
+def test_whoever_asks_where_the_time_goes_is_told_however_it_ends(
+    ending: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> int:
+        timing.mark("a step")
+        return ending()
+
+    monkeypatch.setattr(sys, "argv", ["pi", "--sandbox-timing=json"])
+    assert entry_point.run("pi", main) in (7, 130)
+    told = orjson.loads(capfd.readouterr().err.splitlines()[-1])
+    assert [step["name"] for step in told["steps"]] == ["start", "a step", "rest"]
+    assert timing.stop() == {}, "nothing is measured any more"
 
 
-def test_arguments_are_those_given_whatever_bytes_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    given_ = ["", "--", "-x", "a b", "\udcff", "\n"]
-    monkeypatch.setattr(sys, "argv", ["pi", *given_])
-    assert command_line.arguments() == given_
-
-
-@pytest.mark.parametrize("argument", ["--version", "-v", "--help", "-h"])
-def test_only_a_lone_question_for_help_or_version_is_informational(argument: str) -> None:
-    assert command_line.needs_no_project([argument])
-    assert not command_line.needs_no_project([argument, argument])
-    assert not command_line.needs_no_project([argument, "-p"])
-    assert not command_line.needs_no_project(["-p", argument])
-    assert not command_line.needs_no_project([f"{argument}=x"])
-
-
-@given(st.lists(st.text(max_size=10)))
-def test_everything_else_needs_a_project(arguments: list[str]) -> None:
-    if command_line.needs_no_project(arguments):
-        assert command_line.for_pi(arguments) in (["--version"], ["-v"], ["--help"], ["-h"])
+def test_the_time_is_told_after_the_refusal_and_as_a_table_to_people(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pi", "--sandbox-timing", "-p"])
+    assert entry_point.run("pi", raising(Refusal(77, "what is wrong", "what to do"))) == 77
+    first, second, third, *_ = capfd.readouterr().err.splitlines()
+    assert (first, second) == ("pi: what is wrong", "    what to do")
+    assert third == f"pi: {command_output.STEPS_TITLE}"
 
 
 @pytest.mark.parametrize("status", [0, 7])

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_agent.environment import git_identity
-from pi_agent.environment.git_identity import parsed, rendered
-from tests.support.bench import bench
-from tests.support.trees import snapshot, write
+from pi_agent.environment.git_identity import GitIdentity, parsed, rendered
+from pi_agent.state import home_files
+from tests.support.bench import Bench, bench
+from tests.support.trees import snapshot, statuses, write
 
 _IDENTITY = {"name": "Alice A.", "email": "alice@example.org"}
 _PRINTABLE = st.text(max_size=20).filter(str.isprintable)
@@ -108,41 +109,79 @@ def test_a_file_that_is_odd_says_nothing_and_is_not_waited_for(tmp_path: Path, k
     assert git_identity.of_host_user(str(tmp_path)) == {}
 
 
+def brought_up(here: Bench, identity: GitIdentity) -> bool:
+    """Plan the file, and write it if planned. Returns whether it was written."""
+    wanted = git_identity.plan(identity, here.state.home)
+    if wanted is not None:
+        home_files.write(here.agent, here.state, wanted)
+    return wanted is not None
+
+
 def test_the_identity_is_written_and_follows_the_hosts(tmp_path: Path) -> None:
     here = bench(tmp_path)
     path = here.tree / ".config/git/config"
-    git_identity.write(here.agent, here.state, {})
-    assert not path.exists()
     for identity in (_IDENTITY, {"name": "Other"}):
-        git_identity.write(here.agent, here.state, identity)
+        assert brought_up(here, identity)
         assert parsed(path.read_text()) == identity
-    before = path.stat()
-    git_identity.write(here.agent, here.state, {"name": "Other"})
-    assert path.stat() == before
+        assert not brought_up(here, identity)
+
+
+def test_without_an_identity_nothing_is_written_and_what_was_written_stays(tmp_path: Path) -> None:
+    here = bench(tmp_path)
+    assert not brought_up(here, {})
+    assert git_identity.plan({}, None) is None
+    brought_up(here, _IDENTITY)
+    assert not brought_up(here, {})
+
+
+def test_planning_changes_nothing(tmp_path: Path) -> None:
+    here = bench(tmp_path)
+    before = statuses(tmp_path)
+    assert git_identity.plan(_IDENTITY, here.state.home) is not None
+    assert statuses(tmp_path) == before
+
+
+def test_where_there_is_no_home_yet_the_file_is_to_be_written() -> None:
+    wanted = git_identity.plan(_IDENTITY, None)
+    assert wanted is not None
+    assert (wanted.path, parsed(wanted.content.decode())) == (".config/git/config", _IDENTITY)
 
 
 def test_a_configuration_of_the_agents_own_is_left_alone(tmp_path: Path) -> None:
     here = bench(tmp_path)
+    for own in ("[user]\nname = Own\n", ""):
+        write(here.tree / ".config/git/config", own)
+        assert not brought_up(here, _IDENTITY)
+
+
+@pytest.mark.parametrize("closed", [".config", ".config/git"])
+def test_a_configuration_of_the_agents_own_in_a_closed_directory_is_left_alone(ordinary: Path, closed: str) -> None:
+    here = bench(ordinary)
     write(here.tree / ".config/git/config", "[user]\nname = Own\n")
-    git_identity.write(here.agent, here.state, _IDENTITY)
+    (here.tree / closed).chmod(0)
+    brought_up(here, _IDENTITY)
+    (here.tree / closed).chmod(0o700)
     assert parsed((here.tree / ".config/git/config").read_text()) == {"name": "Own"}
 
 
-@pytest.mark.parametrize("kind", ["link", "link above", "directory", "fifo"])
-def test_what_is_planted_in_its_place_is_not_followed_and_refuses_nothing(tmp_path: Path, kind: str) -> None:
-    here = bench(tmp_path)
-    outside = tmp_path / "outside"
+@pytest.mark.parametrize("kind", ["link", "link above", "directory", "fifo", "closed"])
+def test_what_stands_in_its_place_is_not_followed_and_not_replaced(ordinary: Path, kind: str) -> None:
+    here = bench(ordinary)
+    outside = ordinary / "outside"
     write(outside / "git/config", "precious")
     place = here.tree / ".config/git/config"
+    place.parent.mkdir(parents=True)
     if kind == "link above":
+        (here.tree / ".config").rename(here.tree / "away")
         (here.tree / ".config").symlink_to(outside)
+    elif kind == "link":
+        place.symlink_to(outside / "git/config")
+    elif kind == "directory":
+        place.mkdir()
+    elif kind == "closed":
+        write(place, "[user]")
+        place.chmod(0)
     else:
-        place.parent.mkdir(parents=True)
-        if kind == "link":
-            place.symlink_to(outside / "git/config")
-        elif kind == "directory":
-            place.mkdir()
-        else:
-            os.mkfifo(place)
-    git_identity.write(here.agent, here.state, _IDENTITY)
+        os.mkfifo(place)
+    assert brought_up(here, _IDENTITY) is (kind == "link above"), "a link is moved aside where a directory must be"
     assert snapshot(outside) == {"git": None, "git/config": b"precious"}

@@ -1,187 +1,277 @@
-"""launch.bash, the first program inside and Pi's parent: it reads the request, passes signals on and reports."""
+"""Carrying out a plan: what is written, reported and logged, and that nothing of the session stays."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import pytest
 
-from tests.support.checkout import TOP
-from tests.support.shapes import ODD
+from pi_agent.environment import git_identity
+from pi_agent.messages import notices
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.session import launch_plan
+from tests.support import policies
+from tests.support.launching import Launching
+from tests.support.limits import open_descriptors
+from tests.support.people import needs_root
+from tests.support.policies import replaced
+from tests.support.running import LISTENING, waiting
+from tests.support.staged import left_in
+from tests.support.trees import put, read, snapshot, statuses, write
 
-_LAUNCHER: Final = TOP / "pi_agent" / "session" / "launch.bash"
-_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-
-
-class Launch:
-    """A request under the launcher, which has its descriptors as systemd gives them."""
-
-    def __init__(self, top: Path) -> None:
-        self.top = top
-
-    def start(self, directory: Path, *command: str, name: str = "pi") -> subprocess.Popen[bytes]:
-        (self.top / "argv").write_bytes(
-            b"".join(os.fsencode(word) + b"\0" for word in (name, str(directory), *command))
-        )
-        (self.top / "report").write_text("")
-        return subprocess.Popen(
-            # As systemd starts it, whatever the tests were started with: nohup(1) ignores HUP, and that is inherited.
-            ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
-            cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def run(self, directory: Path, *command: str, name: str = "pi", given: bytes = b"") -> tuple[int, bytes, bytes]:
-        """To the end: exit status, output, errors."""
-        with self.start(directory, *command, name=name) as launcher:
-            output, errors = launcher.communicate(given, 20)
-            return launcher.returncode, output, errors
-
-    def shell(self, script: str) -> tuple[int, bytes, bytes]:
-        return self.run(self.top, "/bin/sh", "-c", script)
-
-    @property
-    def report(self) -> str:
-        return (self.top / "report").read_text()
+pytestmark = needs_root
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Launch:
-    return Launch(tmp_path)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launching:
+    return Launching(tmp_path, monkeypatch, environment={"A": "nix"})
 
 
-def test_it_runs_the_request_in_its_directory_with_every_byte(launch: Launch) -> None:
-    odd = launch.top / "-odd dir\n%h"
-    odd.mkdir()
-    _, output, _ = launch.run(odd, "/bin/sh", "-c", 'pwd; printf "[%s]" "$@"', "sh", *ODD)
-    assert output == os.fsencode(f"{odd}\n" + "".join(f"[{word}]" for word in ODD))
+def at_terminal(here: Launching) -> int:
+    """Launch as at a terminal, where the unit gets a terminal of its own."""
+    return here.carry_out(launch_plan.plan(replaced(here.request(), terminal=True)))
 
 
-def test_pi_has_the_three_streams_and_no_more_and_none_of_the_variables_that_describe_more(launch: Launch) -> None:
-    _, output, _ = launch.shell("ls /proc/$$/fd; env | grep LISTEN_")
-    assert output.split() == [b"0", b"1", b"2"]
+# -- what it does
 
 
-def test_input_and_both_outputs_are_pis(launch: Launch) -> None:
-    assert launch.run(launch.top, "/bin/sh", "-c", "cat; echo e >&2", given=b"\0\xff") == (0, b"\0\xff", b"e\n")
+def test_what_is_planned_is_written_and_then_there_is_nothing_left_to_write(here: Launching) -> None:
+    write(here.host / "settings.json", {"a": 1})
+    write(here.host / "skills/one/SKILL.md", "x")
+    write(here.host / ".env", "IN=1")
+    write(here.home / ".gitconfig", "[user]\nname = Alice\n")
+    assert here.launch() == 0
+    assert read(here.isolated / "settings.json") == {"a": 1}
+    assert (here.isolated / "skills/one/SKILL.md").read_text() == "x"
+    assert 'A="nix"' in (here.tree / ".pi/.env").read_text()
+    assert git_identity.parsed((here.tree / ".config/git/config").read_text()) == {"name": "Alice"}
+    assert os.readlink(here.tree / "projects/projects") == str(here.root)
+    assert (here.isolated / "sessions").is_dir() and here.memory.exists()
+    plan = here.plan()
+    assert plan.state.make == () and plan.configuration.files == () and plan.configuration.link is None
+    assert plan.configuration.sync is not None and plan.configuration.sync.changes_nothing
 
 
-def test_a_pipe_ends_when_pi_closes_it(launch: Launch) -> None:
-    with launch.start(launch.top, "/bin/sh", "-c", "echo last; exec >&- 2>&-; read line") as launcher:
-        assert launcher.stdout is not None and launcher.stderr is not None
-        assert launcher.stdout.read() == b"last\n"
-        assert launcher.stderr.read() == b""
-        assert launcher.poll() is None
-        launcher.communicate(b"\n", 20)
+def test_a_launch_with_nothing_to_write_writes_nothing(here: Launching) -> None:
+    write(here.host / "settings.json", {"a": 1})
+    here.launch()
+    before = statuses(here.state), snapshot(here.state)
+    here.launch()
+    assert (statuses(here.state), snapshot(here.state)) == before
 
 
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ("exit 0", 0),
-        ("exit 7", 7),
-        ("exit 255", 255),
-        *((f"kill -{number} $$", 128 + number) for number in (6, 9, 11, 15)),
-    ],
-)
-def test_the_end_is_reported_and_nothing_said(launch: Launch, script: str, expected: int) -> None:
-    assert launch.shell(script) == (expected, b"", b"")
-    assert launch.report == f"started\nended {expected}\n"
-
-
-def test_a_program_that_cannot_be_run_is_named(launch: Launch) -> None:
-    status, _, errors = launch.run(launch.top, "/no/such/program")
-    assert status == 127
-    assert b"/no/such/program" in errors
-    assert launch.report.endswith("ended 127\n")
-
-
-@pytest.mark.parametrize("number", _SIGNALS)
-def test_a_signal_goes_to_pi_alone_and_ends_it(launch: Launch, number: signal.Signals) -> None:
-    script = "sleep 60 & echo $! >&2; echo ready; exec sleep 60"
-    with launch.start(launch.top, "/bin/sh", "-c", script) as launcher:
-        assert launcher.stdout is not None and launcher.stderr is not None
-        launcher.stdout.readline()
-        child = int(launcher.stderr.readline())
-        launcher.send_signal(number)
-        assert launcher.wait(20) == 128 + number
-        os.kill(child, signal.SIGKILL)
-    assert launch.report.endswith(f"ended {128 + number}\n")
-
-
-@pytest.mark.parametrize("number", _SIGNALS)
-def test_pi_may_handle_a_signal_as_often_as_it_comes(launch: Launch, number: signal.Signals) -> None:
-    script = f"""
-count=0
-trap 'count=$((count + 1)); echo heard' {int(number)}
-echo ready
-while [ $count -lt 3 ]; do sleep 0.01; done
-exit 4
-"""
-    with launch.start(launch.top, "/bin/sh", "-c", script) as launcher:
-        assert launcher.stdout is not None
-        assert launcher.stdout.readline() == b"ready\n"
-        for _ in range(3):
-            launcher.send_signal(number)
-            assert launcher.stdout.readline() == b"heard\n"
-        assert launcher.wait(20) == 4
-    assert launch.report == "started\nended 4\n"
-
-
-# What sudo sends when it is told to end: HUP and TERM. The time between them decides whether bash's wait is confused.
-_GAPS: Final = tuple(number * 4e-6 for number in range(60))
-
-
-def pause(seconds: float) -> None:
-    """Less than a sleep can be."""
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
-
-
-_SAVES: Final = "import os, signal, time; signal.signal(15, lambda *_: (time.sleep(0.02), os._exit(7)))"
-
-
-@pytest.mark.parametrize(
-    ("pi", "expected"),
-    [
-        ((sys.executable, "-I", "-S", "-u", "-c", f"{_SAVES}; print('ready'); signal.pause()"), 7),
-        (("/bin/sh", "-c", "echo ready; exec sleep 60"), 128 + signal.SIGTERM),
-    ],
-    ids=["Pi saves first", "the second comes as Pi ends"],
-)
-def test_two_signals_at_once_neither_cut_pi_short_nor_hide_its_end(
-    launch: Launch, pi: tuple[str, ...], expected: int
+@pytest.mark.parametrize("question", ["--help", "--version"])
+def test_for_help_and_version_nothing_isolated_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
-    for gap in _GAPS * 3:
-        with launch.start(launch.top, *pi) as launcher:
-            assert launcher.stdout is not None
-            assert launcher.stdout.readline() == b"ready\n"
-            launcher.send_signal(signal.SIGTERM)
-            pause(gap)
-            launcher.send_signal(signal.SIGTERM)
-            assert launcher.wait(20) == expected, gap
-        assert launch.report == f"started\nended {expected}\n"
+    here = Launching(tmp_path, monkeypatch, settings={"theme": "nix"}, environment={"A": "1"})
+    here.launch()
+    write(here.host / "settings.json", "broken")
+    write(here.host / ".env", b"\xff")
+    before = statuses(here.state)
+    assert here.launch(question) == 0
+    assert statuses(here.state) == before
+    assert here.asked()[1:] == [here.agent.home, here.policy.program, question]
 
 
-def test_pi_ignores_no_signal(launch: Launch) -> None:
-    _, output, _ = launch.run(launch.top, "grep", "SigIgn", "/proc/self/status")
-    inherited = int(next(line for line in open("/proc/self/status") if line.startswith("SigIgn")).split()[1], 16)
-    python_ignores = {signal.SIGPIPE, signal.SIGXFSZ}
-    ignored = int(output.split()[1], 16)
-    assert ignored & ~inherited == 0
-    assert {number for number in signal.Signals if ignored >> number - 1 & 1} <= python_ignores
+@pytest.mark.parametrize("status", [0, 1, 77, 130, 255])
+def test_the_status_is_pis(here: Launching, status: int) -> None:
+    here.unit(status=status)
+    assert here.launch() == status
 
 
-@pytest.mark.parametrize("name", ["pi", "pi-%s\\n"])
-def test_a_directory_that_is_gone_is_refused_with_77(launch: Launch, name: str) -> None:
-    status, output, errors = launch.run(launch.top / "none", "/bin/sh", "-c", "echo ran", name=name)
-    assert (status, output) == (77, b"")
-    assert errors.startswith(f"{name}: the directory you are in was moved away".encode())
-    assert launch.report == "ended 77\n"
+def test_the_unit_runs_with_what_was_staged(here: Launching) -> None:
+    here.unit(f'[ -e "{here.staging}/{os.geteuid()}" ] || exit 9')
+    assert here.launch("-p", "hunter2") == 0
+    assert here.asked()[1:] == [str(here.directory), here.policy.program, "-p", "hunter2"]
+    assert here.environment()["A"] == "nix"
+    [call] = here.bin.calls("systemd_run")
+    assert "hunter2" not in call
+
+
+# -- what is left
+
+
+def test_nothing_of_the_session_stays_and_nothing_that_the_plan_held(here: Launching) -> None:
+    here.launch()
+    plan = here.plan()
+    before = set(open_descriptors())
+    here.carry_out(plan)
+    assert left_in(here.staging) == []
+    assert set(open_descriptors()) < before
+    assert {call.split()[1] for call in here.kernel.calls("detach")} >= {*plan.request.session.mounts}
+
+
+def test_what_the_plan_holds_is_closed_before_pi_runs(here: Launching) -> None:
+    """While the session runs, the runner holds no mount of the project."""
+    write(here.host / "skills/x", "x")
+    here.unit(f"ls -l /proc/$PPID/fd > '{here.top}/open'")
+    here.launch()
+    held = [line for line in (here.top / "open").read_text().splitlines() if "->" in line]
+    assert held and not any(line.endswith(f" -> {here.host}") for line in held)
+
+
+def test_a_session_that_does_not_come_to_run_pi_is_refused_and_gone(here: Launching) -> None:
+    here.unit(status=1, starts=False)
+    with pytest.raises(Refusal) as caught:
+        here.launch()
+    assert caught.value.status == EX_UNAVAILABLE
+    assert left_in(here.staging) == []
+    assert here.events() == ["start"], "who catches the refusal tells of it"
+
+
+@pytest.mark.parametrize("what", ["new", "attach"])
+def test_a_session_that_cannot_be_staged_is_refused_and_gone(here: Launching, what: str) -> None:
+    plan = here.plan()
+    here.kernel.refuses = {what}
+    with pytest.raises(Refusal) as caught:
+        here.carry_out(plan)
+    assert caught.value.status == EX_UNAVAILABLE
+    assert left_in(here.staging) == []
+    assert here.bin.calls("systemd_run") == [] and here.events() == []
+
+
+# -- who is told what
+
+
+def test_the_journal_is_told_of_start_and_end_and_no_argument(here: Launching) -> None:
+    here.unit(status=7)
+    plan = here.plan("-p", "hunter2")
+    here.carry_out(plan)
+    known = {
+        "PI_AGENT_POLICY": "/policy.json", "PI_AGENT_HOST_USER": "alice", "PI_AGENT_PROJECT_ROOT": str(here.root),
+        "PI_AGENT_UNIT": plan.request.session.unit,
+    }  # fmt: skip
+    start, end = here.journal
+    assert start["PI_AGENT_EVENT"] == "start" and start.items() >= known.items()
+    assert (end["PI_AGENT_EVENT"], end["PI_AGENT_OUTCOME"]) == ("end", "7") and end.items() >= known.items()
+    assert "hunter2" not in str(here.journal)
+
+
+def test_without_a_project_the_journal_has_no_root(here: Launching) -> None:
+    here.launch("--version")
+    assert here.events() == ["start", "end"]
+    assert all("PI_AGENT_PROJECT_ROOT" not in entry for entry in here.journal)
+
+
+def test_notices_are_told_once_before_pi_starts_in_the_order_in_which_they_came_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = Launching(tmp_path, monkeypatch, sandbox=policies.sandbox(protectedPaths=[".envrc"]))
+    here.kernel.refuses = {"idmap"}
+    os.mkfifo(here.host / "pipe")
+    write(here.isolated / "settings.json", "broken")
+    put(here.root / ".envrc")
+    plan = here.plan()
+    (here.root / ".envrc").unlink()
+    here.unit("echo unit >&2")
+    here.carry_out(plan)
+    [kept] = here.isolated.glob("settings.json.displaced-*")
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1] == "unit"
+    told = [line.removeprefix("pi: ") for line in said[:-1]]
+    assert told[:2] == [notices.not_a_file(f"{here.host}/pipe"), notices.owners_not_mapped(str(here.root))]
+    assert "settings.json" in told[2] and kept.name in told[2]
+    assert told[3] == notices.protected_path_vanished(".envrc")
+
+
+# -- what the session left behind
+
+
+def changing(here: Launching) -> None:
+    """Let Pi leave something that the host runs by itself."""
+    here.unit(f"echo evil > '{here.root}/.envrc'")
+
+
+def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> Launching:
+    return Launching(tmp_path, monkeypatch, sandbox=policies.sandbox(protectedPaths=[".envrc"]), **overrides)
+
+
+def test_at_a_terminal_files_that_the_host_runs_by_itself_are_told_after_the_session_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = watching(tmp_path, monkeypatch)
+    changing(here)
+    assert at_terminal(here) == 0
+    said = capfd.readouterr().err
+    assert said.startswith("pi: ") and said.endswith("      .envrc\n")
+    assert said == "pi: " + notices.self_running_files_changed([".envrc"]).replace("\n", "\n    ") + "\n"
+    assert here.events() == ["start", "end"]
+
+
+def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = watching(tmp_path, monkeypatch)
+    assert at_terminal(here) == 0
+    changing(here)
+    assert here.launch() == 0
+    here.carry_out(launch_plan.plan(replaced(here.request("--version"), terminal=True)))
+    assert capfd.readouterr().err == ""
+
+
+# -- what changed since it was planned
+
+
+@pytest.mark.parametrize("first_has_work", [True, False])
+def test_a_launch_that_syncs_between_anothers_plan_and_its_start_is_not_undone(
+    here: Launching, first_has_work: bool
+) -> None:
+    """The first launch plans. A second one brings news of the host. Pi makes a choice. Then the first one starts."""
+    write(here.host / "settings.json", {"look": "old", "size": 1})
+    write(here.host / "skills/one", "old")
+    here.launch()
+    if first_has_work:
+        write(here.host / "settings.json", {"look": "newer", "size": 1})
+        write(here.host / "skills/one", "newer")
+    first = here.plan()
+    write(here.host / "settings.json", {"look": "newest", "size": 1})
+    write(here.host / "skills/two", "newest")
+    (here.host / "skills/one").unlink()
+    here.launch()
+    inside = read(here.isolated / "settings.json")
+    write(here.isolated / "settings.json", {**inside, "look": "chosen", "size": 2})
+    after = snapshot(here.isolated)
+    assert here.carry_out(first) == 0
+    assert snapshot(here.isolated) == after
+    assert here.launch() == 0
+    assert snapshot(here.isolated) == after
+
+
+def test_of_two_launches_planned_at_once_the_second_to_start_finds_the_work_done(here: Launching) -> None:
+    write(here.host / "settings.json", {"a": 1})
+    write(here.host / "skills/one", "x")
+    write(here.host / ".env", "IN=1")
+    first, second = here.plan(), here.plan()
+    assert here.carry_out(first) == 0
+    before = snapshot(here.state)
+    assert here.carry_out(second) == 0
+    assert snapshot(here.state) == before
+
+
+def test_a_choice_made_inside_between_plan_and_start_survives(here: Launching) -> None:
+    write(here.host / "settings.json", {"theme": "a", "model": "a"})
+    here.launch()
+    write(here.host / "settings.json", {"theme": "b", "model": "a"})
+    plan = here.plan()
+    write(here.isolated / "settings.json", {"theme": "a", "model": "chosen"})
+    here.carry_out(plan)
+    assert read(here.isolated / "settings.json") == {"theme": "b", "model": "chosen"}
+
+
+def test_a_state_that_was_removed_since_it_was_planned_is_made_anew_or_refused(here: Launching) -> None:
+    plan = here.plan()
+    os.rename(here.state, here.top / "away")
+    with pytest.raises(Refusal):
+        here.carry_out(plan)
+    assert here.bin.calls("systemd_run") == []
+
+
+def test_a_runner_that_is_told_to_end_ends_pi_and_leaves_nothing(here: Launching) -> None:
+    ended = waiting(f"grep -q 'kill-whom=main --signal=TERM' '{here.bin.log}'")
+    here.unit(f"{LISTENING}kill -TERM $PPID\n{ended}", status=128 + signal.SIGTERM)
+    assert here.launch() == 128 + signal.SIGTERM
+    assert left_in(here.staging) == []

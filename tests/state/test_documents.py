@@ -1,29 +1,21 @@
 from __future__ import annotations
 
-import os
-import stat
-import time
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent.messages.refusal import EX_DATAERR, Refusal
-from pi_agent.state import documents, json_merge, pi_lock
-from pi_agent.state.documents import AUTH, CODE_KEYS, SETTINGS, Document, Kind, Memory, merged, nothing_known
-from pi_agent.state.host_config import HostTree
+from pi_agent.state import documents, json_merge
+from pi_agent.state.documents import AUTH, CODE_KEYS, SETTINGS, Kind, merged, nothing_known
 from pi_agent.state.json_merge import REMOVED, changes, overridden
 from tests.support.shapes import canonical, json_objects
-from tests.support.trees import read, snapshot, write
 
 _KINDS = st.sampled_from([SETTINGS, AUTH])
 
 
 def at(document: Any, path: tuple[str, ...]) -> object:
-    """What stands at path in document, REMOVED when nothing does."""
+    """The value at path in document; REMOVED if there is none."""
     for key in path:
         if not isinstance(document, dict) or key not in document:
             return REMOVED
@@ -32,7 +24,7 @@ def at(document: Any, path: tuple[str, ...]) -> object:
 
 
 def launches(kind: Kind, *steps: tuple[Any, Any, Any]) -> list[Any]:
-    """What the isolated file says after each launch. A step is (edit, host, nix); edit None: nobody wrote inside."""
+    """The isolated file after each launch. A step is (edit, host, nix); with edit None, nobody wrote inside."""
     memory, seen = nothing_known(), []
     for edit, host, nix in steps:
         memory = merged(kind, memory, memory.written if edit is None else edit, host, nix)
@@ -78,7 +70,7 @@ def test_changing_one_of_two_values_chosen_together_keeps_the_other() -> None:
 
 
 def test_what_was_removed_inside_does_not_return_with_what_the_host_says_beside_it() -> None:
-    """Whether the object was emptied by it or not."""
+    """Whether or not the removal emptied the object."""
     for before in ({"x": 1}, {"x": 1, "z": 1}):
         inside = {key: value for key, value in before.items() if key != "x"}
         after = {**before, "y": 1}
@@ -199,236 +191,3 @@ def test_memory_survives_json(kind: Kind, host: Any, inside: Any, nix: Any) -> N
     assert again.choices.keys() == memory.choices.keys()
     for path, value in memory.choices.items():
         assert again.choices[path] is REMOVED if value is REMOVED else json_merge.same(again.choices[path], value)
-
-
-# -- reading the host's
-
-
-def host_tree(top: Path) -> HostTree:
-    return HostTree(str(top), os.open(top, os.O_PATH), lambda: ())
-
-
-@pytest.mark.parametrize("content", ["{}", ' {"a": {"b": [1, null]}}\n', '{"ü": "\\u00fc"}'])
-def test_the_hosts_document_is_read(tmp_path: Path, content: str) -> None:
-    write(tmp_path / "settings.json", content)
-    assert documents.read_host(host_tree(tmp_path), "settings.json").value == orjson.loads(content)
-
-
-def test_a_document_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {}
-    (tmp_path / "real.json").write_text('{"a": 1}')
-    (tmp_path / "settings.json").symlink_to("real.json")
-    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 1}
-
-
-def test_duplicate_keys_are_the_last_as_for_pi(tmp_path: Path) -> None:
-    write(tmp_path / "settings.json", '{"a": 1, "a": 2}')
-    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 2}
-
-
-INVALID = [
-    b"",
-    b" ",
-    b"{",
-    b"{}{}",
-    b"[]",
-    b"null",
-    b'"x"',
-    b"1",
-    b"// comment\n{}",
-    b'{"a": 1,}',
-    b'{"a": NaN}',
-    b'{"a": Infinity}',
-    b'{"a": 1e999}',
-    b'{"a": "\\ud800"}',
-    b'{"a": "\xff"}',
-    b"\xef\xbb\xbf{}",
-    b'{"a": "\xed\xa0\x80"}',
-    b"[" * 100_000,
-    b'{"a":' * 100_000,
-    b'{"a":' * 200 + b"1" + b"}" * 200,
-    b'{"a":' + b"[" * 200 + b"]" * 200 + b"}",
-    b"\0" * 100,
-]
-
-
-@pytest.mark.parametrize("content", INVALID, ids=lambda content: repr(content[:12]))
-def test_what_is_no_json_object_is_refused_with_the_path(tmp_path: Path, content: bytes) -> None:
-    write(tmp_path / "settings.json", content)
-    with pytest.raises(Refusal) as caught:
-        documents.read_host(host_tree(tmp_path), "settings.json")
-    assert caught.value.status == EX_DATAERR
-    assert f"{tmp_path}/settings.json" in caught.value.what
-    assert caught.value.what.isprintable()
-
-
-@given(st.binary(max_size=60))
-def test_any_bytes_are_an_object_or_refused(content: bytes) -> None:
-    try:
-        assert isinstance(documents._parse(content), dict)
-    except ValueError as error:
-        assert str(error)
-
-
-def test_nesting_that_can_be_written_again_is_accepted() -> None:
-    deep = b'{"a":' * 99 + b"{}" + b"}" * 99
-    memory = merged(SETTINGS, nothing_known(), {}, documents._parse(deep), {})
-    assert orjson.loads(orjson.dumps({"documents": {"x": documents.memory_to_json(memory)}}))
-
-
-@pytest.mark.parametrize("kind", ["directory", "fifo", "device", "huge"])
-def test_what_is_no_file_of_sensible_size_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "settings.json"
-    if kind == "directory":
-        path.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.write_bytes(b"{}")
-        os.truncate(path, documents.BYTES_AT_MOST + 1)
-    with pytest.raises(Refusal) as caught:
-        documents.read_host(host_tree(tmp_path), "settings.json")
-    assert caught.value.status == EX_DATAERR
-    assert str(path) in caught.value.what
-
-
-# -- updating the isolated one
-
-
-def updated(top: Path, host: Any, nix: Any | None = None, memory: Memory | None = None) -> tuple[Memory, list[str]]:
-    notices: list[str] = []
-    directory = os.open(top, os.O_RDONLY)
-    try:
-        memory = documents.update(
-            directory, SETTINGS, memory or nothing_known(), Document(host, None), nix or {}, notices.append
-        )
-    finally:
-        os.close(directory)
-    return memory, notices
-
-
-def test_the_isolated_file_is_private_and_pretty(tmp_path: Path) -> None:
-    updated(tmp_path, {"a": {"b": 1}})
-    path = tmp_path / "settings.json"
-    assert path.read_text() == '{\n  "a": {\n    "b": 1\n  }\n}\n'
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert snapshot(tmp_path).keys() == {"settings.json"}
-
-
-def test_nothing_to_say_makes_no_file_and_no_news_leaves_the_file_as_pi_wrote_it(tmp_path: Path) -> None:
-    updated(tmp_path, {})
-    assert list(tmp_path.iterdir()) == []
-    write(tmp_path / "settings.json", '{"b":1,"a":2}')
-    before = (tmp_path / "settings.json").stat()
-    updated(tmp_path, {"a": 2})
-    assert (tmp_path / "settings.json").stat() == before
-
-
-@pytest.mark.parametrize("content", INVALID, ids=lambda content: repr(content[:12]))
-def test_an_isolated_file_that_is_no_object_is_kept_aside_with_a_notice(tmp_path: Path, content: bytes) -> None:
-    memory, _ = updated(tmp_path, {"a": 1})
-    write(tmp_path / "settings.json", content)
-    _, notices = updated(tmp_path, {"a": 1}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 1}
-    (kept,) = tmp_path.glob("settings.json.displaced-*")
-    assert kept.read_bytes() == content
-    assert len(notices) == 1 and kept.name in notices[0]
-    assert notices[0].isprintable()
-
-
-def test_choices_survive_a_file_that_was_kept_aside_or_removed(tmp_path: Path) -> None:
-    memory, _ = updated(tmp_path, {"a": 1})
-    write(tmp_path / "settings.json", {"a": 1, "model": "m"})
-    memory, _ = updated(tmp_path, {"a": 1}, memory=memory)
-    write(tmp_path / "settings.json", "broken")
-    memory, _ = updated(tmp_path, {"a": 1}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 1, "model": "m"}
-    (tmp_path / "settings.json").unlink()
-    updated(tmp_path, {"a": 1}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 1, "model": "m"}
-
-
-@pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
-def test_what_the_agent_planted_in_its_place_is_neither_followed_nor_waited_for(tmp_path: Path, kind: str) -> None:
-    (tmp_path / "isolated").mkdir()
-    secret = tmp_path / "secret.json"
-    secret.write_text('{"token": "x"}')
-    path = tmp_path / "isolated/settings.json"
-    if kind == "link":
-        path.symlink_to(secret)
-    elif kind == "fifo":
-        os.mkfifo(path)
-    else:
-        path.mkdir()
-    memory, notices = updated(tmp_path / "isolated", {"a": 1})
-    assert read(path) == {"a": 1} and not path.is_symlink()
-    assert secret.read_text() == '{"token": "x"}'
-    assert "token" not in str(memory)
-    assert len(notices) == 1
-
-
-def test_a_fresh_lock_of_pi_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = tmp_path / "settings.json.lock"
-    lock.mkdir()
-    monkeypatch.setattr(time, "sleep", lambda _seconds: lock.rmdir())
-    updated(tmp_path, {"a": 1})
-    assert read(tmp_path / "settings.json") == {"a": 1}
-    assert not lock.exists()
-
-
-@pytest.mark.parametrize("age", [11, 1e6, -11, -1e6])
-def test_a_stale_lock_is_taken_over_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float) -> None:
-    lock = tmp_path / "settings.json.lock"
-    lock.mkdir()
-    os.utime(lock, (time.time() - age, time.time() - age))
-    monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited for a stale lock"))
-    updated(tmp_path, {"a": 1})
-    assert read(tmp_path / "settings.json") == {"a": 1}
-    assert not lock.exists()
-
-
-@pytest.mark.parametrize("kind", ["directory", "file", "link"])
-def test_a_lock_that_nobody_gives_up_delays_but_does_not_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(pi_lock, "_LOCK_PATIENCE", 0.05)
-    lock = tmp_path / "settings.json.lock"
-    if kind == "directory":
-        lock.mkdir()
-    elif kind == "file":
-        lock.write_text("")
-    else:
-        lock.symlink_to("/nonexistent")
-    updated(tmp_path, {"a": 1})
-    assert read(tmp_path / "settings.json") == {"a": 1}
-
-
-# -- what says what it said is not parsed
-
-
-def test_a_text_that_is_known_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "settings.json", '{"a":1}')
-    directory = os.open(tmp_path, os.O_RDONLY)
-    host = Document({"a": 1}, b'{"a": 1}\n')
-    memory = documents.update(directory, SETTINGS, nothing_known(), host, {}, print)
-    again = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(memory))))
-    assert (again, again.host_text, again.written_text) == (memory, b'{"a": 1}\n', b'{"a":1}')
-    monkeypatch.setattr(documents, "_parse", None)
-    assert documents.update(directory, SETTINGS, again, host, {}, print) == memory
-    os.close(directory)
-    assert documents.read_host(host_tree(tmp_path), "settings.json", Memory({"b": 2}, {}, {}, b'{"a":1}')).value == {
-        "b": 2
-    }
-
-
-@pytest.mark.parametrize("text", ['{"a": 2}', '{"a":1} ', '{"a":1,"packages":["x"]}'])
-def test_a_text_that_is_not_known_is_parsed_and_merged(tmp_path: Path, text: str) -> None:
-    write(tmp_path / "settings.json", '{"a":1}')
-    memory, _ = updated(tmp_path, {"a": 1})
-    write(tmp_path / "settings.json", text)
-    after, _ = updated(tmp_path, {"a": 1}, memory=memory)
-    assert "packages" not in read(tmp_path / "settings.json")
-    assert after.written == {"a": orjson.loads(text)["a"]}
-    assert after.written_text == (tmp_path / "settings.json").read_bytes()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi_agent.linux import progress_bar
+from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_DATAERR, Refusal
-from pi_agent.state import copying, mirror, scans
+from pi_agent.state import mirror, scans
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.mirror import Plan
 from tests.support import people
 from tests.support.bench import bench
+from tests.support.host_trees import host_tree
 from tests.support.limits import few_descriptors, open_descriptors
 from tests.support.shapes import file_names
-from tests.support.trees import Nest, await_tick, put, snapshot
+from tests.support.trees import Nest, await_tick, opened, put, snapshot
 
 _TEMPORARY = ".pi-agent-new"
 
@@ -30,7 +32,7 @@ def mirrored(name: str) -> bool:
 
 
 class Sides:
-    """A host directory and an isolated one, and what was remembered of the last mirroring."""
+    """A host directory and an isolated one, and the memory of the last mirroring."""
 
     def __init__(self, top: Path) -> None:
         self.host = top / "host"
@@ -41,25 +43,38 @@ class Sides:
         for directory in (self.host, self.isolated, self.outside):
             directory.mkdir()
 
-    def mirror(self) -> Plan:
-        """Plan and carry out; return the plan."""
-        host = HostTree(str(self.host), os.open(self.host, os.O_PATH), lambda: ())
-        isolated = os.open(self.isolated, os.O_RDONLY)
-        try:
-            files = scans.scan_host(host, lambda name: False, self.notices.append)
+    @contextmanager
+    def opened(self) -> Iterator[tuple[HostTree, int]]:
+        """Both directories, open."""
+        tree = host_tree(self.host)
+        with opened(self.isolated) as isolated:
+            yield tree, isolated
+        os.close(tree.descriptor)
+
+    def plan(self) -> Plan:
+        """The plan."""
+        with self.opened() as (tree, isolated):
+            host = scans.scan_host(tree, lambda name: False)
             present = scans.scan_isolated(isolated, lambda name: name != "sessions")
-            plan = mirror.plan(files, present, self.manifest, mirrored)
-            who = people.alice("/"), people.agent("/")
-            copied = mirror.carry_out(plan, host, *who, isolated, self.notices.append)
-            self.manifest |= {name: [*done.host, *done.isolated] for name, done in copied.items()}
-            self.manifest = {name: numbers for name, numbers in self.manifest.items() if name in files}
-        finally:
-            os.close(isolated)
-            os.close(host.descriptor)
-        return plan
+        self.notices += host.notices
+        return mirror.plan(host.entries, present, self.manifest, mirrored)
+
+    def carry_out(self, work: Plan) -> None:
+        """Carry out the plan, and remember what was copied."""
+        with self.opened() as (tree, isolated):
+            done = mirror.carry_out(work, tree, people.alice("/"), people.agent("/"), isolated)
+        self.notices += done.notices
+        self.manifest |= {name: [*copy.host, *copy.isolated] for name, copy in done.copied.items()}
+        self.manifest = {name: numbers for name, numbers in self.manifest.items() if (self.host / name).exists()}
+
+    def mirror(self) -> Plan:
+        """Plan, and carry out. Returns the plan."""
+        work = self.plan()
+        self.carry_out(work)
+        return work
 
     def agree(self) -> None:
-        """Check that what is mirrored is exactly the host's, and that there is nothing left to do."""
+        """Check that mirrored entries match the host exactly, and that nothing is left to do."""
         assert of_mirrored(snapshot(self.isolated)) == of_mirrored(snapshot(self.host))
         assert self.mirror() == Plan((), (), ())
 
@@ -81,23 +96,6 @@ def test_everything_is_copied_once(sides: Sides) -> None:
     assert snapshot(sides.isolated) == snapshot(sides.host)
     sides.agree()
     assert sides.notices == []
-
-
-def test_copies_are_private_and_executable_only_where_the_original_is(sides: Sides) -> None:
-    for name, mode in (("a.md", 0o644), ("b.md", 0o755), ("c.md", 0o4777), ("d.md", 0o610)):
-        put(sides.host / name)
-        (sides.host / name).chmod(mode)
-    (sides.host / "skills").mkdir(mode=0o777)
-    sides.mirror()
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in sides.isolated.iterdir()}
-    assert modes == {"a.md": 0o600, "b.md": 0o700, "c.md": 0o700, "d.md": 0o700, "skills": 0o700}
-
-
-def test_the_time_of_a_file_is_kept(sides: Sides) -> None:
-    put(sides.host / "a.md")
-    os.utime(sides.host / "a.md", ns=(1, 1_234_567_890_123_456_789))
-    sides.mirror()
-    assert (sides.isolated / "a.md").stat().st_mtime_ns == 1_234_567_890_123_456_789
 
 
 def test_what_changes_on_the_host_is_copied_alone(sides: Sides) -> None:
@@ -235,10 +233,7 @@ def test_links_planted_between_plan_and_execution_are_not_followed(sides: Sides)
     for name in ("x", "sub/x", "SKILL.md"):
         put(sides.outside / name, "precious")
     before = snapshot(sides.outside)
-    host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
-    top = os.open(sides.isolated, os.O_RDONLY)
-    files = scans.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(files, scans.scan_isolated(top, lambda name: True), {}, mirrored)
+    plan = sides.plan()
     assert plan.remove == ("skills/old", "skills/parent/x", "skills/there/sub", "skills/there/x")
     assert plan.make == ("skills/new",)
     for name in ("old", "there", "parent"):
@@ -246,8 +241,8 @@ def test_links_planted_between_plan_and_execution_are_not_followed(sides: Sides)
     for name in ("old", "there", "parent", "new"):
         (sides.isolated / "skills" / name).symlink_to(sides.outside)
     try:
-        mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
-    except OSError:  # giving up is as good as going on
+        sides.carry_out(plan)
+    except OSError:  # giving up is acceptable, and so is going on
         pass
     assert snapshot(sides.outside) == before
 
@@ -256,14 +251,11 @@ def test_a_link_planted_where_a_copy_goes_is_not_followed(sides: Sides) -> None:
     put(sides.host / "skills/there/SKILL.md", "good")
     (sides.isolated / "skills/there").mkdir(parents=True)
     put(sides.outside / "SKILL.md", "precious")
-    host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
-    top = os.open(sides.isolated, os.O_RDONLY)
-    files = scans.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(files, scans.scan_isolated(top, lambda name: True), {}, mirrored)
+    plan = sides.plan()
     assert plan == Plan((), (), ("skills/there/SKILL.md",))
     (sides.isolated / "skills/there").rename(sides.isolated / "away")
     (sides.isolated / "skills/there").symlink_to(sides.outside)
-    mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
+    sides.carry_out(plan)
     assert snapshot(sides.outside) == {"SKILL.md": b"precious"}
     assert (sides.isolated / "skills/there/SKILL.md").read_text() == "good"
 
@@ -290,35 +282,23 @@ def test_what_a_killed_sync_left_is_cleared(sides: Sides, kind: str) -> None:
 def test_a_host_file_that_vanishes_meanwhile_is_named_and_the_rest_copied(sides: Sides) -> None:
     put(sides.host / "skills/gone")
     put(sides.host / "skills/kept")
-    host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
-    top = os.open(sides.isolated, os.O_RDONLY)
-    plan = mirror.plan(scans.scan_host(host, lambda name: False, pytest.fail), {}, {}, mirrored)
+    plan = sides.plan()
     (sides.host / "skills/gone").unlink()
-    notices: list[str] = []
-    copied = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, notices.append)
-    assert copied.keys() == {"skills/kept"}
-    assert len(notices) == 1 and f"{sides.host}/skills/gone was left out" in notices[0]
+    sides.carry_out(plan)
+    assert sides.manifest.keys() == {"skills/kept"}
+    assert sides.notices == [notices.left_out(f"{sides.host}/skills/gone", "No such file or directory")]
 
 
-def test_more_files_than_a_batch_holds_are_copied_in_few_descriptors(sides: Sides) -> None:
-    for number in range(200):
-        put(sides.host / f"skills/{number}", str(number))
+def test_mirroring_leaves_no_descriptor_open(sides: Sides) -> None:
+    put(sides.host / "skills/a/b/file")
+    put(sides.isolated / "skills/planted/x")
     before = open_descriptors()
     sides.mirror()
     assert open_descriptors() == before
-    sides.agree()
-
-
-def test_at_most_the_budget_is_copied_from_a_file_that_grows(tmp_path: Path) -> None:
-    put(tmp_path / "source", "x" * 100)
-    source, target = os.open(tmp_path / "source", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
-    into = copying.Target(people.agent(tmp_path), lambda folder: target, executables=True)
-    copying._copy(source, target, "copy", into, 60, lambda files, size: None)
-    assert (tmp_path / "copy").stat().st_size == 60
 
 
 def test_a_deep_tree_is_removed_with_few_descriptors(nest: Nest, sides: Sides) -> None:
-    """How deep a tree may be that is removed whole, test_files.py says."""
+    """The host removed the tree. linux/test_removal.py tests removal at any depth."""
     nest(sides.isolated, ["skills", *["d"] * scans.DEPTH_AT_MOST])
     with few_descriptors(20):
         sides.mirror()
@@ -365,18 +345,15 @@ def test_what_was_to_be_removed_and_vanishes_meanwhile_is_no_error(sides: Sides,
         put(sides.host / "skills/kept")
     if vanishing == "skills/planted/x":
         put(sides.host / "skills/planted/kept")
-    host = HostTree(str(sides.host), os.open(sides.host, os.O_PATH), lambda: ())
-    top = os.open(sides.isolated, os.O_RDONLY)
-    found = scans.scan_host(host, lambda name: False, pytest.fail)
-    plan = mirror.plan(found, scans.scan_isolated(top, lambda name: True), {}, mirrored)
+    plan = sides.plan()
     assert plan.remove == (vanishing,)
     shutil.rmtree(sides.isolated / "skills")
-    copied = mirror.carry_out(plan, host, people.alice("/"), people.agent("/"), top, pytest.fail)
-    sides.manifest = {name: [*done.host, *done.isolated] for name, done in copied.items()}
+    sides.carry_out(plan)
+    assert sides.notices == []
     sides.agree()
 
 
-# Names that meet each other, and names of any bytes.
+# Names that collide, and names of any bytes.
 _NAMES = st.sampled_from(["skills", "prompts", "a.md", "custom", "a", "a-b"]) | file_names
 _HOST = st.dictionaries(
     st.lists(_NAMES, min_size=1, max_size=3).map(tuple), st.sampled_from(["", "x", "yy"]), max_size=6
@@ -387,7 +364,7 @@ _ISOLATED = st.dictionaries(
 
 
 def lay_out(top: Path, entries: Mapping[tuple[str, ...], str], outside: Path) -> None:
-    """Make the entries; one whose way is barred by another, a link among them, is left out."""
+    """Make the entries. An entry whose path is blocked by another, such as a link, is left out."""
     for parts, content in entries.items():
         path = top.joinpath(*parts)
         if any(above.is_symlink() for above in path.parents if above.is_relative_to(top)):

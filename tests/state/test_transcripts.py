@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_agent.messages import command_output
 from pi_agent.state import scans, transcripts
 from pi_agent.state.transcripts import Head
 from tests.support.bench import Bench, bench
@@ -33,8 +34,8 @@ def names(here: Bench) -> list[str]:
     return [each.name for each in transcripts.find(place(here)).transcripts]
 
 
-def passed_over(here: Bench) -> dict[str, str]:
-    return dict(transcripts.find(place(here)).passed_over)
+def skipped(here: Bench) -> dict[str, str]:
+    return dict(transcripts.find(place(here)).skipped)
 
 
 def test_transcripts_are_found_in_the_order_of_their_names_with_size_and_time(here: Bench) -> None:
@@ -44,7 +45,7 @@ def test_transcripts_are_found_in_the_order_of_their_names_with_size_and_time(he
     found = transcripts.find(place(here)).transcripts
     assert [each.name for each in found] == ["--a--/c.jsonl", "--p--/b.jsonl", "top.jsonl"]
     assert found[2].stamp == (5, 7)
-    assert passed_over(here) == {}
+    assert skipped(here) == {}
 
 
 @pytest.mark.parametrize("kind", ["missing", "link", "file"])
@@ -58,7 +59,7 @@ def test_without_a_place_for_them_there_are_none(here: Bench, kind: str) -> None
     assert transcripts.open_place(here.state) is None
 
 
-def test_what_is_no_regular_file_of_one_name_and_a_size_is_passed_over_with_why(here: Bench) -> None:
+def test_what_is_no_regular_file_of_one_name_and_a_size_is_skipped_with_why(here: Bench) -> None:
     sessions = here.isolated / "sessions"
     put(sessions / "good.jsonl")
     (sessions / "link.jsonl").symlink_to("good.jsonl")
@@ -71,7 +72,7 @@ def test_what_is_no_regular_file_of_one_name_and_a_size_is_passed_over_with_why(
     (sessions / "out").symlink_to("/")
     put(sessions / ".pi-agent-new/x.jsonl")
     assert names(here) == ["good.jsonl"]
-    why = passed_over(here)
+    why = skipped(here)
     assert sorted(why) == ["link.jsonl", "pipe.jsonl", "sparse.jsonl", "two.jsonl"]
     top = place(here)
     for name in why:
@@ -95,11 +96,11 @@ def test_a_tree_without_end_is_left_at_the_bounds(here: Bench, nest: Nest, monke
     monkeypatch.setattr(scans, "ENTRIES_AT_MOST", 100)
     nest(here.isolated / "sessions", ["d"] * 200)
     assert names(here) == []
-    assert list(passed_over(here).values()) == ["it lies too deep"]
+    assert list(skipped(here).values()) == [command_output.TOO_DEEP]
     for number in range(200):
         put(here.isolated / f"sessions/{number}.jsonl")
     assert 0 < len(names(here)) <= 100
-    assert "there are more than 100 entries" in passed_over(here)[""]
+    assert skipped(here)[""] == command_output.too_many_entries(100)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The commands of the sandbox, `pi --sandbox-…`: one module each, imported only when its command is called."""
+"""The sandbox commands, `pi --sandbox-…`: a module each, imported only when its command runs. See dispatch.py."""

@@ -1,4 +1,4 @@
-"""`--sandbox-explain`: the plan of a launch here, told instead of carried out.
+"""`--sandbox-explain`: the plan of a launch here, printed instead of carried out.
 
 Runs as root, for a listed host user, and changes nothing.
 """
@@ -20,7 +20,7 @@ from pi_agent.session import launch_plan
 
 
 def on_host(policy: Policy, invocation: Invocation) -> Sequence[str] | int:
-    """As the user: tell at once the refusal of a user for whom the runner would not be asked."""
+    """As the user: print the refusal at once if the user may not use pi-agent, and sudo would not start the runner."""
     try:
         accounts.by_uid(policy, os.getuid())
     except Refusal as refusal:
@@ -28,12 +28,12 @@ def on_host(policy: Policy, invocation: Invocation) -> Sequence[str] | int:
             name = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:
             name = str(os.getuid())
-        return _tell(invocation, explain_facts.refused(explain_facts.opening(policy, name), refusal))
+        return _print(invocation, explain_facts.refused(explain_facts.opening(policy, name), refusal))
     return [invocation.command.name, *sorted(invocation.flags)]
 
 
 def run(call: Call) -> int:
-    """Tell the plan. The status is that with which a launch would be refused, 0 where it would not be."""
+    """Print the plan. Returns the status with which a launch would be refused, or 0."""
     facts = explain_facts.opening(call.policy, call.caller.name)
     facts |= explain_facts.of_roots(project_roots.survey(call.policy, call.caller))
     try:
@@ -45,11 +45,11 @@ def run(call: Call) -> int:
         finally:
             plan.held.close()
     except Refusal as refusal:
-        return _tell(call.invocation, explain_facts.refused(facts, refusal))
-    return _tell(call.invocation, facts)
+        return _print(call.invocation, explain_facts.refused(facts, refusal))
+    return _print(call.invocation, facts)
 
 
-def _tell(invocation: Invocation, facts: Facts) -> int:
+def _print(invocation: Invocation, facts: Facts) -> int:
     if "--json" in invocation.flags:
         output.json(facts)
     else:

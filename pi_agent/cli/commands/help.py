@@ -1,4 +1,4 @@
-"""`--sandbox-help`: answered without the runner, and to anybody."""
+"""`--sandbox-help`: answered without the runner, for anybody."""
 
 from __future__ import annotations
 

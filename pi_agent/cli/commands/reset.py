@@ -1,7 +1,7 @@
-"""`--sandbox-reset [--all]`: removes what the caller's agent keeps: caches and packages, or everything.
+"""`--sandbox-reset [--all]`: removes the caches and packages of the caller's agent, or everything it keeps.
 
-Runs as root; looks and removes as the agent, whose tree it is, following no link. The state is claimed before anything
-is shown, so no session is using it and none begins before this is over.
+Runs as root; looks and removes as the agent, the owner of the tree, and follows no link. The state is claimed before
+anything is shown: no session is using it then, and none starts before the reset is over.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from pi_agent.cli import output
 from pi_agent.cli.call import Call
 from pi_agent.linux import directories, removal
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import command_refusals
+from pi_agent.messages import command_output, command_refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.session import running_sessions, session_directory
 from pi_agent.state import scans, user_state
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
-# What comes again by itself.
+# What Pi and npm make again when they need it.
 _CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
-_NOTHING: Final = "There is nothing to remove."
 _SHOWN_AT_MOST: Final = 40
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SECTOR: Final = 512  # bytes, the unit of st_blocks
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """Something that is to be removed. top: an open directory; path: relative to it; name: for the user; size: bytes on
-    disk, at_least where there was more than could be counted."""
+class Removal:
+    """Something to remove. top: an open directory; path: relative to it; name: for the user; size: bytes on disk, of
+    what was counted; at_least: whether there is more."""
 
     top: int
     path: str
@@ -42,13 +41,13 @@ class Going:
 
 
 def run(call: Call) -> int:
-    """Show, ask, remove. Raises Refusal: 64 without a terminal to ask at, 69 while a session is live."""
+    """List, ask, remove. Returns 0. Raises Refusal: 64 without a terminal to ask at, 69 while a session is running."""
     confirmed = "--yes" in call.invocation.flags
     if not confirmed and not (os.isatty(0) and os.isatty(2)):
         raise command_refusals.reset_not_confirmed()
     own = user_state.existing(call.policy, call.agent, call.caller.name)
     if own is None:
-        output.lines([_NOTHING])
+        output.lines([command_output.NOTHING_TO_REMOVE])
         return 0
     try:
         _claim(call, own)
@@ -59,45 +58,48 @@ def run(call: Call) -> int:
 
 
 def _claim(call: Call, own: State) -> None:
-    """Have the state for nobody else. Raises Refusal (69) while a session is live."""
+    """Keep sessions from using the state. Raises Refusal (69) while one is running."""
     if not user_state.claim(own):
         raise command_refusals.sessions_live(
             [each.id for each in running_sessions.of_user(call.caller.uid)], call.policy.command_name
         )
-    # A runner and its guard may both have been killed, and their unit goes on.
+    # If a runner and its guard were both killed, their unit is still running.
     session_directory.sweep(call.policy.tools, call.caller.uid)
 
 
 def _reset(call: Call, own: State, *, everything: bool, confirmed: bool) -> None:
-    going = _going(call.agent, own, everything=everything)
-    if not going and not everything:
-        output.lines([_NOTHING])
+    removals = _planned(call.agent, own, everything=everything)
+    if not removals and not everything:
+        output.lines([command_output.NOTHING_TO_REMOVE])
         return
-    output.lines(_described(going))
-    if not confirmed and not _agreed(call.policy.command_name):
-        output.lines(["Nothing was removed."])
+    output.lines(_listed(removals))
+    if not confirmed and not _confirmed(call.policy.command_name):
+        output.lines([command_output.NOTHING_REMOVED])
         return
     try:
-        _remove(call.agent, going)
+        _remove(call.agent, removals)
         if everything:
             user_state.forget(call.policy, call.agent, call.caller.name)
     except OSError as error:
         raise command_refusals.reset_incomplete(error.strerror or str(error)) from error
-    output.lines([f"Removed: {_amount(sum(each.size for each in going), any(each.at_least for each in going))}."])
+    total = _size(sum(each.size for each in removals), any(each.at_least for each in removals))
+    output.lines([command_output.removed(total)])
 
 
-def _going(agent: Identity, own: State, *, everything: bool) -> list[Going]:
+def _planned(agent: Identity, own: State, *, everything: bool) -> list[Removal]:
+    """What is there to remove."""
     with acting_as(agent):
         at_home = sorted(os.listdir(own.home))
         if not everything:
             at_home = [*_CACHES, *(name for name in at_home if name.startswith(directories.OURS))]
         memory = sorted(os.listdir(own.memory)) if everything else []
         places = [(own.home, path, f"~/{path}") for path in at_home]
-        places += [(own.memory, path, f"{path} (of the configuration's sync)") for path in memory]
-        return [found for place in places if (found := _looked_at(*place)) is not None]
+        places += [(own.memory, path, command_output.sync_record(path)) for path in memory]
+        return [found for place in places if (found := _look(*place)) is not None]
 
 
-def _looked_at(top: int, path: str, called: str) -> Going | None:
+def _look(top: int, path: str, shown: str) -> Removal | None:
+    """Count what is at the path; None if nothing is. shown: its name for the user."""
     folder, _, name = path.rpartition("/")
     with directories.suppress_gone():
         parent = directories.enter_path(top, folder)
@@ -107,14 +109,14 @@ def _looked_at(top: int, path: str, called: str) -> Going | None:
             if stat.S_ISDIR(status.st_mode):
                 below, at_least = _size_below(parent, name)
                 size += below
-            return Going(top, path, called, size, at_least)
+            return Removal(top, path, shown, size, at_least)
         finally:
             os.close(parent)
     return None
 
 
 def _size_below(parent: int, name: str) -> tuple[int, bool]:
-    """What lies below a directory, in bytes on disk, and whether there is more than was counted."""
+    """The size of everything below a directory, in bytes on disk, and whether there is more than was counted."""
     size, more = 0, False
 
     def descend(relative: str) -> bool:
@@ -134,20 +136,21 @@ def _size_below(parent: int, name: str) -> tuple[int, bool]:
     return size, more
 
 
-def _described(going: list[Going]) -> list[str]:
-    rows = [f"  {_amount(each.size, each.at_least):>12}  {escaped(each.name)}" for each in going[:_SHOWN_AT_MOST]]
-    if len(going) > _SHOWN_AT_MOST:
-        rows.append(f"  and {len(going) - _SHOWN_AT_MOST} more")
-    return ["This goes; ~ is the home of your agent:", *rows]
+def _listed(removals: list[Removal]) -> list[str]:
+    rows = [f"  {_size(each.size, each.at_least):>12}  {escaped(each.name)}" for each in removals[:_SHOWN_AT_MOST]]
+    if len(removals) > _SHOWN_AT_MOST:
+        rows.append(f"  {command_output.more(len(removals) - _SHOWN_AT_MOST)}")
+    return [command_output.WILL_BE_REMOVED, *rows]
 
 
-def _amount(size: int, at_least: bool) -> str:
-    return ("more than " if at_least else "") + output.size(size)
+def _size(size: int, at_least: bool) -> str:
+    shown = output.size(size)
+    return command_output.at_least(shown) if at_least else shown
 
 
-def _agreed(command: str) -> bool:
-    """Ask at the terminal; anything but a yes is none."""
-    os.write(2, f"{command}: remove it? [y/N] ".encode())
+def _confirmed(command: str) -> bool:
+    """Ask at the terminal. Everything except `y` and `yes` means no."""
+    os.write(2, command_output.confirm_removal(command).encode())
     try:
         answer = os.read(0, _ANSWER_AT_MOST)
     except OSError:
@@ -155,7 +158,7 @@ def _agreed(command: str) -> bool:
     return answer.strip().lower() in (b"y", b"yes")
 
 
-def _remove(agent: Identity, going: list[Going]) -> None:
+def _remove(agent: Identity, removals: list[Removal]) -> None:
     with acting_as(agent):
-        for each in going:
+        for each in removals:
             removal.remove_path(each.top, each.path)

@@ -1,6 +1,6 @@
-"""`--sandbox-sessions`: the caller's Pi transcripts, which lie in a tree that the caller cannot read.
+"""`--sandbox-sessions`: the caller's Pi transcripts, which are in a tree that the caller cannot read.
 
-Runs as root; the tree is read as the agent, whose it is, and what it holds is printed as foreign text.
+Runs as root, and reads the tree as the agent, its owner. Everything in it is foreign text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pi_agent.cli import output
 from pi_agent.cli.call import Call
 from pi_agent.linux import standard_error
 from pi_agent.linux.identities import acting_as
+from pi_agent.messages import command_output
 from pi_agent.messages.quoting import escaped
 from pi_agent.state import transcripts, user_state
 from pi_agent.state.transcripts import Head, Transcript
@@ -23,17 +24,17 @@ _Row = tuple[Transcript, Head]
 
 
 def run(call: Call) -> int:
-    """List them, newest first. None is no error."""
+    """List them, newest first. Returns 0."""
     own = user_state.existing(call.policy, call.agent, call.caller.name)
-    rows, more = ([], 0) if own is None else _read(call, own)
+    rows, older = ([], 0) if own is None else _read(call, own)
     if "--json" in call.invocation.flags:
         output.json([_as_json(row) for row in rows])
     elif rows:
         output.table(("LAST USED", "SIZE", "DIRECTORY", "FIRST MESSAGE"), [_shown(row) for row in rows])
     else:
-        output.lines(["You have no transcripts."])
-    if more:
-        standard_error.say(call.policy.command_name, f"there are {more} older ones")
+        output.lines([command_output.NO_TRANSCRIPTS])
+    if older:
+        standard_error.say(call.policy.command_name, command_output.older_transcripts(older))
     return 0
 
 
@@ -66,7 +67,7 @@ def _directory(row: _Row) -> str:
 
 
 def _seconds(each: Transcript) -> float:
-    """When it was last used, within the times that a calendar has."""
+    """When it was last used, within the range of a calendar."""
     return min(max(each.stamp[1] / 1e9, 0), 2**37)
 
 

@@ -1,4 +1,4 @@
-"""`--sandbox-status`: the caller's own sessions that go on, and what they take. Runs as root, and reads only."""
+"""`--sandbox-status`: the caller's running sessions and their resource use. Runs as root, and only reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from pi_agent.cli import output
 from pi_agent.cli.call import Call
 from pi_agent.linux import processes
+from pi_agent.messages import command_output
 from pi_agent.messages.quoting import escaped
 from pi_agent.policy.policy_file import Tools
 from pi_agent.session import running_sessions
@@ -18,33 +19,33 @@ from pi_agent.session.running_sessions import RunningSession
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """memory: bytes now; cpu: seconds so far. None where the kernel or systemd does not say."""
+    """memory: bytes in use; cpu: seconds used. None if the kernel or systemd does not count it."""
 
     memory: int | None
     cpu: float | None
 
 
 def run(call: Call) -> int:
-    """Show them. None is no error."""
+    """Print them, if there are any. Returns 0."""
     sessions = running_sessions.of_user(call.caller.uid)
     uses = used(call.policy.tools, [each.session.unit for each in sessions])
     if "--json" in call.invocation.flags:
         output.json([_as_json(each, uses[each.session.unit]) for each in sessions])
     elif not sessions:
-        output.lines(["You have no sessions."])
+        output.lines([command_output.NO_SESSIONS])
     else:
         show(sessions, uses, time.time())
     return 0
 
 
 def used(tools: Tools, units: Sequence[str]) -> dict[str, Use]:
-    """What each of the units takes, asked of systemd at once."""
+    """The resource use of each unit, asked of systemd in one call."""
     if not units:
         return {}
     argv = [tools.systemctl, "show", "--property=Id,MemoryCurrent,CPUUsageNSec", *units]
-    # Where systemd cannot be asked, the sessions are there all the same.
-    said = processes.run(argv, accept=range(256)).output
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in said.split("\n\n")]
+    # If systemd does not answer, the sessions are listed all the same.
+    answer = processes.run(argv, accept=range(256)).output
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in answer.split("\n\n")]
     known = {block.get("Id", ""): block for block in blocks}
     return {unit: _use(known.get(unit, {})) for unit in units}
 
@@ -55,7 +56,7 @@ def _use(block: Mapping[str, str]) -> Use:
 
 
 def _number(text: str) -> int | None:
-    """A counter of systemd's: `[not set]` or the largest number there is where it does not count."""
+    """A counter of systemd. Without a value it is `[not set]` or the largest number of 64 bits."""
     number = int(text) if text.isascii() and text.isdigit() else 2**64 - 1
     return number if number < 2**64 - 1 else None
 

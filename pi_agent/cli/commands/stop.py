@@ -1,7 +1,7 @@
-"""`--sandbox-stop [SESSION]`: ends one of the caller's own sessions. Runs as root.
+"""`--sandbox-stop [SESSION]`: ends one of the caller's sessions. Runs as root.
 
-Whose sessions these are is decided by where they are staged: another user's session is as unknown as one that never
-was. The runner of the session finds its unit ended, tells its user the status and cleans up, as always.
+The staging directory decides whose session it is: the answer about another user's session is the same as about one
+that never existed. The session's runner sees its unit end, returns the status and cleans up, as always.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from typing import Final
 from pi_agent.cli import output
 from pi_agent.cli.call import Call
 from pi_agent.cli.commands import status
-from pi_agent.messages import command_refusals
+from pi_agent.messages import command_output, command_refusals
 from pi_agent.policy.policy_file import Tools
 from pi_agent.session import running_sessions, systemctl
 from pi_agent.session.running_sessions import RunningSession
 
-_PATIENCE: Final = 15  # seconds until a session that was stopped must be gone; control.GRACE is a part of it
-_ROUND: Final = 1  # seconds after which its unit is stopped once more
-_POLL: Final = 0.05
+_PATIENCE: Final = 15  # seconds in which a stopped session must end; systemctl.GRACE is a part of it
+_ROUND: Final = 1  # seconds after which its unit is stopped again
+_POLL: Final = 0.05  # seconds
 
 
 def run(call: Call) -> int:
-    """End the session that is named, or the only one. Raises Refusal: 64 for none or several, 69 if it does not end."""
+    """End the named session, or the only one.
+
+    Raises Refusal: 64 if the name is unknown, or is missing while several run; 69 if the session does not end.
+    """
     sessions = running_sessions.of_user(call.caller.uid)
     chosen = _chosen(call, sessions)
     if chosen is None:
-        output.lines(["You have no sessions."])
+        output.lines([command_output.NO_SESSIONS])
         return 0
     _end(call.policy.tools, chosen)
-    output.lines([f"Session {chosen.id} has ended."])
+    output.lines([command_output.session_ended(chosen.id)])
     return 0
 
 
@@ -52,7 +55,7 @@ def _chosen(call: Call, sessions: Sequence[RunningSession]) -> RunningSession | 
 def _end(tools: Tools, chosen: RunningSession) -> None:
     """Stop the session's unit and wait until its runner has cleaned up.
 
-    More than once: the runner of a session that has just begun may ask for the unit only after it was stopped.
+    The unit is stopped again and again: the runner of a session that has just begun may start it after the first time.
     """
     deadline = time.monotonic() + _PATIENCE
     while running_sessions.is_running(chosen.session):

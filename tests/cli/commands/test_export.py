@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from pi_agent.cli import parsing
 from pi_agent.cli.commands import export
-from pi_agent.cli.commands.export import Judgement, Remembered
+from pi_agent.cli.export import destination, record
+from pi_agent.cli.export.record import Action, Copied
+from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.state import transcripts
 from tests.support import people
@@ -30,12 +33,17 @@ def here(tmp_path: Path) -> Bench:
     return bench(tmp_path)
 
 
-def exported(here: Bench, where: Path, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    """Export to where; the counts and the notices."""
+Counts = tuple[int, int, int]
+
+
+def exported(here: Bench, where: Path, capfd: pytest.CaptureFixture[str]) -> tuple[Counts, str]:
+    """Export to where. Returns how many were copied, unchanged and skipped, and the notices."""
     capfd.readouterr()
     assert export.run(call_of(here, "--sandbox-export", str(where))) == 0
-    said = capfd.readouterr()
-    return said.out.partition(":")[0], said.err
+    told = capfd.readouterr()
+    copied, unchanged, skipped = map(int, re.findall(r"\d+", told.out.partition(":")[0]))
+    assert told.out == command_output.exported(copied, unchanged, skipped, str(where)) + "\n"
+    return (copied, unchanged, skipped), told.err
 
 
 def refused(here: Bench, *words: str) -> Refusal:
@@ -75,7 +83,7 @@ def test_the_default_is_where_the_user_keeps_data(
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     if data is not None:
         monkeypatch.setenv("XDG_DATA_HOME", data)
-    for name in ("xdg", "xdg.BaseDirectory"):  # it looks once, when it is imported
+    for name in ("xdg", "xdg.BaseDirectory"):  # it looks once, on import
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert on_host() == ["--sandbox-export", "--", f"{place}/pi-agent/sessions"]
 
@@ -89,24 +97,24 @@ def test_the_runner_takes_an_absolute_path_only(here: Bench, words: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("copy", "before", "judgement"),
+    ("copy", "before", "action"),
     [
-        (None, None, Judgement.COPY),
-        (None, Remembered(NEW, NEW), Judgement.COPY),
-        (NEW, None, Judgement.UNCHANGED),
-        (NEW, Remembered(OLD, OLD), Judgement.UNCHANGED),
-        (OLD, Remembered(OLD, OLD), Judgement.COPY),
-        (OLD, None, Judgement.KEEP),
-        (OTHER, Remembered(OLD, OLD), Judgement.KEEP),
-        (OTHER, Remembered(NEW, OLD), Judgement.KEEP),
-        # A file system that keeps times less exactly.
-        (OTHER, Remembered(NEW, OTHER), Judgement.UNCHANGED),
+        (None, None, Action.COPY),
+        (None, Copied(NEW, NEW), Action.COPY),
+        (NEW, None, Action.UNCHANGED),
+        (NEW, Copied(OLD, OLD), Action.UNCHANGED),
+        (OLD, Copied(OLD, OLD), Action.COPY),
+        (OLD, None, Action.KEEP),
+        (OTHER, Copied(OLD, OLD), Action.KEEP),
+        (OTHER, Copied(NEW, OLD), Action.KEEP),
+        # A file system with less exact times.
+        (OTHER, Copied(NEW, OTHER), Action.UNCHANGED),
     ],
 )
 def test_only_what_we_wrote_and_nobody_changed_is_written_over(
-    copy: tuple[int, int] | None, before: Remembered | None, judgement: Judgement
+    copy: tuple[int, int] | None, before: Copied | None, action: Action
 ) -> None:
-    assert export.judged(NEW, copy, before) is judgement
+    assert record.action(NEW, copy, before) is action
 
 
 def test_copies_are_private_and_like_what_they_were_made_from(
@@ -116,7 +124,7 @@ def test_copies_are_private_and_like_what_they_were_made_from(
     source(here, "--p--/a.jsonl").chmod(0o755)
     put(source(here, "--p--/not.txt"))
     target = tmp_path / "deep/er/out"
-    assert exported(here, target, capfd) == ("1 copied, 0 unchanged, 0 passed over", "")
+    assert exported(here, target, capfd) == ((1, 0, 0), "")
     assert {name for name in snapshot(target) if name.endswith("l")} == {"--p--/a.jsonl"}
     copy = (target / "--p--/a.jsonl").stat()
     assert stat.S_IMODE(copy.st_mode) == 0o600
@@ -130,13 +138,13 @@ def test_the_next_time_only_what_changed_is_copied(
     for name in ("a", "b", "c"):
         put(source(here, f"{name}.jsonl"), "1")
     target = tmp_path / "out"
-    assert exported(here, target, capfd)[0] == "3 copied, 0 unchanged, 0 passed over"
+    assert exported(here, target, capfd)[0] == (3, 0, 0)
     put(source(here, "a.jsonl"), "22")
     put(source(here, "b.jsonl"), "33")
     put(target / "b.jsonl", "of the user")
     counts, notices = exported(here, target, capfd)
-    assert counts == "1 copied, 1 unchanged, 1 passed over"
-    assert "b.jsonl: its copy was changed" in notices
+    assert counts == (1, 1, 1)
+    assert command_output.transcript_skipped("b.jsonl", command_output.COPY_CHANGED) in notices
     assert [(target / f"{name}.jsonl").read_text() for name in "abc"] == ["22", "of the user", "1"]
 
 
@@ -152,7 +160,7 @@ def test_without_a_memory_what_differs_is_kept_and_what_is_the_same_is_known(
     if memory is not None:
         (target / ".exported.json").write_bytes(memory)
     put(source(here, "b.jsonl"), "22")
-    assert exported(here, target, capfd)[0] == "0 copied, 1 unchanged, 1 passed over"
+    assert exported(here, target, capfd)[0] == (0, 1, 1)
 
 
 def test_an_export_that_is_cut_off_remembers_what_it_copied(
@@ -174,7 +182,7 @@ def test_an_export_that_is_cut_off_remembers_what_it_copied(
     assert failed.status == EX_UNAVAILABLE and "No space left" in failed.what
     assert sorted(os.listdir(target)) == [".exported.json", "a.jsonl"]
     put(source(here, "a.jsonl"), "22")
-    assert exported(here, target, capfd)[0] == "2 copied, 0 unchanged, 0 passed over"
+    assert exported(here, target, capfd)[0] == (2, 0, 0)
 
 
 def test_a_file_that_vanishes_or_shrinks_meanwhile_is_no_error(
@@ -190,7 +198,7 @@ def test_a_file_that_vanishes_or_shrinks_meanwhile_is_no_error(
 
     monkeypatch.setattr(transcripts, "open_one", losing)
     counts, notices = exported(here, tmp_path / "out", capfd)
-    assert counts == "1 copied, 0 unchanged, 1 passed over"
+    assert counts == (1, 0, 1)
     assert "a.jsonl: No such file" in notices
 
 
@@ -202,10 +210,10 @@ def test_more_than_the_bound_is_for_the_next_time(
         put(source(here, f"{name}.jsonl"), "1" * 6)
     target = tmp_path / "out"
     counts, notices = exported(here, target, capfd)
-    assert counts == "1 copied, 0 unchanged, 1 passed over"
-    assert "call it again" in notices
+    assert counts == (1, 0, 1)
+    assert command_output.export_limit_reached(0) in notices
     exported(here, target, capfd)
-    assert exported(here, target, capfd)[0] == "1 copied, 2 unchanged, 0 passed over"
+    assert exported(here, target, capfd)[0] == (1, 2, 0)
     assert [(target / f"{name}.jsonl").read_text() for name in "abc"] == ["1" * 6] * 3
 
 
@@ -216,7 +224,7 @@ def test_two_exports_into_one_place_do_not_meet(here: Bench, tmp_path: Path, loc
     target.mkdir()
     other = os.open(target, os.O_RDONLY)
     fcntl.flock(other, lock)
-    assert "another export" in refused(here, str(target)).what
+    assert command_output.EXPORT_RUNNING in refused(here, str(target)).what
     os.close(other)
 
 
@@ -235,27 +243,27 @@ def test_names_are_made_harmless_and_stay_apart(here: Bench, tmp_path: Path, cap
     put(source(here, "\x01" * 240 + ".jsonl"))
     target = tmp_path / "out"
     counts, notices = exported(here, target, capfd)
-    assert counts == "7 copied, 0 unchanged, 1 passed over"
+    assert counts == (7, 0, 1)
     assert "File name too long" in notices
     found = {name for name, content in snapshot(target).items() if content is not None}
-    assert found - {".exported.json"} == {export.shown_path(name) for name in names}
+    assert found - {".exported.json"} == {destination.name_of_copy(name) for name in names}
     assert all(name.isprintable() for name in found)
     assert {"é ☃.jsonl", "--p--/x.jsonl"} <= found
-    assert exported(here, target, capfd)[0] == "0 copied, 7 unchanged, 1 passed over"
+    assert exported(here, target, capfd)[0] == (0, 7, 1)
 
 
 def test_many_complaints_are_counted(here: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(50):
         os.mkfifo(source(here, f"{number:02}.jsonl"))
     counts, notices = exported(here, tmp_path / "out", capfd)
-    assert counts == "0 copied, 0 unchanged, 50 passed over"
-    assert len(notices.splitlines()) == 21 and "and 30 more" in notices
+    assert counts == (0, 0, 50)
+    assert len(notices.splitlines()) == 21 and command_output.more(30) in notices
     assert not (tmp_path / "out").exists()
 
 
 def test_who_has_no_state_has_nothing_to_export(here: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     os.rename(here.tree, tmp_path / "away")
-    assert exported(here, tmp_path / "out", capfd) == ("0 copied, 0 unchanged, 0 passed over", "")
+    assert exported(here, tmp_path / "out", capfd) == ((0, 0, 0), "")
     assert not here.tree.exists()
 
 
@@ -263,7 +271,7 @@ def test_who_has_no_state_has_nothing_to_export(here: Bench, tmp_path: Path, cap
 
 
 def opened(path: Path, *agents: Path) -> Path:
-    descriptor = export.open_directory(str(path), people.alice("/"), [str(each) for each in agents])
+    descriptor = destination.open_directory(str(path), people.alice("/"), [str(each) for each in agents])
     try:
         return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
     finally:
@@ -272,7 +280,7 @@ def opened(path: Path, *agents: Path) -> Path:
 
 @pytest.fixture
 def own(ordinary: Path) -> Path:
-    """A directory whose ways nobody else can change, but that /tmp above it is everybody's."""
+    """Nobody else can change a directory on the way, except that everybody can write to /tmp above."""
     return ordinary
 
 
@@ -289,7 +297,7 @@ def test_a_link_in_a_directory_that_others_can_change_is_not(own: Path, mode: in
     (own / "open").mkdir()
     (own / "open/link").symlink_to(own / "big")
     (own / "open").chmod(mode)
-    with pytest.raises(OSError, match="changed by others"):
+    with pytest.raises(OSError, match=command_output.LINK_CHANGED_BY_OTHERS):
         opened(own / "open/link/x")
     assert list((own / "big").iterdir()) == []
     assert opened(own / "open/plain") == own / "open/plain"
@@ -300,11 +308,11 @@ def test_a_link_where_an_agent_works_is_not(own: Path) -> None:
     put(own / "project/deep/x")
     for link in (own / "project/link", own / "project/deep/link"):
         link.symlink_to(own / "big")
-        with pytest.raises(OSError, match="changed by others"):
+        with pytest.raises(OSError, match=command_output.LINK_CHANGED_BY_OTHERS):
             opened(link, own / "project")
         assert opened(link) == own / "big"
     (own / "way").symlink_to("project")
-    with pytest.raises(OSError, match="changed by others"):
+    with pytest.raises(OSError, match=command_output.LINK_CHANGED_BY_OTHERS):
         opened(own / "way/link", own / "project")
 
 
@@ -331,7 +339,7 @@ def test_the_places_where_an_agent_works_are_the_projects_and_the_further_writab
     policy = frozen(
         hostUsers={"alice": {"projectRoots": ["~/p", f"{tmp_path}/link"], "configPath": ".pi"}},
     )
-    assert set(export._agents_places(policy, people.alice("/home/alice"))) == {"/home/alice/p", f"{tmp_path}/real"}
+    assert set(destination.agent_writable(policy, people.alice("/home/alice"))) == {"/home/alice/p", f"{tmp_path}/real"}
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "directory", "fifo", "folder-link", "folder-file"])
@@ -361,8 +369,8 @@ def test_what_stands_in_the_way_is_left_as_it_is(
             put(path.parent, "x")
     before = snapshot(target)
     counts, notices = exported(here, target, capfd)
-    assert counts == "0 copied, 0 unchanged, 1 passed over"
-    assert kind.startswith("folder") or "d/a.jsonl: something else of that name is there" in notices
+    assert counts == (0, 0, 1)
+    assert kind.startswith("folder") or command_output.DESTINATION_TAKEN in notices
     assert snapshot(target) == before
     assert snapshot(mine) == {"file": b"mine"}
 
@@ -388,5 +396,5 @@ def test_a_folder_that_is_swapped_for_a_link_while_it_is_copied_into_leads_nowhe
 def test_our_memorys_name_is_no_transcripts(here: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     put(source(here, ".exported.json/a.jsonl"))
     put(source(here, "b.jsonl"))
-    assert exported(here, tmp_path / "out", capfd)[0] == "1 copied, 0 unchanged, 1 passed over"
+    assert exported(here, tmp_path / "out", capfd)[0] == (1, 0, 1)
     assert (tmp_path / "out/.exported.json").is_file()

@@ -1,0 +1,112 @@
+"""The modules that a launch may import. Each one costs every launch time, from a tenth of a millisecond to many.
+
+Reads the output of `python -X importtime` and lists the allowed modules. To add a module to the list, measure its cost
+first, and check whether it can be imported later.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+_LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>[\w.-]+)$")
+# Named after the machine that Python was built for.
+_BUILD: Final = re.compile(r"^_sysconfigdata_.*")
+
+# Floor of pi_agent → its modules.
+_BOTH: Final[Mapping[str, tuple[str, ...]]] = {
+    "python": ("json_reader", "records"),
+    "messages": ("quoting", "reasons", "refusal", "refusals"),
+    "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
+    "policy": ("accounts", "policy_file", "project_roots", "shared"),
+    "session": ("audit",),
+    "cli": ("command_line", "entry_point"),
+}
+_RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
+    "python": ("collector", "lazy_orjson"),
+    "messages": ("notices",),
+    "linux": (
+        *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
+        "terminals",
+    ),
+    "state": (
+        *("copying", "documents", "home_files", "host_config", "json_merge", "mirror", "pi_files", "pi_lock", "scans"),
+        *("sync", "sync_memory", "tree_entries", "user_state"),
+    ),
+    "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
+    "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),
+    "session": (
+        *("guard", "host_view", "launch", "launch_plan", "report", "running_sessions", "session_directory"),
+        *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),
+    ),
+    "cli": ("launch_request",),
+}
+# Versions of Python differ in the modules that they have and load at start. Above each group: what needs it.
+_STANDARD: Final = frozenset(
+    {
+        *("__future__", "contextlib", "errno", "grp", "pwd", "struct", "_struct", "_collections_abc", "posixpath"),
+        *("genericpath", "os", "stat", "_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
+        # contextlib
+        *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
+        *("types", "_types", "_collections", "_functools", "_operator"),
+        "_json",
+        # for the journal entries, while systemd is at work
+        *("_ctypes", "_socket", "array", "enum", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
+    }
+)
+# What its ctypes imports since 3.14; a launch pays for it.
+_SINCE_3_14: Final = frozenset(
+    {"_contextvars", "_py_warnings", "_weakrefset", "ctypes._layout", "sysconfig", "threading", "warnings"}
+    if sys.version_info >= (3, 14)
+    else ()
+)
+
+
+def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """The full names of the modules, and of the packages that contain them."""
+    return frozenset(
+        name
+        for floor, names in floors.items()
+        for name in (f"pi_agent.{floor}", *(f"pi_agent.{floor}.{each}" for each in names))
+    )
+
+
+WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
+RUNNER: Final = (
+    WRAPPER
+    | _SINCE_3_14
+    | _modules(_RUNNER_ALONE)
+    | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
+)
+
+
+def imported(log: str) -> Mapping[str, str]:
+    """Module → the chain of importers, the first one last, from the log of `-X importtime`.
+
+    Other text on standard error is ignored.
+    """
+    found: list[tuple[int, str]] = []
+    for line in log.splitlines():
+        if match := _LINE.match(line):
+            found.append((len(match["depth"]) // 2, _BUILD.sub("_sysconfigdata", match["name"])))
+    chains = {}
+    for place, (depth, name) in enumerate(found):
+        chain = [name]
+        # A module is listed below all that it imported, one level further out.
+        for outer, above in found[place + 1 :]:
+            if outer < depth:
+                depth = outer
+                chain.append(above)
+        chains[name] = " < ".join(chain)
+    return chains
+
+
+def strangers(log: str, bare: str, allowed: Iterable[str]) -> list[str]:
+    """The modules in a log, each with its chain, that are neither allowed nor loaded by Python itself.
+
+    bare: the log of a Python that does nothing.
+    """
+    known = {*allowed, *imported(bare)}
+    return [chain for name, chain in imported(log).items() if name not in known]

@@ -1,0 +1,1 @@
+"""Tab completion, a module for each shell. What a shell gets starts no program at a tab."""

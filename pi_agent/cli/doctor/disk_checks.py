@@ -1,0 +1,175 @@
+"""Checks of what pi-agent has on disk, and of the paths that the policy names. All need root."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from pi_agent.cli.doctor.context import Context
+from pi_agent.environment import env_files
+from pi_agent.linux import directories, processes
+from pi_agent.linux.errors import reason
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import finding, findings, refusals
+from pi_agent.messages.finding import Finding
+from pi_agent.messages.refusal import Refusal
+from pi_agent.policy import accounts
+from pi_agent.policy.policy_file import Policy
+from pi_agent.sandbox import mounts
+from pi_agent.session import host_view, running_sessions, session_directory, session_names
+from pi_agent.state import user_state
+
+_SECOND_LOOK: Final = 0.5  # seconds
+
+
+# -- state
+
+
+def state(context: Context) -> Iterator[Finding]:
+    """The state is what a launch needs, and closed to others.
+
+    Raises Refusal where a launch would: 78 when the state directory is missing or not the agent's, 69 when it cannot be
+    read or is being reset.
+    """
+    policy = context.policy
+    agent = accounts.agent(policy)
+    made = () if context.user is None else _made_by_launch(policy, agent, context.user.name)
+    found: list[Finding] = []
+    with acting_as(agent):
+        try:
+            top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise refusals.state_missing(policy.state_dir, reason(error)) from error
+        try:
+            for path, allowed in _trees(context):
+                status = _status(top, path)
+                if status is not None and stat.S_ISDIR(status.st_mode):
+                    found += _permissions(policy, agent, path, status, allowed)
+            obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+        finally:
+            os.close(top)
+    if not found:
+        found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
+    yield from found or [findings.state(policy.state_dir)]
+
+
+def _made_by_launch(policy: Policy, agent: Identity, user: str) -> tuple[str, ...]:
+    """The directories that a launch would make, or put right, relative to the state directory."""
+    found = user_state.look(policy, agent, user)
+    for descriptor in (found.home, found.memory):
+        if descriptor is not None:
+            os.close(descriptor)  # with it goes the lock that would keep a reset waiting
+    return found.make
+
+
+def _trees(context: Context) -> Iterator[tuple[str, int]]:
+    """Directories of the state, and the most that their modes may allow."""
+    yield from (("", 0o750), ("users", 0o750), ("sync", 0o700))
+    if context.user is not None:
+        yield from ((f"users/{context.user.name}", 0o700), (f"sync/{context.user.name}", 0o700))
+
+
+def _status(top: int, path: str) -> os.stat_result | None:
+    """The status of what is at the relative path, no link followed; None if there is nothing that can be reached."""
+    folder, _, name = path.rpartition("/")
+    with suppress(OSError):
+        parent = directories.peek_path(top, folder)
+        try:
+            return os.stat(name or ".", dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+    return None
+
+
+def _obstacle(top: int, path: str) -> str | None:
+    """What a launch moves aside, or opens up to its owner, to make the directory of that path; None if nothing."""
+    names = path.split("/")
+    for number in range(len(names)):
+        here = "/".join(names[: number + 1])
+        status = _status(top, here)
+        if status is None:
+            return None
+        if not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            return here
+    return None
+
+
+def _permissions(policy: Policy, agent: Identity, path: str, status: os.stat_result, allowed: int) -> Iterator[Finding]:
+    """What is wrong with the owner and the mode of a directory of the state."""
+    directory = f"{policy.state_dir}/{path}".rstrip("/")
+    mode = stat.S_IMODE(status.st_mode)
+    if (status.st_uid, status.st_gid) != (agent.uid, agent.gid):
+        yield findings.state_of_others(directory, policy.user, policy.group)
+    elif mode & ~allowed:
+        yield findings.state_open_to_others(directory, mode, allowed, (policy.user, policy.group))
+
+
+# -- sessions
+
+
+def staging(_context: Context) -> Iterator[Finding]:
+    """Only root can enter the place where sessions are staged. Raises Refusal (69)."""
+    session_directory.check_private(session_names.STAGING)
+    yield findings.staging(session_names.STAGING)
+
+
+def leftovers(context: Context) -> Iterator[Finding]:
+    """No session is staged or runs that nobody takes care of."""
+    first = _abandoned(context.policy)
+    if first:
+        time.sleep(_SECOND_LOOK)  # a session that is just ending is not a leftover
+    names = sorted(first & _abandoned(context.policy)) if first else []
+    yield findings.leftovers(names) if names else findings.no_leftovers()
+
+
+def _abandoned(policy: Policy) -> set[str]:
+    """The units of sessions that nobody takes care of, whether they are staged or run."""
+    attended, abandoned = running_sessions.attended_and_abandoned()
+    options = ("list-units", "--all", "--plain", "--no-legend", "--full", session_names.UNITS)
+    listed = processes.run([policy.tools.systemctl, *options]).output
+    units = {line.split()[0] for line in listed.splitlines() if line.strip()}
+    attended |= running_sessions.attended_and_abandoned()[0]  # those that began meanwhile
+    return abandoned | (units - attended)
+
+
+# -- paths of the policy
+
+
+def environment_files(context: Context) -> Iterator[Finding]:
+    """A launch can use the `environmentFiles`."""
+    for path in context.policy.environment_files:
+        try:
+            env_files.variables_in(path)
+        except Refusal as refusal:
+            yield finding.refused("env file", refusal)
+        else:
+            yield findings.env_file(path)
+
+
+def shown_paths(context: Context) -> Iterator[Finding]:
+    """A launch can show the further paths of the policy."""
+    options = context.policy.sandbox
+    for path in (*options.read_only_paths, *options.read_write_paths):
+        try:
+            mapped = _can_map(context, path)
+        except Refusal as refusal:
+            yield findings.shown_path_unusable(refusal)
+        else:
+            yield findings.shown_path(path) if mapped else findings.shown_path_not_mapped(path)
+
+
+def _can_map(context: Context, path: str) -> bool:
+    """Whether a launch can map owners there; taken for granted where nobody could launch. Raises Refusal: 69, 78."""
+    descriptor = host_view.open_extra(path)
+    try:
+        if context.user is None:
+            return True
+        tree, mapped = mounts.prepared(context.user, accounts.agent(context.policy), descriptor)
+        os.close(tree)
+        return mapped
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,72 @@
+"""Checks of what belongs to the host user who asks: project roots and Pi configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from pi_agent.cli.doctor.context import Context
+from pi_agent.environment import env_files
+from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import finding, findings
+from pi_agent.messages.finding import Finding
+from pi_agent.messages.refusal import EX_NOPERM, Refusal
+from pi_agent.policy import accounts
+from pi_agent.policy import project_roots as roots
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project, Root
+from pi_agent.sandbox import mounts
+from pi_agent.session import host_view
+from pi_agent.state import documents, host_config
+
+
+def project_roots(context: Context) -> Iterator[Finding]:
+    """A launch can use the host user's roots. As root, each is mounted for a try, but attached nowhere."""
+    if context.user is None:
+        return
+    for root in roots.survey(context.policy, context.user):
+        try:
+            yield _project_root(context, context.user, root)
+        finally:
+            if root.descriptor is not None:
+                os.close(root.descriptor)
+
+
+def _project_root(context: Context, user: Identity, root: Root) -> Finding:
+    if root.path is None or root.descriptor is None or root.why is not None:
+        return findings.root_unusable(root.configured, root.why or "")
+    if not context.as_root:
+        return findings.root(root.configured)
+    try:
+        mapped = _prepare(context.policy, user, Project(root.path, root.descriptor, root.path))
+    except Refusal as refusal:
+        closed = refusal.status == EX_NOPERM
+        return findings.root_closed_to_agent(root.configured, refusal) if closed else finding.refused("root", refusal)
+    return findings.root_mapped(root.configured) if mapped else findings.root_not_mapped(root.configured)
+
+
+def _prepare(policy: Policy, user: Identity, project: Project) -> bool:
+    """Prepare a launch in the root. Returns whether owners are mapped. Raises Refusal: 69, 77."""
+    agent = accounts.agent(policy)
+    tree, mapped = mounts.prepared(user, agent, project.descriptor)
+    try:
+        host_view.check_enterable(tree, project, agent)
+    finally:
+        os.close(tree)
+    return mapped
+
+
+def configuration(context: Context) -> Iterator[Finding]:
+    """A launch can read the host user's Pi configuration. Raises Refusal (65)."""
+    if context.user is None:
+        return
+    with acting_as(context.user):
+        host = host_config.open_host_config(context.policy, context.user)
+        if host is not None:
+            try:
+                env_files.host_files(host)
+                for kind in (documents.SETTINGS, documents.AUTH):
+                    documents.read_host(host, kind.name)
+            finally:
+                os.close(host.descriptor)
+    yield findings.no_configuration() if host is None else findings.configuration(host.path)

@@ -1,0 +1,60 @@
+"""systemd, the kernel and the journal."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from pi_agent.cli.doctor import system_checks
+from pi_agent.linux import journald
+from pi_agent.messages import findings
+from pi_agent.messages.finding import FAIL, OK, Finding
+from tests.support import policies
+from tests.support.installations import Install, Installation, grades, only
+
+
+@pytest.mark.parametrize(
+    ("answer", "grade"), [("257.9-1~deb13u1", OK), ("258", OK), ("256.7", FAIL), ("", FAIL), ("\x1b[2J", FAIL)]
+)
+def test_systemd_must_be_new_enough(installation: Installation, answer: str, grade: str) -> None:
+    found = only(system_checks.systemd(installation.context(systemctl=f"printf '%s' '{answer}'")))
+    assert found.grade == grade and found.what.isprintable()
+    assert grades(system_checks.systemd(installation.context(systemctl=f"printf '%s' '{answer}'; exit 1"))) == [FAIL]
+
+
+@pytest.mark.parametrize(("release", "grade"), [("6.12.1", OK), ("5.12.0", OK), ("5.11.9", FAIL), ("x", FAIL)])
+def test_the_kernel_must_be_new_enough(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, release: str, grade: str
+) -> None:
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    assert grades(system_checks.kernel(installation.context())) == [grade]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("echo sent", findings.addresses_not_denied()),
+        ("echo 'bash: line 1: echo: write error: Operation not permitted'; exit 1", findings.addresses_denied()),
+        ("echo 'Failed to connect to bus'; exit 1", findings.addresses_unknown("Failed to connect to bus")),
+        ("exit 3", findings.addresses_unknown(findings.exit_status(3))),
+    ],
+)
+def test_whether_addresses_are_denied_is_what_a_unit_finds(
+    installation: Installation, body: str, found: Finding
+) -> None:
+    assert only(system_checks.denied_addresses(installation.context(systemd_run=body))) == found
+    assert "--property=IPAddressDeny=any" in installation.bin.calls("systemd_run")[0]
+
+
+@pytest.mark.parametrize("options", [{"denyAddresses": []}, {"network": "none"}])
+def test_where_none_are_denied_no_unit_is_started(install: Install, options: dict[str, object]) -> None:
+    installation = install(sandbox=policies.sandbox(**options))
+    assert grades(system_checks.denied_addresses(installation.context())) == [OK]
+    assert installation.bin.calls("systemd_run") == []
+
+
+def test_a_journal_where_nobody_listens_is_told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journald, "SOCKET", str(installation.top / "none"))
+    assert grades(system_checks.journal(installation.context())) == [FAIL]

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_agent.sandbox import project_search
+from pi_agent.sandbox.project_search import Looks, Match, Places, TooMuch
+from tests.support.limits import open_descriptors
+from tests.support.projects import ground
+from tests.support.trees import put
+
+
+def places(root: Path, at: str = "") -> Places:
+    with ground(root) as there:
+        return project_search.places(there, str(root / at))
+
+
+def matches(root: Path, *patterns: str, place: str = "") -> list[Match]:
+    with ground(root) as there:
+        return [*project_search.matches_at(there, place, patterns, Looks())]
+
+
+def matching(root: Path, *patterns: str, place: str = "") -> set[str]:
+    """The names that the patterns match."""
+    return {match.name for match in matches(root, *patterns, place=place)}
+
+
+# -- places
+
+
+def test_the_root_and_every_directory_down_to_the_session_are_places(tmp_path: Path) -> None:
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    (tmp_path / "x").mkdir()
+    assert places(tmp_path) == Places(("",), complete=True)
+    assert places(tmp_path, "a/b") == Places(("", "a", "a/b"), complete=True)
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "link"])
+def test_a_repository_nearby_is_a_place_once(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "there/below").mkdir(parents=True)
+    if kind == "directory":
+        (tmp_path / "there/.git").mkdir()
+    elif kind == "file":
+        put(tmp_path / "there/.git")
+    else:
+        (tmp_path / "there/.git").symlink_to("nowhere")
+    assert places(tmp_path).found == ("", "there")
+    assert places(tmp_path, "there/below").found == ("", "there", "there/below")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_repositories_are_found_four_levels_down(tmp_path: Path, depth: int) -> None:
+    place = "/".join("abcde"[:depth])
+    put(tmp_path / place / ".git/config")
+    assert (place in places(tmp_path).found) is (depth <= 4)
+
+
+@pytest.mark.parametrize("name", ["node_modules", "target", "vendor", "dist", "build", "result", ".cache"])
+def test_repositories_are_not_looked_for_everywhere(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name / "x/.git/config")
+    assert places(tmp_path).found == ("",)
+    assert places(tmp_path, f"{name}/x").found == ("", name, f"{name}/x")
+
+
+def test_no_link_leads_to_a_repository(tmp_path: Path) -> None:
+    put(tmp_path / "outside/.git/config")
+    (tmp_path / "root/inside").mkdir(parents=True)
+    (tmp_path / "root/link").symlink_to(tmp_path / "outside")
+    (tmp_path / "root/loop").symlink_to(".")
+    assert places(tmp_path / "root") == Places(("",), complete=True)
+
+
+def test_hundreds_of_repositories_are_all_found(tmp_path: Path) -> None:
+    expected = {f"{number % 20}/{number}" for number in range(400)}
+    for place in expected:
+        put(tmp_path / place / ".git/config")
+    assert set(places(tmp_path).found) == {"", *expected}
+
+
+def test_a_search_that_is_given_up_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        put(tmp_path / f"{number}/.git/config")
+    monkeypatch.setattr(project_search, "_VISITED_AT_MOST", 6)
+    assert places(tmp_path).complete
+    monkeypatch.setattr(project_search, "_VISITED_AT_MOST", 5)
+    found = places(tmp_path)
+    assert not found.complete
+    assert len(found.found) == 5
+
+
+def test_a_directory_that_cannot_be_listed_is_passed_over(ordinary: Path) -> None:
+    put(ordinary / "shut/.git/config")
+    put(ordinary / "open/.git/config")
+    (ordinary / "shut").chmod(0)
+    try:
+        assert places(ordinary) == Places(("", "open"), complete=True)
+    finally:
+        (ordinary / "shut").chmod(0o700)
+
+
+# -- names and patterns
+
+
+@given(st.text("ab*", max_size=8), st.text("ab*?[]", max_size=6))
+def test_a_star_stands_for_any_characters_and_nothing_else_does(name: str, pattern: str) -> None:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    assert project_search.fits(name, pattern) is bool(re.fullmatch(expression, name, re.DOTALL))
+
+
+@pytest.mark.parametrize("pattern", ["*" * 30, "*a" * 30 + "b", "a*" * 30])
+def test_no_pattern_takes_long(pattern: str) -> None:
+    assert project_search.fits("a" * 255, pattern) is not pattern.endswith("b")
+
+
+def test_a_star_stands_for_part_of_one_component(tmp_path: Path) -> None:
+    for name in ("one", "two", ".dot", "three/deep"):
+        put(tmp_path / f".git/modules/{name}/hooks/x")
+    put(tmp_path / "checks.code-workspace")
+    put(tmp_path / "code-workspace")
+    assert matching(tmp_path, ".git/modules/*/hooks", "*.code-workspace") == {
+        ".git/modules/.dot/hooks", ".git/modules/one/hooks", ".git/modules/two/hooks", "checks.code-workspace",
+    }  # fmt: skip
+
+
+def test_brackets_and_question_marks_are_letters(tmp_path: Path) -> None:
+    for name in ("[ab]", "[ab]c", "a", "what?", "whats"):
+        put(tmp_path / name)
+    assert matching(tmp_path, "[ab]", "what?", "[ab]*") == {"[ab]", "[ab]c", "what?"}
+
+
+def test_patterns_are_looked_for_below_their_place_only(tmp_path: Path) -> None:
+    put(tmp_path / ".envrc")
+    put(tmp_path / "a/.envrc")
+    assert matching(tmp_path, ".envrc", place="a") == {"a/.envrc"}
+    assert matching(tmp_path, ".envrc", "*", place="gone") == set()
+
+
+def test_a_file_in_place_of_a_directory_is_what_matches(tmp_path: Path) -> None:
+    """As the `.git` of a submodule or a worktree."""
+    put(tmp_path / ".git", "gitdir: ../.git/modules/lib\n")
+    assert matching(tmp_path, ".git/hooks", ".git/config", ".git/modules/*/hooks") == {".git"}
+
+
+def test_a_file_that_a_star_matched_is_no_directory_to_look_into(tmp_path: Path) -> None:
+    put(tmp_path / ".git/modules/README")
+    assert matching(tmp_path, ".git/modules/*/hooks") == set()
+
+
+# -- links
+
+
+def test_a_match_says_where_its_name_leads_and_by_which_links(tmp_path: Path) -> None:
+    put(tmp_path / "store/git/hooks/x")
+    (tmp_path / "store/link").symlink_to("git")
+    (tmp_path / ".git").symlink_to(tmp_path / "store/link")
+    (match,) = matches(tmp_path, ".git/hooks")
+    assert (match.name, match.path, match.links) == (".git/hooks", "store/git/hooks", (".git", "store/link"))
+    assert match.mode == (tmp_path / "store/git/hooks").stat().st_mode
+
+
+@pytest.mark.parametrize("target", ["../outside", "/etc", "nowhere", ".envrc"])
+def test_a_link_that_leads_out_or_nowhere_is_itself_the_match(tmp_path: Path, target: str) -> None:
+    put(tmp_path / "outside")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/.envrc").symlink_to(target)
+    (match,) = matches(tmp_path / "root", ".envrc")
+    assert (match.path, match.links) == (".envrc", ())
+    assert (match.mode & 0o170000) == 0o120000
+
+
+def test_a_link_out_of_the_project_that_is_reached_through_another_is_told_by_its_real_path(tmp_path: Path) -> None:
+    put(tmp_path / "outside/hooks/x")
+    (tmp_path / "root/store/git").mkdir(parents=True)
+    (tmp_path / "root/store/git/hooks").symlink_to("../../../outside/hooks")
+    (tmp_path / "root/.git").symlink_to("store/git")
+    (match,) = matches(tmp_path / "root", ".git/hooks")
+    assert (match.path, match.links) == ("store/git/hooks", (".git",))
+
+
+def test_a_link_is_told_with_its_target_and_time_wherever_it_leads(tmp_path: Path) -> None:
+    put(tmp_path / "plain")
+    (tmp_path / "out").symlink_to("/etc/passwd")
+    with ground(tmp_path) as there:
+        assert project_search.link(there, "out") == ("/etc/passwd", (tmp_path / "out").lstat().st_ctime_ns)
+        for path in ("plain", "none", "none/below", "plain/below", "out/below"):
+            assert project_search.link(there, path) is None
+
+
+# -- bounds and failures
+
+
+def test_every_look_counts_whether_something_is_found_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a")
+    for enough, patterns in ((1, ["none"]), (1, ["a"]), (3, ["none", "a", "a"]), (2, ["*"])):
+        with ground(tmp_path) as there:
+            monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough)
+            assert len([*project_search.matches_at(there, "", patterns, Looks())]) <= enough
+            monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough - 1)
+            with pytest.raises(TooMuch):
+                list(project_search.matches_at(there, "", patterns, Looks()))
+
+
+def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:
+    for name in (".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks/x", "beside/.envrc"):
+        put(tmp_path / name)
+    with ground(tmp_path) as there:
+        found = project_search.find(there, str(tmp_path / "a"), [".envrc", ".git/hooks"])
+        assert {*found} == {".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks"}
+
+
+def test_finding_ends_without_an_error_where_there_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        put(tmp_path / f".git/modules/{number}/hooks/x")
+    monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 17)
+    with ground(tmp_path) as there:
+        found = [*project_search.find(there, str(tmp_path), [".git/modules/*/hooks"])]
+    assert 0 < len(found) < 6
+
+
+@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
+def test_finding_ends_without_an_error_where_the_machine_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    for name in (".git/hooks/x", "sub/.git/config"):
+        put(tmp_path / name)
+    (tmp_path / ".envrc").symlink_to("nowhere")
+    patterns = [".git/hooks", ".git/con*", ".envrc"]
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with ground(tmp_path) as there:
+        whole = {*project_search.find(there, str(tmp_path), patterns)}
+        assert whole == {".git/hooks", ".envrc", "sub/.git/config"}
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, failing)
+            found = {*project_search.find(there, str(tmp_path), patterns)}
+        assert found < whole
+
+
+def test_a_search_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    put(tmp_path / "a/.git/config")
+    (tmp_path / "a/loop").symlink_to("loop")
+    (tmp_path / "a/out").symlink_to("/etc")
+    before = open_descriptors()
+    places(tmp_path, "a")
+    matches(tmp_path, ".git/config", "loop/x", "out/passwd", "no", "*/config", "out/*", place="a")
+    matches(tmp_path, "x", place="gone")
+    assert open_descriptors() == before

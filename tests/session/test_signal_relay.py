@@ -1,0 +1,148 @@
+"""Passing signals from the runner to Pi, with stand-ins for systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from pi_agent.linux import processes
+from pi_agent.session import signal_relay, systemctl
+from pi_agent.session.signal_relay import Relay
+from tests.support.running import LISTENING, Running, facts, waiting
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Running:
+    return Running(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "ended", "expected"), [(True, 129, 143), (True, 5, 5), (True, 0, 0), (False, 129, 129)]
+)
+def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
+    running: Running, terminal: bool, ended: int, expected: int
+) -> None:
+    """sudo signals the group, including systemd-run. Pi may learn of the terminal first."""
+    begun = running.bin.top / "begun"
+    # The runner waits already, so that the signal is for Pi and does not come too early.
+    body = waiting(f'[ -e "{begun}" ]') + LISTENING + f"kill -TERM $PPID\n{running.ended(ended)}"
+    assert running.run(body, facts(1, ended), terminal=terminal, meanwhile=begun.touch) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGINT, f"systemctl kill --kill-whom=main --signal={int(signal.SIGINT)} u.service"),
+        (signal.SIGQUIT, f"systemctl kill --kill-whom=main --signal={int(signal.SIGQUIT)} u.service"),
+        (signal.SIGTERM, "systemctl kill --kill-whom=main --signal=TERM u.service"),
+        (signal.SIGHUP, "systemctl kill --kill-whom=main --signal=TERM u.service"),
+    ],
+)
+def test_signals_are_passed_on(running: Running, number: signal.Signals, expected: str) -> None:
+    log = running.bin.log
+    wait = waiting(f'grep -q "{expected}" "{log}"')
+    assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\n{running.ended(0)}") == 0
+    assert expected in running.bin.calls()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_does_not_end_in_time_when_asked_to_is_killed(
+    running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(systemctl, "GRACE", 1)
+    killed = "systemctl kill --signal=KILL u.service"
+    wait = waiting(f'grep -q "{killed}" "{running.bin.log}"')
+    assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", facts(2, 9)) == 137
+    asked, *then = running.bin.calls("systemctl kill")
+    assert asked == "systemctl kill --kill-whom=main --signal=TERM u.service"
+    assert set(then) == {killed}, "more than once where the script is slow to end"
+
+
+@pytest.mark.parametrize(
+    ("number", "patient"),
+    [(signal.SIGINT, True), (signal.SIGQUIT, True), (signal.SIGTERM, False), (signal.SIGHUP, False)],
+)
+def test_only_who_was_asked_to_end_has_no_more_than_the_grace(
+    running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, patient: bool
+) -> None:
+    r"""Pi decides what Ctrl-C and Ctrl-\ mean."""
+    monkeypatch.setattr(systemctl, "GRACE", 3600)
+    wait = waiting(f'grep -q "systemctl kill" "{running.bin.log}"')
+    assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\n{running.ended(0)}") == 0
+    assert (signal.alarm(0) == 0) is patient
+
+
+def test_an_alarm_that_comes_after_the_end_interrupts_nothing(running: Running) -> None:
+    running.run(running.ended(0))
+    os.kill(os.getpid(), signal.SIGALRM)
+    assert not running.bin.calls("systemctl kill")
+
+
+def test_afterwards_no_signal_can_interrupt_the_clean_up(running: Running) -> None:
+    running.run(running.ended(0))
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        assert signal.getsignal(number) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_pi_could_hear_it_ends_the_session(running: Running, number: signal.Signals) -> None:
+    wait = waiting(f'grep -q "systemctl kill --signal=KILL u.service" "{running.bin.log}"')
+    said = running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", facts(2, 9), started=False)
+    assert said == 128 + number
+    assert not running.bin.calls("systemctl kill --kill-whom"), "nobody would hear it"
+
+
+def test_a_unit_that_has_no_process_yet_is_killed_until_it_has_ended(running: Running) -> None:
+    """`systemctl kill` succeeds for it without having killed anything."""
+    wait = waiting(f'[ "$(grep -c "systemctl kill --signal=KILL" "{running.bin.log}")" -ge 3 ]')
+    assert running.run(f"{LISTENING}kill -15 $PPID\n{wait}\nexit 255", facts(2, 9), started=False) == 143
+
+
+def test_who_asks_systemd_for_a_unit_that_never_comes_is_told_to_let_go(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal_relay, "_PATIENCE", 0.1)
+    told = running.bin.top / "told"
+    asking = f"trap 'echo >\"{told}\"; exit 1' TERM\n{LISTENING}kill -15 $PPID\n" + waiting("false")
+    assert running.run(asking, facts(0, 0, "inactive"), started=False) == 143
+    assert told.exists(), "it did not let go by itself, tired of waiting"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_right_after_the_start_hits_the_session_and_not_the_runner(
+    running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    start = processes.start
+
+    def interrupted(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -> int:
+        pid = start(argv, environ, own_group=own_group)
+        os.kill(os.getpid(), number)
+        return pid
+
+    monkeypatch.setattr(processes, "start", interrupted)
+    try:
+        assert running.run("exit 255", facts(2, 9), started=False) == 128 + number
+    except KeyboardInterrupt:
+        pytest.fail("it hit the runner")
+    assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_start_starts_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    enter = Relay.__enter__
+
+    def interrupted(entering: Relay) -> Relay:
+        entered = enter(entering)
+        os.kill(os.getpid(), number)
+        return entered
+
+    monkeypatch.setattr(Relay, "__enter__", interrupted)
+    assert running.run("exit 0", meanwhile=lambda: pytest.fail("nothing starts")) == 128 + number
+    assert not running.bin.calls("systemd_run")
+    assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"
