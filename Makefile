@@ -24,7 +24,7 @@ PYTEST := python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail
 
 .PHONY: help
 help:
-	@echo 'make test       run every check below except fuzz, soak and bench'
+	@echo 'make test       run every check below except unit-3.14, fuzz, soak and bench'
 	@echo 'make demo       show the main use case in the machine'
 	@echo 'make shell      open a shell as alice in the machine'
 	@echo 'make lint       run ruff, mypy, import-linter and nixfmt'
@@ -42,7 +42,7 @@ help:
 	@echo 'make clean      remove the machines and .venv'
 
 .PHONY: test
-test: lint unit unit-3.13 unit-3.14 eval scenarios escapes demo scenarios-vm
+test: lint unit unit-3.13 eval scenarios escapes demo scenarios-vm
 
 .PHONY: demo
 demo: machine
