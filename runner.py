@@ -39,8 +39,9 @@ def main() -> int:
             request = answer
         else:
             request = launch_request.for_pi(policy, caller, arguments)
-        known = known.of_launch(None if request.project is None else request.project.root, request.session.unit)
+        known = known.in_root(None if request.project is None else request.project.root)
         plan = launch_plan.plan(request)
+        known = known.of_unit(request.session.unit)
         return launch.carry_out(plan, known)
     except Exception as error:
         refusal = entry_point.as_refusal(error)

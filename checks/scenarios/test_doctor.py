@@ -13,11 +13,14 @@ from typing import Final
 import pytest
 from support import limits
 from support.commands import Result, as_user, on_machine
-from support.installed import FACTS, SECRETS, STAGING, demo, home, policy, state
+from support.installed import FACTS, SECRETS, SHARED, STAGING, demo, home, policy, state
 from support.leftovers import leftovers
 from support.repositories import on_host
 from support.sessions import IDLE, session
+from support.terminals import ended, terminal
 from support.units import units
+
+from pi_agent.messages import findings, reasons, refusals
 
 SENTINEL: Final = "hunter2-must-not-be-told"
 _LINE: Final = re.compile(r"(ok|warn|FAIL) +(sudo|runner|caller|shown path|env file|\w+) +(.*)")
@@ -128,14 +131,14 @@ def test_who_is_not_listed_is_told_so_and_how_to_change_it() -> None:
 
 def test_root_is_told_to_ask_as_somebody_and_sees_the_installation_all_the_same() -> None:
     told = asked(user="root")
-    failing(told, "caller", remedy="Run pi as one of the users")
+    failing(told, "caller", remedy="m3ta.pi-agent.hostUsers")
     assert {"state", "staging", "leftovers", "env file"} <= grades(told).keys()
 
 
 def test_sudo_that_does_not_let_the_caller_is_told_with_what_a_user_can_see() -> None:
     with broken("mv /etc/sudoers.d/system /root/sudoers", "mv /root/sudoers /etc/sudoers.d/system"):
         told = asked()
-        failing(told, "sudo", remedy="Its rule must let you run", status=69)
+        failing(told, "sudo", remedy="nixos-rebuild switch", status=69)
         assert FACTS["variants"]["pi"]["runner"] in told.text and "a password is required" in told.text
         assert {"caller", "user", "package", "tools", "systemd", "root"} <= grades(told).keys()
     well(asked())
@@ -164,7 +167,7 @@ def test_a_user_or_a_group_that_is_gone_is_told() -> None:
 
 def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
     with broken("groupmod --new-name gone team", "groupmod --new-name team gone"):
-        failing(asked("pi-group"), "projectGroup", "user", "runner", remedy="Create it, or")
+        failing(asked("pi-group"), "projectGroup", "user", "runner", remedy="nixos-rebuild switch")
     with broken("gpasswd --delete alice team", "gpasswd --add alice team"):
         told = asked("pi-group")
         well(told)
@@ -179,8 +182,11 @@ def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
         ("chmod 755 {0}/users/alice", "chmod 700 {0}/users/alice", "users/alice has mode 0755"),
         ("chown alice: {0}/users/alice", "chown pi-agent:pi-agent {0}/users/alice", "users/alice"),
         ("chmod 755 {0}/sync", "chmod 700 {0}/sync", "sync has mode"),
-        ("chown root {0}", "chown pi-agent {0}", "is not pi-agent's"),
-        ("mv {0}/users {0}/x; ln -s /etc {0}/users", "rm {0}/users; mv {0}/x {0}/users", "users"),
+        (
+            "chown root {0}",
+            "chown pi-agent {0}",
+            refusals.state_missing(STATE, reasons.NOT_OWNED_BY_AGENT.format("pi-agent")).what,
+        ),
     ],
 )
 def test_a_state_that_others_could_reach_or_is_not_the_agents_is_told(breaks: str, mends: str, says: str) -> None:
@@ -189,6 +195,34 @@ def test_a_state_that_others_could_reach_or_is_not_the_agents_is_told(breaks: st
         told = asked()
         failing(told, "state", remedy="systemd-tmpfiles --create")
         assert says in told.text
+    well(asked())
+
+
+@pytest.mark.parametrize(
+    ("breaks", "mends", "path"),
+    [
+        ("mv {0}/users {0}/x; ln -s /etc {0}/users", "rm -rf {0}/users; mv {0}/x {0}/users", "users"),
+        ("chmod 0 {0}/users/alice", "chmod 700 {0}/users/alice", "users/alice"),
+    ],
+)
+def test_what_a_launch_puts_right_in_the_state_is_a_warning(breaks: str, mends: str, path: str) -> None:
+    as_user("alice", "pi", "--version").ok()
+    with broken(breaks.format(STATE), mends.format(STATE)):
+        told = asked()
+        well(told)
+        assert grades(told)["state"] == {"warn"}
+        assert findings.state_unusable(f"{STATE}/{path}").what in told.text
+    assert grades(asked())["state"] == {"ok"}
+
+
+def test_a_state_that_is_being_reset_is_told_as_by_a_launch() -> None:
+    as_user("alice", "pi", "--version").ok()
+    screen = terminal("alice", "pi", "--sandbox-reset", "--all", cwd="/")
+    screen.expect_exact("[y/N]")
+    told = asked()
+    failing(told, "state", remedy=refusals.state_being_reset().remedy, status=69)
+    screen.sendline("n")
+    assert ended(screen) == 0
     well(asked())
 
 
@@ -212,10 +246,10 @@ def test_an_environment_file_that_cannot_be_used_is_told_without_a_word_of_it() 
     for breaks in (f"rm {base}", f"echo '{SENTINEL}' >{base}", f"rm {base}; mkdir {base}"):
         with broken(f"cp {base} /root/base.env; {breaks}", f"rm -rf {base}; mv /root/base.env {base}"):
             told = asked()
-            failing(told, "env file", remedy="Make it a file of KEY=value lines")
+            failing(told, "env file", remedy="NAME=value")
             assert str(base) in told.text and SENTINEL not in told.text
     with broken(f"chmod 777 {SECRETS}", f"chmod 755 {SECRETS}"):
-        failing(asked(), "env file", remedy="in a directory that only root can change")
+        failing(asked(), "env file", remedy=reasons.changed_by_others(str(SECRETS)))
     well(asked())
 
 
@@ -235,19 +269,29 @@ def test_a_root_where_owners_cannot_be_mapped_is_a_warning() -> None:
     with broken(f"mount -t ramfs ramfs {place}; chown alice: {place}", f"umount {place}"):
         told = asked()
         well(told)
-        assert grades(told)["root"] == {"ok", "warn"}
-        assert "~/p/demo: the file system or the kernel cannot map owners" in told.text
-    assert grades(asked())["root"] == {"ok"}
+        assert findings.root_not_mapped("~/p/demo").what in told.text
+        on_machine("chmod", "700", place).ok()
+        told = asked()
+        well(told)
+        closed = findings.root_closed_to_agent("~/p/demo", refusals.directory_closed_to_agent(str(place)))
+        assert str(closed) in told.text
+    assert findings.root_mapped("~/p/demo").what in asked().text
+
+
+def test_a_root_of_a_group_that_the_agent_is_not_in_is_a_warning() -> None:
+    closed = findings.root_closed_to_agent(str(SHARED), refusals.directory_closed_to_agent(str(SHARED)))
+    assert str(closed) in asked().text
+    assert findings.root_mapped(str(SHARED)).what in asked("pi-group").text
 
 
 def test_a_configuration_that_a_launch_would_refuse_is_told_without_a_word_of_it() -> None:
     on_host(f"mkdir -p ~/.pi/agent; echo '{{{SENTINEL}' >~/.pi/agent/auth.json")
     told = asked()
-    failing(told, "configuration", remedy="Correct the file")
+    failing(told, "configuration", remedy="auth.json")
     assert SENTINEL not in told.text
     on_host(f"rm ~/.pi/agent/auth.json; echo '{SENTINEL}' >~/.pi/agent/.env")
     told = asked()
-    failing(told, "configuration", remedy="KEY=value")
+    failing(told, "configuration", remedy="NAME=value")
     assert SENTINEL not in told.text
     on_host("rm ~/.pi/agent/.env")
     well(asked())
@@ -266,7 +310,7 @@ def test_what_dead_sessions_left_is_told_and_a_launch_takes_it_away() -> None:
     place = STAGING / str(uid) / name
     with broken(f"install -d -m 700 {place.parent} {place}", f"rm -rf {place.parent}"):
         told = asked()
-        failing(told, "leftovers", remedy="The next launch of the same user", status=69)
+        failing(told, "leftovers", remedy="systemctl stop UNIT", status=69)
         assert f"{name}.service" in told.text
         as_user("alice", "pi-probe", cwd=demo("alice")).ok()
         assert not place.exists()

@@ -200,7 +200,7 @@ def test_a_directory_outside_of_all_roots_is_told_with_the_roots_and_what_would_
     assert f"({home('alice')}/p)" in page.text
 
 
-@pytest.mark.parametrize(("user", "sentence"), [("carol", "may not use"), ("root", "does not run as root")])
+@pytest.mark.parametrize(("user", "sentence"), [("carol", "may not use"), ("root", "refusing to run as root")])
 def test_who_may_not_use_it_is_told_so(user: str, sentence: str) -> None:
     assert sentence in explained(user=user, cwd="/", status=77)["refusal"]["what"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from support.installed import FACTS, demo, home, isolated
 from support.sessions import session
 from support.terminals import ended
 from support.transcripts import IN_SESSIONS, planted
+
+from pi_agent.messages import command_output, progress_texts
 
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
 
@@ -35,15 +38,16 @@ def copies(top: Path) -> dict[str, bytes]:
     }
 
 
-def counts(result: Result) -> str:
-    return result.ok().text.splitlines()[-1].partition(":")[0]
+def counts(result: Result) -> tuple[int, ...]:
+    """How many transcripts were copied, were unchanged, and were skipped."""
+    return tuple(map(int, re.findall(r"\d+", result.ok().text.splitlines()[-1].partition(":")[0])))
 
 
 def test_transcripts_become_the_callers_own_files() -> None:
     turn = pi("hello there")
     turn.ok()
     done = as_user("alice", "pi", "--sandbox-export", cwd="/")
-    assert counts(done) == "1 copied, 0 unchanged, 0 passed over"
+    assert counts(done) == (1, 0, 0)
     assert done.text.endswith(str(default()))
     [(name, content)] = copies(default()).items()
     source = isolated("alice", f"sessions/{name}")
@@ -58,24 +62,24 @@ def test_transcripts_become_the_callers_own_files() -> None:
     assert as_user("alice", "cat", default() / name).ok().stdout == content
     assert as_user("bob", "cat", default() / name).status != 0
     # Bob's export has nothing of it.
-    assert counts(as_user("bob", "pi", "--sandbox-export", cwd="/")) == "0 copied, 0 unchanged, 0 passed over"
+    assert counts(as_user("bob", "pi", "--sandbox-export", cwd="/")) == (0, 0, 0)
     assert not default("bob").exists()
 
 
 def test_only_what_changed_is_copied_again() -> None:
     planted("--p--/a.jsonl", "one")
     planted("--p--/b.jsonl", "two")
-    assert counts(export()) == "2 copied, 0 unchanged, 0 passed over"
+    assert counts(export()) == (2, 0, 0)
     before = (default() / "--p--/b.jsonl").stat()
     inside(IN_SESSIONS + "echo more >>$S/--p--/a.jsonl; echo new >$S/--p--/c.jsonl").ok()
-    assert counts(export()) == "2 copied, 1 unchanged, 0 passed over"
-    assert counts(export()) == "0 copied, 3 unchanged, 0 passed over"
+    assert counts(export()) == (2, 1, 0)
+    assert counts(export()) == (0, 3, 0)
     assert copies(default())["--p--/a.jsonl"] == b"one\nmore\n"
     after = (default() / "--p--/b.jsonl").stat()
     assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
     # What the agent removes, the user still has.
     inside(IN_SESSIONS + "rm $S/--p--/b.jsonl").ok()
-    assert counts(export()) == "0 copied, 2 unchanged, 0 passed over"
+    assert counts(export()) == (0, 2, 0)
     assert copies(default())["--p--/b.jsonl"] == b"two\n"
 
 
@@ -85,11 +89,11 @@ def test_what_the_user_changed_is_kept_and_told() -> None:
     as_user("alice", "sh", "-c", 'echo note >>"$1"', "sh", default() / "--p--/a.jsonl").ok()
     inside(IN_SESSIONS + "echo more >>$S/--p--/a.jsonl").ok()
     done = export()
-    assert counts(done) == "0 copied, 0 unchanged, 1 passed over"
-    assert "--p--/a.jsonl" in done.complaint and "was kept" in done.complaint
+    assert counts(done) == (0, 0, 1)
+    assert "--p--/a.jsonl" in done.complaint and command_output.COPY_CHANGED in done.complaint
     assert copies(default())["--p--/a.jsonl"] == b"one\nnote\n"
     (default() / "--p--/a.jsonl").rename(default() / "--p--/mine")
-    assert counts(export()) == "1 copied, 0 unchanged, 0 passed over"
+    assert counts(export()) == (1, 0, 0)
     assert copies(default())["--p--/a.jsonl"] == b"one\nmore\n"
 
 
@@ -131,7 +135,7 @@ def test_the_callers_own_links_are_followed_and_those_of_others_are_not() -> Non
     for name in ("planted", "planted/deep", "keys"):
         refused = export(str(demo("alice") / name))
         assert refused.status == 69, name
-        assert "changed by others" in refused.complaint
+        assert command_output.LINK_CHANGED_BY_OTHERS in refused.complaint
     Path("/srv/shared/hers").symlink_to("/home/alice/big")
     assert export("/srv/shared/hers/x").status == 69
     assert not (home("alice") / "big/deep").exists() and not (home("alice") / "big/x").exists()
@@ -180,7 +184,7 @@ def test_a_hostile_tree_gives_its_transcripts_and_nothing_else() -> None:
             assert stat.S_IMODE(status.st_mode) == (0o700 if stat.S_ISDIR(status.st_mode) else 0o600), name
     for name in ("shadow", "passwd", "auth", "pipe", "two", "names", "sparse", "socket", "none"):
         assert f"--p--/{name}.jsonl: " in done.complaint
-    assert counts(export()).startswith("0 copied")
+    assert counts(export())[0] == 0
 
 
 def test_what_stands_in_the_way_in_dir_is_left_alone() -> None:
@@ -199,7 +203,7 @@ def test_what_stands_in_the_way_in_dir_is_left_alone() -> None:
         default(),
     ).ok()
     done = export()
-    assert counts(done) == "0 copied, 0 unchanged, 6 passed over"
+    assert counts(done) == (0, 0, 6)
     assert (home("alice") / "mine").read_text() == "mine\n"
     assert not (home("alice") / "nowhere").exists()
     assert list((home("alice") / "other").iterdir()) == []
@@ -237,9 +241,9 @@ SLOW = strace.slow("sendfile", 2)
 def test_a_long_export_shows_how_far_it_is_on_a_terminal_and_nothing_in_a_pipe() -> None:
     inside(IN_SESSIONS + "for n in $(seq 8); do echo $n >$S/--p--/$n.jsonl; done").ok()
     screen = strace.at_terminal(SLOW, strace.runner("--sandbox-export", home("alice") / "copies"), Path("/"))
-    screen.expect(r"copying transcripts \[#*-*\] \d of 8 files, \d+ MiB")
-    screen.expect_exact("8 copied, 0 unchanged, 0 passed over")
+    screen.expect(progress_texts.COPYING_TRANSCRIPTS + r" \[#*-*\] \d of 8 files, \d+ MiB")
+    screen.expect_exact(command_output.exported(8, 0, 0, str(home("alice") / "copies")))
     assert ended(screen) == 0
     done, log = strace.trace(SLOW, strace.runner("--sandbox-export", home("alice") / "again"), Path("/"))
     assert "(DELAYED)" in log
-    assert (counts(done), done.stderr) == ("8 copied, 0 unchanged, 0 passed over", b"")
+    assert (counts(done), done.stderr) == ((8, 0, 0), b"")

@@ -14,7 +14,7 @@ from support.commands import as_user, on_machine
 from support.installed import home
 from support.waiting import PATIENCE
 
-from pi_agent.cli import command_table, completions
+from pi_agent.cli import command_table, installed_pages
 from pi_agent.cli.command_table import Argument, Command
 
 _SYSTEM: Final = Path("/run/current-system/sw/share")
@@ -114,7 +114,7 @@ def test_a_directory_is_completed_by_directories_and_what_has_no_names_by_nothin
 ) -> None:
     monkeypatch.setattr(command_table, "COMMANDS", (*command_table.COMMANDS, _MANY))
     other = tmp_path_factory.mktemp("pages")
-    completions.main(["box", str(other)])
+    installed_pages.main(["box", str(other)])
     share = other / "share"
     assert _completed(shell, "box --sandbox-many some-d", place, share) == "<--sandbox-many><some-d>"
     assert _completed(shell, "box --sandbox-many x some-d", place, share) == "<--sandbox-many><x><some-dir>"
@@ -162,5 +162,5 @@ def test_the_manual_page_is_found_and_has_no_warnings() -> None:
 
 @pytest.mark.parametrize("command", ["pi", "pi-probe"])
 def test_what_is_installed_was_made_from_the_table(command: str) -> None:
-    for name, text in completions.pages(command).items():
+    for name, text in installed_pages.pages(command).items():
         assert (_SYSTEM.parent / name).read_text(encoding="utf-8") == text

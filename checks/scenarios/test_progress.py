@@ -9,6 +9,8 @@ from support.commands import as_user
 from support.installed import demo, isolated
 from support.terminals import ended, terminal
 
+from pi_agent.messages import progress_texts
+
 MANY: Final = """
 mkdir -p ~/.pi/agent/skills/many && cd ~/.pi/agent/skills/many
 seq 40 | while read -r folder; do mkdir $folder; seq -f "$folder/%g" 5 | xargs touch; done
@@ -20,7 +22,7 @@ SLOW: Final = strace.slow("renameat", 20)
 def test_a_long_first_sync_shows_how_far_it_is_on_a_terminal() -> None:
     as_user("alice", "sh", "-c", MANY).ok()
     screen = strace.at_terminal(SLOW, strace.runner("exec", "echo", "inside"), demo("alice"))
-    screen.expect(r"copying your configuration \[#*-*\] \d+ of 2\d\d files")
+    screen.expect(progress_texts.COPYING_CONFIGURATION + r" \[#*-*\] \d+ of 2\d\d files")
     screen.expect_exact("\r\x1b[K")
     screen.expect_exact("inside")
     assert ended(screen) == 0
@@ -38,5 +40,5 @@ def test_a_start_with_nothing_to_copy_shows_nothing() -> None:
     as_user("alice", "pi-probe", "exec", "true").ok()
     screen = terminal("alice", "pi-probe", "exec", "echo", "inside")
     screen.expect_exact("inside")
-    assert b"copying" not in screen.before
+    assert progress_texts.COPYING_CONFIGURATION.encode() not in screen.before
     assert ended(screen) == 0

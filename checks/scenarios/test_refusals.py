@@ -46,7 +46,7 @@ def test_outside_a_root_the_message_names_the_roots_and_the_line_that_would_allo
     roots = policy()["hostUsers"]["alice"]["projectRoots"]
     assert "Allowed for alice: " + ", ".join(roots) in refused.complaint
     if proposed is None:
-        assert "cannot be made a project root" in refused.complaint
+        assert "cannot be a project root" in refused.complaint
         assert "projectRoots" not in refused.complaint
     else:
         listed = " ".join(f'"{root}"' for root in [*roots, proposed])
@@ -142,7 +142,7 @@ def test_a_python_file_beside_the_caller_is_not_imported_by_root() -> None:
 def test_root_is_refused_by_both_programs() -> None:
     refused = as_root(FACTS["variants"]["pi"]["wrapper"], "-p", "hello", cwd=demo("alice"))
     assert refused.status == NOT_PERMITTED
-    assert "does not run as root" in refused.complaint
+    assert "refusing to run as root" in refused.complaint
     assert "m3ta.pi-agent.hostUsers" in refused.complaint
     refused = as_root(RUNNER, "x", cwd=demo("alice"))
     assert refused.status == NOT_PERMITTED
@@ -194,7 +194,7 @@ def test_a_root_that_its_user_can_redirect_is_not_considered() -> None:
     (home("alice") / "p").symlink_to(elsewhere)
     refused = as_user("alice", "pi-probe", "x", cwd=elsewhere)
     assert refused.status == NOT_PERMITTED
-    assert "/home/alice/p is a symbolic link that others than root can redirect" in refused.complaint
+    assert "others than root can redirect the symbolic link /home/alice/p." in refused.complaint
     assert by_sudo("alice", "x", cwd=elsewhere).status == NOT_PERMITTED
 
 

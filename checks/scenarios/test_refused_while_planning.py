@@ -219,9 +219,16 @@ def prepare(command: str) -> None:
     """Let a launch have much to do: after a first one, where that is possible, there is news of every kind."""
     on_host("mkdir -p ~/.pi/agent/skills; echo x >~/.pi/agent/skills/old; echo A=old >~/.pi/agent/.env")
     inside("mkdir -p ~/.pi/agent/skills; echo x >~/.pi/agent/skills/evil", command=command)
+<<<<<<< HEAD
     on_host("rm ~/.pi/agent/skills/old; echo x >~/.pi/agent/skills/new; echo A=new >~/.pi/agent/.env")
     on_host("""echo '{"look": "new"}' >~/.pi/agent/settings.json""")
     on_host("""echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
+=======
+    on_host("""rm ~/.pi/agent/skills/old; echo x >~/.pi/agent/skills/new
+        echo A=new >~/.pi/agent/.env
+        echo '{"look": "new"}' >~/.pi/agent/settings.json
+        echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
+>>>>>>> main
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])

@@ -14,6 +14,8 @@ from support.sessions import IDLE, session
 from support.terminals import ended, terminal
 from support.waiting import PATIENCE, until
 
+from pi_agent.messages import command_output
+
 KEPT = """
 mkdir -p ~/.cache/deep ~/.pi/agent/{npm,git,bin}/x ~/.npm/x ~/.npm-global/lib/x ~/own
 echo 1 >~/.cache/deep/f; echo 2 >~/own/f
@@ -48,9 +50,8 @@ def test_everything_goes_and_the_next_launch_makes_it_anew() -> None:
     assert not state("alice").exists()
     assert list((state("alice").parents[1] / "sync/alice").iterdir()) == []
     assert (state("bob") / "own").exists()
-    assert (
-        as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok().text == "There is nothing to remove."
-    )
+    again = as_user("alice", "pi", "--sandbox-reset", "--all", "--yes", cwd="/").ok()
+    assert again.text == command_output.NOTHING_TO_REMOVE
     assert "settings.json" in pi("run: ls ~/.pi/agent; test ! -e ~/own && echo anew").ok().text
 
 
@@ -72,7 +73,7 @@ def test_at_a_terminal_it_asks_and_anything_but_yes_is_no(answer: str) -> None:
     screen.expect_exact("own")
     screen.expect_exact("[y/N]")
     screen.sendline(answer)
-    screen.expect_exact("Nothing was removed.")
+    screen.expect_exact(command_output.NOTHING_REMOVED)
     assert ended(screen) == 0
     assert tree("alice") == before
 

@@ -8,6 +8,8 @@ from support.commands import as_user, inside, pi
 from support.installed import Json, demo, isolated
 from support.transcripts import IN_SESSIONS, planted
 
+from pi_agent.messages import command_output
+
 HEADER = '{"type":"session","version":3,"id":"x","cwd":"/p"}'
 SAID = '{"type":"message","message":{"role":"user","content":[{"type":"text","text":"%s"}]}}'
 
@@ -18,7 +20,7 @@ def listed(user: str = "alice", command: str = "pi-probe") -> list[Json]:
 
 
 def test_a_turn_of_pis_is_listed_to_its_user_who_cannot_read_it_and_to_nobody_else() -> None:
-    assert as_user("alice", "pi", "--sandbox-sessions", cwd="/").ok().text == "You have no transcripts."
+    assert as_user("alice", "pi", "--sandbox-sessions", cwd="/").ok().text == command_output.NO_TRANSCRIPTS
     pi("hello there").ok()
     [mine] = listed(command="pi")
     assert (mine["directory"], mine["firstMessage"]) == (str(demo("alice")), "hello there")

@@ -14,6 +14,8 @@ from support.sessions import IDLE, session
 from support.units import units
 from support.waiting import PATIENCE, until
 
+from pi_agent.messages import command_output
+
 RUNNER = (FACTS["sudo"], "-n", FACTS["variants"]["pi-probe"]["runner"])
 STUBBORN = ("exec", "bash", "-c", "trap '' TERM; echo ready; while read -r _; do :; done; sleep 100")
 
@@ -29,9 +31,9 @@ def listed(user: str) -> list[Json]:
 
 
 def test_who_has_no_session_is_told_so() -> None:
-    assert command("alice", "--sandbox-status").ok().text == "You have no sessions."
+    assert command("alice", "--sandbox-status").ok().text == command_output.NO_SESSIONS
     assert listed("alice") == []
-    assert command("alice", "--sandbox-stop").ok().text == "You have no sessions."
+    assert command("alice", "--sandbox-stop").ok().text == command_output.NO_SESSIONS
 
 
 def test_a_session_is_shown_to_its_own_user_and_to_nobody_else() -> None:
@@ -62,7 +64,7 @@ def test_the_only_session_is_ended_without_a_name_and_told_its_status() -> None:
     with session("alice", "pi-probe", *IDLE) as hers:
         hers.settled()
         [mine] = listed("alice")
-        assert command("alice", "--sandbox-stop").ok().text == f"Session {mine['id']} has ended."
+        assert command("alice", "--sandbox-stop").ok().text == command_output.session_ended(mine["id"])
         assert staged() == []
         until(lambda: units("alice") == [], "systemd has forgotten it")
         assert hers.wait().status == 143
@@ -90,7 +92,7 @@ def test_anothers_session_is_as_unknown_as_one_that_never_was() -> None:
         }
         assert len(set(answers.values())) == 1
         assert command("bob", "--sandbox-stop", mine["id"]).status == 64
-        assert command("bob", "--sandbox-stop").ok().text == "You have no sessions."
+        assert command("bob", "--sandbox-stop").ok().text == command_output.NO_SESSIONS
         assert units("alice") == [hers.unit]
         assert [each["unit"] for each in listed("alice")] == [hers.unit]
 

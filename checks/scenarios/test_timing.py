@@ -14,10 +14,11 @@ from support.leftovers import assert_clean
 from support.terminals import ended, terminal
 
 from pi_agent.linux.terminals import RESET
+from pi_agent.messages import command_output
 
 _BEFORE: Final = ["start", "policy", "caller", "project", "state", "environment", "sync", "mounts", "sandbox", "guard"]
 _SESSION: Final = ["provenance", "session start", "session run", "session end", "rest"]
-_TITLE: Final = "pi: where the time of this launch went, in milliseconds:"
+_TITLE: Final = f"pi: {command_output.STEPS_TITLE}"
 _SCRIPT: Final = "cat; echo to stderr >&2; sleep 0.3; exit 5"
 
 

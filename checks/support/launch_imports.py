@@ -52,7 +52,7 @@ _STANDARD: Final = frozenset(
         *("types", "_collections", "_functools", "_operator"),
         "_json",
         # what the journal is told with, while systemd is at work
-        *("_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
+        *("_ctypes", "_socket", "array", "enum", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
 )
 
@@ -68,7 +68,7 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
 RUNNER: Final = (
-    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "enum", "fcntl", "gc", "resource", "signal", "termios"}
+    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
 )
 
 

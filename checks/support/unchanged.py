@@ -17,8 +17,10 @@ def everything(command: str = "pi-probe") -> dict[str, tuple[object, ...]]:
     for top in tops:
         for path in [top, *top.rglob("*")]:
             at = path.lstat()
-            numbers = (at.st_ino, at.st_mode, at.st_uid, at.st_gid, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
-            found[str(path)] = (*numbers, _content(path, at))
+            found[str(path)] = (
+                at.st_ino, at.st_mode, at.st_uid, at.st_gid, at.st_size, at.st_mtime_ns, at.st_ctime_ns,
+                _content(path, at),
+            )  # fmt: skip
     found["mounts"] = tuple(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
     return found
 

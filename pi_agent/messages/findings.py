@@ -157,11 +157,11 @@ def no_addresses_denied() -> Finding:
 
 
 def addresses_denied() -> Finding:
-    return Finding(OK, "denyAddresses", "denied addresses are blocked")
+    return Finding(OK, "denyAddresses", "enforced")
 
 
 def addresses_not_denied() -> Finding:
-    return _addresses("denied addresses are not blocked on this machine")
+    return _addresses("not enforced on this machine")
 
 
 def addresses_unknown(answer: str) -> Finding:
@@ -170,7 +170,9 @@ def addresses_unknown(answer: str) -> Finding:
 
 
 def _addresses(what: str) -> Finding:
-    remedy = 'This needs cgroup v2 and BPF for cgroups. Without them, set m3ta.pi-agent.sandbox.network = "none".'
+    remedy = (
+        'Enforcement needs cgroup v2 and BPF for cgroups. Without them, set m3ta.pi-agent.sandbox.network = "none".'
+    )
     return Finding(WARN, "denyAddresses", what, remedy)
 
 
@@ -242,6 +244,11 @@ def root(configured: str) -> Finding:
 
 def root_mapped(configured: str) -> Finding:
     return Finding(OK, "root", f"{escaped(configured)}; owners can be mapped")
+
+
+def root_closed_to_agent(configured: str, refusal: Refusal) -> Finding:
+    """Launches in it are refused; those in other roots are not."""
+    return Finding(WARN, "root", f"{escaped(configured)}: {refusal.what}", refusal.remedy)
 
 
 def root_not_mapped(configured: str) -> Finding:

@@ -34,9 +34,13 @@ class Known:
         """The same, and who asks: a name, or what sudo says where nobody is known by it."""
         return Known(self.policy, name, self.project_root, self.unit)
 
-    def of_launch(self, project_root: str | None, unit: str) -> Known:
-        """The same, and what is launched."""
-        return Known(self.policy, self.host_user, project_root, unit)
+    def in_root(self, project_root: str | None) -> Known:
+        """The same, and the project root, where one is needed."""
+        return Known(self.policy, self.host_user, project_root, self.unit)
+
+    def of_unit(self, unit: str) -> Known:
+        """The same, and the session's unit."""
+        return Known(self.policy, self.host_user, self.project_root, unit)
 
     def fields(self) -> dict[str, str]:
         """The journal's fields, of what is known."""

@@ -1,4 +1,4 @@
-"""An installation for the checks of `--sandbox-doctor`."""
+"""One more command, and an installation for the checks of `--sandbox-doctor`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from pi_agent.cli import command_table
 from pi_agent.policy import accounts, project_roots
 from tests.support import people
+from tests.support.commands import MANY
 from tests.support.installations import Install, Installation
 
 
@@ -33,3 +35,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 @pytest.fixture
 def installation(install: Install) -> Installation:
     return install()
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adds one command to those that there are: tests.support.commands.MANY."""
+    monkeypatch.setattr(command_table, "COMMANDS", (*command_table.COMMANDS, MANY))

@@ -12,7 +12,7 @@ import pytest
 from pi_agent.cli import entry_point
 from pi_agent.linux import timing
 from pi_agent.linux.errors import MACHINE_FAULTS
-from pi_agent.messages import refusals
+from pi_agent.messages import command_output, refusals
 from pi_agent.messages.refusal import EX_SOFTWARE, EX_UNAVAILABLE, Refusal
 
 
@@ -109,7 +109,7 @@ def test_the_time_is_told_after_the_refusal_and_as_a_table_to_people(
     assert entry_point.run("pi", raising(Refusal(77, "what is wrong", "what to do"))) == 77
     first, second, third, *_ = capfd.readouterr().err.splitlines()
     assert (first, second) == ("pi: what is wrong", "    what to do")
-    assert third.startswith("pi: where the time of this launch went")
+    assert third == f"pi: {command_output.STEPS_TITLE}"
 
 
 @pytest.mark.parametrize("status", [0, 7])

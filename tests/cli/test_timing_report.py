@@ -8,13 +8,14 @@ import orjson
 import pytest
 
 from pi_agent.cli import timing_report
+from pi_agent.messages import command_output
 
 _STEPS = {"start": 0.0401, "session run": 1.25, "rest": 0.00000049}
 
 
 def test_the_table_is_in_milliseconds_and_has_the_sum() -> None:
     assert timing_report.table(_STEPS) == [
-        "where the time of this launch went, in milliseconds:",
+        command_output.STEPS_TITLE,
         "start            40.1",
         "session run    1250.0",
         "rest              0.0",

@@ -42,7 +42,7 @@ _FACTS = {"int": 3, "str": _EVIL, "tuple[str, str]": ("user", "group"), "Sequenc
     ids=lambda make: make.__name__,
 )
 def test_every_finding_is_harmless_and_says_what_to_do(make: Callable[..., object]) -> None:
-    facts = []
+    facts: list[object] = []
     for name, parameter in inspect.signature(make).parameters.items():
         chosen_by_us = name in ("user", "group", "needed", "socket") or (make is findings.staging)
         if parameter.annotation == "Refusal":

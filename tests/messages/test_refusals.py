@@ -32,6 +32,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "root_refused": (77, lambda x: refusals.root_refused("pi")),
     "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
     "outside_roots": (77, lambda x: refusals.outside_roots(x, x, [x], x, [refusals.root_ignored(x, x)])),
+    "directory_closed_to_agent": (77, lambda x: refusals.directory_closed_to_agent(x)),
     "directory_gone": (77, lambda x: refusals.directory_gone(x)),
     "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
     "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
@@ -101,7 +102,7 @@ def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: s
         (refusals.config_unreadable("/c", "why"), "/c why m3ta.pi-agent.wrapper.syncConfigFromHost"),
         (refusals.config_too_large("/c", "2 GiB"), "/c 2 GiB configPath"),
         (refusals.document_invalid("/c/settings.json", "why"), "/c/settings.json why Correct"),
-        (refusals.host_env_invalid("/c/.env", "why"), "/c/.env why KEY=value"),
+        (refusals.host_env_invalid("/c/.env", "why"), "/c/.env why NAME=value"),
         (refusals.state_not_writable("/s", OSError(28, "why")), "/s why space unchanged"),
         (refusals.state_not_writable("/s", OSError(13, "why")), "/s why session unchanged"),
         (refusals.staging_failed("A mount", "why"), "A mount why journalctl"),
@@ -121,7 +122,7 @@ def test_outside_of_the_roots_the_nix_lines_are_shown_only_where_they_would_help
     helps = refusals.outside_roots("alice", "/srv/x", ["~/a", "/b"], "/srv/x").remedy
     assert 'm3ta.pi-agent.hostUsers."alice".projectRoots = [ "~/a" "/b" "/srv/x" ];' in helps
     never = refusals.outside_roots("alice", "/etc", ["~/a", "/b"], None).remedy
-    assert "projectRoots" not in never and "cannot be made a project root" in never
+    assert "projectRoots" not in never and "cannot be a project root" in never
     assert all("Allowed for alice: ~/a, /b" in remedy for remedy in (helps, never))
 
 

@@ -5,7 +5,7 @@ from pi_agent.session.audit import Known
 from tests.support.journal import Journal
 
 _ROOT = "/home/alice/p"
-_KNOWN = Known("/p.json").of_user("alice").of_launch(_ROOT, "u.service")
+_KNOWN = Known("/p.json").of_user("alice").in_root(_ROOT).of_unit("u.service")
 _FIELDS = [
     ("PI_AGENT_POLICY", "/p.json"),
     ("PI_AGENT_HOST_USER", "alice"),
@@ -50,7 +50,7 @@ def test_who_was_refused_is_told_with_what_was_known_by_then(journal: Journal) -
 def test_what_is_known_grows_by_new_values_and_forgets_nothing() -> None:
     asked = Known("/p.json")
     named = asked.of_user("1000").of_user("alice")
-    launched = named.of_launch(None, "u.service")
+    launched = named.of_unit("u.service")
     assert asked == Known("/p.json")
     assert named == Known("/p.json", "alice")
     assert launched == Known("/p.json", "alice", None, "u.service")
@@ -58,4 +58,4 @@ def test_what_is_known_grows_by_new_values_and_forgets_nothing() -> None:
 
 
 def test_a_launch_without_a_project_has_no_root() -> None:
-    assert "PI_AGENT_PROJECT_ROOT" not in Known("/p.json", "alice").of_launch(None, "u.service").fields()
+    assert "PI_AGENT_PROJECT_ROOT" not in Known("/p.json", "alice").of_unit("u.service").fields()

@@ -143,6 +143,27 @@ def test_a_target_that_may_not_be_written_to_is_an_error(ordinary: Path) -> None
         copier.copy("a")
 
 
+def test_what_was_copied_before_the_target_failed_is_told_first(copier: Copier) -> None:
+    for name in ("a", "b", "c"):
+        put(copier.source / name)
+    folders = iter([True, False])
+
+    with copier.sides() as (source, target):
+
+        def full_after_the_first(folder: str) -> int:
+            if not next(folders):
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # whatever it is, it is the target's
+            return target.folder(folder)
+
+        failing = Target(target.identity, full_after_the_first, executables=False)
+        batches = copying.transfer(["a", "b", "c"], source, failing, _PLENTY, lambda *_: None)
+        told = next(batches)
+        assert ([name for name, _ in told.copied], told.left_out) == (["a"], ())
+        with pytest.raises(FileNotFoundError):
+            next(batches)
+    assert snapshot(copier.target) == {"a": b"x"}
+
+
 # -- bounds
 
 

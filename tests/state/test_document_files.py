@@ -17,6 +17,7 @@ from pi_agent.messages.refusal import EX_DATAERR, Refusal
 from pi_agent.state import documents
 from pi_agent.state.documents import SETTINGS, Document, Memory, Plan, merged, nothing_known
 from pi_agent.state.json_merge import REMOVED
+from pi_agent.state.pi_lock import PiLock
 from tests.support.host_trees import host_tree
 from tests.support.limits import no_room
 from tests.support.shapes import NOT_OBJECTS
@@ -195,6 +196,18 @@ def test_a_file_that_cannot_be_written_is_an_error_and_the_lock_is_given_back(tm
         updated(tmp_path, {"a": 2})
     assert snapshot(tmp_path).keys() == {"settings.json"}
     assert read(tmp_path / "settings.json") == {"a": 1}
+
+
+def test_a_lock_that_a_killed_sync_left_is_removed_also_where_nothing_is_to_be_written(tmp_path: Path) -> None:
+    memory, _ = updated(tmp_path, {"a": 1})
+    with opened(tmp_path) as directory:
+        assert PiLock(directory, "settings.json").take()  # and never released
+    plan = planned(tmp_path, {"a": 1}, memory=memory)
+    assert plan.is_current and not plan.changes_nothing
+    before = (tmp_path / "settings.json").stat()
+    carried_out(tmp_path, plan)
+    assert snapshot(tmp_path).keys() == {"settings.json"}
+    assert (tmp_path / "settings.json").stat() == before
 
 
 def test_the_lock_is_given_back_afterwards(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ def lock_of(tmp_path: Path) -> Path:
     return tmp_path / "settings.json.lock"
 
 
+def pis_lock(tmp_path: Path, *, age: float = 0) -> Path:
+    """A lock as Pi makes it, of that age in seconds."""
+    lock = lock_of(tmp_path)
+    lock.mkdir()
+    os.utime(lock, (time.time() - age, time.time() - age))
+    return lock
+
+
 def test_a_free_lock_is_taken_at_once_and_is_a_directory_beside_the_file(
     tmp_path: Path, directory: int, naps: list[float]
 ) -> None:
@@ -43,59 +52,85 @@ def test_a_free_lock_is_taken_at_once_and_is_a_directory_beside_the_file(
     assert naps == []
 
 
-def test_a_lock_that_another_holds_is_not_taken_and_a_moment_passes(directory: int, naps: list[float]) -> None:
-    assert PiLock(directory, "settings.json").take()
+def test_a_lock_that_pi_holds_is_not_taken_and_a_moment_passes(
+    tmp_path: Path, directory: int, naps: list[float]
+) -> None:
+    pis_lock(tmp_path)
     assert not PiLock(directory, "settings.json").take()
     assert len(naps) == 1 and 0 < naps[0] < 1
     assert PiLock(directory, "auth.json").take(), "another file has another lock"
 
 
-def test_a_lock_that_is_given_up_meanwhile_is_taken(
+def test_a_lock_that_pi_gives_up_meanwhile_is_taken(
     tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock_of(tmp_path).mkdir()
+    pis_lock(tmp_path)
     monkeypatch.setattr(time, "sleep", lambda _seconds: lock_of(tmp_path).rmdir())
     lock = PiLock(directory, "settings.json")
     assert [lock.take(), lock.take()] == [False, True]
+    lock.release()
+    assert not lock_of(tmp_path).exists()
 
 
 @pytest.mark.parametrize(("age", "stale"), [(11, True), (1e6, True), (-11, True), (-1e6, True), (0, False), (8, False)])
 def test_a_lock_whose_time_is_long_ago_or_in_the_future_is_taken_over_at_once(
     tmp_path: Path, directory: int, naps: list[float], age: float, stale: bool
 ) -> None:
-    lock_of(tmp_path).mkdir()
-    os.utime(lock_of(tmp_path), (time.time() - age, time.time() - age))
-    assert PiLock(directory, "settings.json").take() is stale
+    pis_lock(tmp_path, age=age)
+    lock = PiLock(directory, "settings.json")
+    assert lock.take() is stale
     assert len(naps) == (0 if stale else 1)
+    lock.release()
+    assert lock_of(tmp_path).exists() is not stale
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o777])
+def test_what_a_killed_sync_left_is_known_and_taken_over_at_once(
+    tmp_path: Path, directory: int, naps: list[float], umask: int
+) -> None:
+    assert not pi_lock.is_abandoned(directory, "settings.json")
+    os.umask(umask)
+    assert PiLock(directory, "settings.json").take()  # and never released
+    assert pi_lock.is_abandoned(directory, "settings.json")
+    assert not pi_lock.is_abandoned(directory, "auth.json")
+    lock = PiLock(directory, "settings.json")
+    assert lock.take()
+    lock.release()
+    assert not lock_of(tmp_path).exists()
+    assert naps == []
 
 
 @pytest.mark.parametrize("kind", ["directory", "file", "link"])
-def test_a_lock_that_nobody_gives_up_is_taken_over_in_the_end(
+def test_a_lock_that_nobody_gives_up_delays_for_a_while_and_stays_its_holders(
     tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    path = lock_of(tmp_path)
     if kind == "directory":
-        lock_of(tmp_path).mkdir()
+        path.mkdir()
     elif kind == "file":
-        lock_of(tmp_path).write_text("")
+        path.write_text("")
     else:
-        lock_of(tmp_path).symlink_to("/nonexistent")
+        path.symlink_to("/nonexistent")
+    assert not pi_lock.is_abandoned(directory, "settings.json")
     monkeypatch.setattr(pi_lock, "_PATIENCE", 0.05)
+    before = path.lstat()
     lock, began = PiLock(directory, "settings.json"), time.monotonic()
     while not lock.take():
         assert time.monotonic() - began < 5
     assert time.monotonic() - began >= 0.05
-    lock.release()  # also of what is no directory
+    lock.release()
+    assert path.lstat() == before
 
 
 def test_a_lock_that_vanishes_while_it_is_looked_at_is_waited_for_once_more(
     tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch, naps: list[float]
 ) -> None:
-    lock_of(tmp_path).mkdir()
-    stat = os.stat
+    pis_lock(tmp_path)
+    real = os.stat
 
     def vanished(*arguments: object, **options: object) -> os.stat_result:
         lock_of(tmp_path).rmdir()
-        return stat(*arguments, **options)  # type: ignore[arg-type]
+        return real(*arguments, **options)  # type: ignore[arg-type]
 
     lock = PiLock(directory, "settings.json")
     with monkeypatch.context() as patched:
@@ -104,11 +139,15 @@ def test_a_lock_that_vanishes_while_it_is_looked_at_is_waited_for_once_more(
     assert lock.take()
 
 
-def test_giving_up_a_lock_that_is_gone_is_no_error(tmp_path: Path, directory: int) -> None:
+def test_giving_up_a_lock_that_is_gone_or_in_use_is_no_error(tmp_path: Path, directory: int) -> None:
     lock = PiLock(directory, "settings.json")
     assert lock.take()
     lock_of(tmp_path).rmdir()
     lock.release()
+    assert lock.take()
+    (lock_of(tmp_path) / "x").mkdir()
+    lock.release()
+    assert stat.S_ISDIR(lock_of(tmp_path).lstat().st_mode)
 
 
 def test_where_no_lock_can_be_made_that_is_an_error(ordinary: Path) -> None:

@@ -124,7 +124,7 @@ class Launching:
         """Carry out a plan, and return the exit status."""
         session, project = plan.request.session, plan.request.project
         root = None if project is None else project.root
-        return launch.carry_out(plan, Known("/policy.json").of_user(USER).of_launch(root, session.unit))
+        return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
 
     def fill(self, plan: Plan) -> Sequence[str]:
         """Fill a staging directory as the plan says, with nobody who guards it, and return the notices."""

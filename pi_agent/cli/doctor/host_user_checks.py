@@ -10,7 +10,7 @@ from pi_agent.environment import env_files
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import finding, findings
 from pi_agent.messages.finding import Finding
-from pi_agent.messages.refusal import Refusal
+from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts
 from pi_agent.policy import project_roots as roots
 from pi_agent.policy.policy_file import Policy
@@ -40,7 +40,8 @@ def _project_root(context: Context, user: Identity, root: Root) -> Finding:
     try:
         mapped = _prepare(context.policy, user, Project(root.path, root.descriptor, root.path))
     except Refusal as refusal:
-        return finding.refused("root", refusal)
+        closed = refusal.status == EX_NOPERM
+        return findings.root_closed_to_agent(root.configured, refusal) if closed else finding.refused("root", refusal)
     return findings.root_mapped(root.configured) if mapped else findings.root_not_mapped(root.configured)
 
 

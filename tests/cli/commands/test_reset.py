@@ -10,6 +10,7 @@ import pytest
 
 from pi_agent.cli.commands import reset
 from pi_agent.linux import removal
+from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.session import running_sessions, session_directory, session_names
 from pi_agent.state import scans, user_state
@@ -54,7 +55,7 @@ def test_caches_and_what_a_killed_reset_left_go_and_all_else_stays(
     assert snapshot(here.tree) == kept
     assert here.memory.exists()
     said = capfd.readouterr().out
-    assert all(f"~/{name}\n" in said for name in gone) and "own" not in said and "Removed: " in said
+    assert all(f"~/{name}\n" in said for name in gone) and "own" not in said and said.count(" KiB") == len(gone) + 1
 
 
 def test_everything_goes_and_a_launch_makes_it_anew(here: Bench, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_who_has_nothing_is_told_so_and_gets_nothing(
     done(here, "--all", "--yes")
     capfd.readouterr()
     assert done(here, "--yes", *words) == 0
-    assert capfd.readouterr().out == "There is nothing to remove.\n"
+    assert capfd.readouterr().out == f"{command_output.NOTHING_TO_REMOVE}\n"
     assert not here.tree.exists()
 
 
@@ -105,8 +106,8 @@ def test_at_a_terminal_the_answer_counts(
     assert done(here, "--all") == 0
     assert here.tree.exists() is not agreed
     said = capfd.readouterr()
-    assert said.err.endswith("remove it? [y/N] ")
-    assert ("Nothing was removed." in said.out) is not agreed
+    assert said.err.endswith(command_output.confirm_removal("pi"))
+    assert (command_output.NOTHING_REMOVED in said.out) is not agreed
 
 
 # -- nobody else has the state
@@ -202,7 +203,7 @@ def test_a_tree_without_end_is_not_counted_to_its_end_and_goes(
         file.truncate(1024**4)
     assert done(here, "--all", "--yes") == 0
     said = capfd.readouterr().out
-    assert "more than" in said and "TiB" not in said
+    assert command_output.at_least("") in said and "TiB" not in said
     assert not here.tree.exists()
 
 

@@ -10,7 +10,6 @@ import pytest
 from pi_agent.cli.doctor import host_user_checks
 from pi_agent.messages import findings, refusals
 from pi_agent.messages.finding import FAIL, OK
-from pi_agent.messages.refusal import EX_CONFIG
 from tests.support.fakes import Kernel
 from tests.support.installations import Install, Installation, grades, only
 from tests.support.policies import USER, host_user
@@ -31,7 +30,9 @@ def test_roots_are_tried_without_attaching_anything(install: Install, monkeypatc
     assert list(host_user_checks.project_roots(replace(context, user=None))) == []
 
 
-def test_a_root_that_a_launch_would_refuse_is_a_failure(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_that_a_launch_would_refuse_is_told_as_by_the_launch(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installation = install(hostUsers={USER: host_user("~/here")})
     root = installation.top / "home/here"
     root.mkdir()
@@ -39,8 +40,7 @@ def test_a_root_that_a_launch_would_refuse_is_a_failure(install: Install, monkey
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda *_, **__: False)
         closed = only(host_user_checks.project_roots(installation.context()))
-    assert (closed.grade, closed.status) == (FAIL, EX_CONFIG)
-    assert closed.what == refusals.directory_closed_to_agent(str(root)).what
+    assert closed == findings.root_closed_to_agent("~/here", refusals.directory_closed_to_agent(str(root)))
     kernel.refuses = {"clone"}
     assert grades(host_user_checks.project_roots(installation.context())) == [FAIL]
 
