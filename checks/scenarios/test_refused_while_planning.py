@@ -1,7 +1,7 @@
-"""A launch that is refused while it is planned has changed nothing, anywhere, and `--sandbox-explain` says the same.
+"""A launch that is refused while it is planned changes nothing anywhere, and `--sandbox-explain` reports the same.
 
-These are the refusals that need real users, file systems and programs. Every refusal there is, with stand-ins for the
-machine: tests/session/test_refused_while_planning.py.
+These refusals need real users, file systems and programs. For all refusals, with stand-ins for the machine, see
+tests/session/test_refused_while_planning.py.
 """
 
 from __future__ import annotations
@@ -23,16 +23,13 @@ from support.leftovers import leftovers
 from support.repositories import on_host
 from support.unchanged import everything
 
-# In memory like tmpfs, and without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
+# In memory like tmpfs, but without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
 _UNMAPPABLE: Final = "ramfs"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """arrange: brings the refusal about, and puts right what is not put back anyway. status, says: of the refusal.
-
-    command, cwd: the launch; cwd is relative to alice's home.
-    """
+    """arrange: causes the refusal, and undoes what is not undone anyway. status, says: of the refusal."""
 
     arrange: Callable[[], AbstractContextManager[object]]
     status: int
@@ -53,7 +50,7 @@ def by_alice(script: str) -> Callable[[], AbstractContextManager[object]]:
 
 @contextmanager
 def bobs_directory() -> Iterator[None]:
-    """In alice's root, open to her by her group; the agent is no member of it."""
+    """In alice's root, open to her by her group. The agent is not a member."""
     place = home("alice") / "p/bobs"
     place.mkdir()
     shutil.chown(place, "bob", "team")
@@ -72,7 +69,7 @@ def bobs_directory_above() -> Iterator[None]:
 
 @contextmanager
 def unmappable(mode: int) -> Iterator[None]:
-    """alice's project is on a file system whose owners cannot be mapped, with these permissions."""
+    """alice's project on a file system whose owners cannot be mapped, with these permissions."""
     place = demo("alice")
     on_machine("mount", "-t", _UNMAPPABLE, _UNMAPPABLE, place).ok()
     try:
@@ -216,19 +213,12 @@ def test_this_launch_would_change_the_state_if_it_were_not_refused() -> None:
 
 
 def prepare(command: str) -> None:
-    """Let a launch have much to do: after a first one, where that is possible, there is news of every kind."""
+    """Give a launch much to do: after a first launch, if possible, everything has changed."""
     on_host("mkdir -p ~/.pi/agent/skills; echo x >~/.pi/agent/skills/old; echo A=old >~/.pi/agent/.env")
     inside("mkdir -p ~/.pi/agent/skills; echo x >~/.pi/agent/skills/evil", command=command)
-<<<<<<< HEAD
     on_host("rm ~/.pi/agent/skills/old; echo x >~/.pi/agent/skills/new; echo A=new >~/.pi/agent/.env")
     on_host("""echo '{"look": "new"}' >~/.pi/agent/settings.json""")
     on_host("""echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
-=======
-    on_host("""rm ~/.pi/agent/skills/old; echo x >~/.pi/agent/skills/new
-        echo A=new >~/.pi/agent/.env
-        echo '{"look": "new"}' >~/.pi/agent/settings.json
-        echo '{"provider": {"key": "new"}}' >~/.pi/agent/auth.json""")
->>>>>>> main
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])

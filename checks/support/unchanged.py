@@ -1,4 +1,4 @@
-"""All that a launch could change on the machine, to be compared before and after what must not change anything."""
+"""Everything that a launch could change on the machine, to compare before and after."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from support.installed import SECRETS, SHARED, STAGING, home, policy
 
 
 def everything(command: str = "pi-probe") -> dict[str, tuple[object, ...]]:
-    """Names, kinds, owners, times and contents of all that a launch of that command may touch, and the mounts."""
+    """Names, kinds, owners, times and contents of everything that a launch of command may touch, and the mounts."""
     state = Path(policy(command)["stateDir"])
     tops = [state, STAGING, home("alice"), SECRETS, SHARED, Path("/run/systemd/transient")]
     found: dict[str, tuple[object, ...]] = {}
     for top in tops:
         for path in [top, *top.rglob("*")]:
             at = path.lstat()
-            found[str(path)] = (
-                at.st_ino, at.st_mode, at.st_uid, at.st_gid, at.st_size, at.st_mtime_ns, at.st_ctime_ns,
-                _content(path, at),
-            )  # fmt: skip
+            numbers = (at.st_ino, at.st_mode, at.st_uid, at.st_gid, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+            found[str(path)] = (*numbers, _content(path, at))
     found["mounts"] = tuple(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
     return found
 
