@@ -1,17 +1,17 @@
-# The commands of a developer's day. Each installs what it lacks, on Debian or Ubuntu, as root.
+# Commands for developers. Each installs what it needs, on Debian or Ubuntu, as root.
 
 MACHINE := checks/machine
-# Where the machine sees this project, read-only.
+# The path of this project in the machine, read-only.
 PROJECT := /opt/pi-agent
 PROGRAMS := checks/machine checks/eval/run checks/guest/activate checks/guest/enter checks/guest/model-server \
   checks/guest/vm/usr/local/lib/pi-agent-checks/follow \
   $(wildcard checks/demo runner.py wrapper.py)
 SOURCES := $(PROGRAMS) checks/guest/probe.py checks/guest/skips_fail.py $(wildcard checks/benchmark checks/eval checks/harness checks/support checks/scenarios checks/escapes pi_agent tests)
-# Reasons for skips are always shown. In CI a skipped scenario is a failed one: see checks/scenarios.
+# The reason of a skip is always shown. In CI, a skipped scenario counts as failed: see checks/scenarios.
 SCENARIOS ?= $(PROJECT)/checks/scenarios
-# Those that `make scenarios-vm` chooses from, by their marks.
+# The scenarios from which `make scenarios-vm` selects by mark.
 LIMITS := $(addprefix $(PROJECT)/checks/,scenarios escapes)
-# Those that `make soak` has run at full length.
+# The scenarios that `make soak` runs at full length.
 SOAK := $(addprefix $(PROJECT)/checks/scenarios/,test_load.py test_faults_steps.py test_faults_parts.py test_races.py)
 PYTEST_ARGS ?=
 IN_PROJECT := --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT)
@@ -21,21 +21,21 @@ PYTEST := python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail
 
 .PHONY: help
 help:
-	@echo 'make test       everything below that checks something'
-	@echo 'make demo       the main job, shown in a machine'
-	@echo 'make shell      a shell of alice in the machine'
-	@echo 'make lint       ruff, mypy, import-linter, nixfmt'
-	@echo 'make unit       the tests of the Python: no root, no network'
-	@echo 'make fuzz       every parser, with inputs that fuzzing finds: SECONDS=60 each'
-	@echo 'make eval       the checks of the module, by Nix in the machine'
-	@echo 'make scenarios  the tests of the whole, in the machine'
-	@echo 'make scenarios-vm  those that need a kernel of their own, in a virtual machine'
-	@echo 'make escapes    attempts to escape from the sandbox, in the machine'
-	@echo 'make soak       the scenarios of load, faults and races at full length: an hour'
-	@echo 'make bench      how fast it is, beside what people would use instead: a quarter of an hour'
-	@echo 'make docs       docs/options.md from the module, and the tables of messages in README.md'
-	@echo 'make machine    the machine, up and as this checkout says'
-	@echo 'make clean      no machines, no .venv'
+	@echo 'make test       run every check below except fuzz, soak and bench'
+	@echo 'make demo       show the main use case in the machine'
+	@echo 'make shell      open a shell as alice in the machine'
+	@echo 'make lint       run ruff, mypy, import-linter and nixfmt'
+	@echo 'make unit       run the unit tests: no root, no network'
+	@echo 'make fuzz       fuzz every parser: SECONDS=60 each'
+	@echo 'make eval       check the NixOS module, with Nix in the machine'
+	@echo 'make scenarios  run the end-to-end tests in the machine'
+	@echo 'make scenarios-vm  run the scenarios that need their own kernel, in a virtual machine'
+	@echo 'make escapes    try to escape from the sandbox, in the machine'
+	@echo 'make soak       run the scenarios of load, faults and races at full length: an hour'
+	@echo 'make bench      measure the speed against alternatives: a quarter of an hour'
+	@echo 'make docs       generate docs/options.md and the tables of messages in README.md'
+	@echo 'make machine    start the machine, or update it to this checkout'
+	@echo 'make clean      remove the machines and .venv'
 
 .PHONY: test
 test: lint unit eval scenarios escapes demo scenarios-vm
@@ -65,7 +65,7 @@ lint: .venv/ready
 unit: .venv/ready
 	.venv/bin/pytest $(PYTEST_ARGS)
 
-# Seconds for each target; what was learned stays in .fuzz for the next time.
+# Seconds for each target. The inputs found stay in .fuzz for the next run.
 SECONDS ?= 60
 .PHONY: fuzz
 fuzz: .venv/ready
@@ -90,7 +90,7 @@ scenarios: machine
 	$(MACHINE) exec $(if $(CI),--env CI=$(CI)) \
 	  $(IN_PROJECT) -- $(PYTEST) $(SCENARIOS) $(PYTEST_ARGS)
 
-# What a container cannot show: limits that the kernel enforces. Nothing may be skipped, and it fails where there are none.
+# Limits that the kernel enforces, which a container cannot show. Nothing may be skipped; without limits it fails.
 .PHONY: scenarios-vm
 scenarios-vm: python
 	$(MACHINE) --backend qemu up
@@ -101,12 +101,12 @@ scenarios-vm: python
 escapes:
 	$(MAKE) scenarios SCENARIOS=$(PROJECT)/checks/escapes
 
-# Every step of a launch instead of a sample, a thousand launches instead of a hundred, races of 45 seconds each.
+# Every step of a launch, not a sample; a thousand launches, not a hundred; races of 45 seconds each.
 .PHONY: soak
 soak: machine
 	$(MACHINE) exec --env PI_AGENT_ALL_STEPS=1 --env PI_AGENT_LAUNCHES=1000 --env PI_AGENT_RACES=45 $(IN_PROJECT) -- $(PYTEST) $(SOAK) $(PYTEST_ARGS)
 
-# ROWS: names of rows, with commas between. QUICK: not empty for fewer rounds. See docs/performance.md.
+# ROWS: names of rows, separated by commas. QUICK: not empty for fewer rounds. See docs/performance.md.
 ROWS ?=
 QUICK ?=
 .PHONY: bench
@@ -119,7 +119,7 @@ clean:
 	$(MACHINE) --backend qemu clean
 	rm -rf .venv
 
-# A fresh machine may have no Python, or one that cannot make environments.
+# A fresh machine may have no Python, or one that cannot create environments.
 .PHONY: python
 python:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -1,10 +1,10 @@
-"""The privileged half of pi-agent: one launch of Pi, from the caller's request to its exit status.
+"""The privileged part of pi-agent: one launch of Pi, from the caller's request to its exit status.
 
-Runs as root, through the sudo rule of the module, on behalf of a listed host user who may give any arguments, any
-environment and any working directory, and who owns files that are read here. It believes the frozen policy, what
-sudo says of the caller's uid, and what the kernel says of open descriptors; nothing else. No argument widens what the
-policy allows: all are Pi's, except for the sandbox commands (pi_agent/cli). When it returns, no unit, mount or
-file of the session is left.
+Runs as root, through the module's sudo rule, for a listed host user. That user may pass any arguments, environment and
+working directory, and owns files that the runner reads. The runner trusts only the frozen policy, the caller's uid as
+sudo reports it, and what the kernel reports about open descriptors. No argument widens the policy: all arguments are
+Pi's, except the sandbox commands (pi_agent/cli). When the runner returns, no unit, mount or file of the session is
+left.
 """
 
 import os
@@ -19,7 +19,7 @@ COMMAND = "pi"
 
 
 def main() -> int:
-    """Do what the caller asks for, and return the exit status."""
+    """Carry out the caller's request, and return the exit status."""
     limits.drop_inherited()
     known = audit.Known(POLICY)
     try:
@@ -31,7 +31,7 @@ def main() -> int:
         timing.mark("caller")
         arguments = command_line.arguments()
         if command_line.is_sandbox_command(arguments):
-            from pi_agent.cli import dispatch  # no launch of Pi waits for it
+            from pi_agent.cli import dispatch  # not imported by a launch of Pi
 
             answer = dispatch.as_root(policy, caller, arguments)
             if isinstance(answer, int):

@@ -1,6 +1,6 @@
-"""The `pi` command of the host: says early and kindly what the runner would refuse, then hands over by sudo.
+"""The `pi` command of the host: reports early what the runner would refuse, then hands over through sudo.
 
-Runs as the host user and protects nothing: the runner decides everything again.
+Runs as the host user and enforces nothing: the runner checks everything again.
 """
 
 import os
@@ -18,14 +18,14 @@ COMMAND = "pi"
 
 
 def main() -> int:
-    """Check, then become `sudo runner`; returns only what the runner is not needed for."""
+    """Check, then become `sudo runner`. Returns only if the runner is not needed."""
     try:
         policy = policy_file.load(POLICY)
         timing.mark("policy")
         arguments = command_line.arguments()
         needs_project = not command_line.needs_no_project(arguments)
         if command_line.is_sandbox_command(arguments):
-            from pi_agent.cli import dispatch  # no launch of Pi waits for it
+            from pi_agent.cli import dispatch  # not imported by a launch of Pi
 
             answer = dispatch.on_host(policy, arguments, RUNNER)
             if isinstance(answer, int):

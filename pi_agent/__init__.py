@@ -1,14 +1,14 @@
-"""What `runner.py` and `wrapper.py` share, on floors. A module imports from its own floor and those below, never up:
+"""The code that `runner.py` and `wrapper.py` share, in layers (floors). A module imports from its own and those below:
 
-cli          what is typed: entry point, arguments, the commands of the sandbox
+cli          the command line: entry point, arguments, sandbox commands
 session      one launch: plan, carry out, guard, unit, signals, report, journal
 sandbox      what a session may see and do: unit properties, mounts, protection
 environment  variables: layers, env files, git identity
 state        the user's own tree: sync, documents, transcripts
-policy       the frozen policy, the accounts, the project roots: what is allowed
+policy       what is allowed: the frozen policy, the accounts, the project roots
 linux        the kernel and system services: paths, files, mounts, processes, identities
-messages     every sentence that a user can meet
-python       stand-ins for parts of the standard library that are slow to import
+messages     every sentence that a user can see
+python       light replacements for parts of the standard library that are slow to import
 
-docs/architecture.md tells the story; the first lines of each module are its contract.
+docs/architecture.md describes the design. Each module's docstring states its contract.
 """

@@ -1,4 +1,4 @@
-"""What every test runs under: no example database on disk, no umask, alarm or signal handler left over from another."""
+"""For every test: no example database on disk, and no umask, alarm or signal handler left over from another test."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _HANDLED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal
 
 
 def _directories() -> Iterator[int]:
-    """The descriptors that are directories."""
+    """The open descriptors that are directories."""
     for number in map(int, limits.open_descriptors()):
-        with suppress(OSError):  # the one that the others were listed with
+        with suppress(OSError):  # the descriptor that was used to list the others
             if stat.S_ISDIR(os.fstat(number).st_mode):
                 yield number
 
 
 @pytest.fixture(autouse=True)
 def process_state() -> Iterator[None]:
-    """The umask that runner.py sets, and the signal handlers as they were (a session leaves some ignored).
+    """Set the umask that runner.py sets, and restore the signal handlers (a session leaves some ignored).
 
     Directories that were left open are closed: a launch holds its project and state until its process ends.
     """
@@ -59,9 +59,9 @@ def process_state() -> Iterator[None]:
 
 @pytest.fixture
 def ordinary() -> Iterator[Path]:
-    """A directory of an ordinary user's, whom the test runs as: what permissions forbid, it may not do.
+    """A directory of an ordinary user, as whom the test runs, so that permissions apply.
 
-    It is not below pytest's own, where only whoever started the tests can go.
+    It is not below pytest's own directory, which only the user who started the tests can enter.
     """
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
         people.give_to_nobody(Path(name))
@@ -71,7 +71,7 @@ def ordinary() -> Iterator[Path]:
 
 @pytest.fixture
 def nest() -> Iterator[Nest]:
-    """A maker of deep trees, which are gone after the test."""
+    """Makes deep trees, which are removed after the test."""
     maker = Nest()
     yield maker
     maker.clear()
@@ -79,8 +79,8 @@ def nest() -> Iterator[Nest]:
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    """A journald, which everybody now sends to."""
-    with TemporaryDirectory(dir="/tmp") as top:  # the path of a socket is short
+    """A journald that receives all entries."""
+    with TemporaryDirectory(dir="/tmp") as top:  # the path of a socket must be short
         monkeypatch.setattr(journald, "SOCKET", f"{top}/socket")
         found = Journal(f"{top}/socket")
         yield found

@@ -1,4 +1,4 @@
-"""Every fuzz target for a moment, from fixed seeds. For longer there is `make fuzz`."""
+"""Every fuzz target for a moment, from fixed seeds. `make fuzz` runs longer."""
 
 from __future__ import annotations
 

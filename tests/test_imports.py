@@ -1,4 +1,4 @@
-"""What the two programs import before they do anything. A scenario watches whole launches in the same way."""
+"""What the two programs import before they do anything. A scenario checks whole launches in the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.checkout import TOP
 
 
 def _log(code: str) -> str:
-    """What Python tells of the imports that the code makes."""
+    """Python's report of the imports that the code makes."""
     argv = [sys.executable, "-I", "-X", "importtime", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stderr
 

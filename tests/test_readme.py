@@ -1,4 +1,4 @@
-"""What the programs say is in README.md's tables, so that it can be looked up."""
+"""Everything that the programs say is in README.md's tables, where it can be looked up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _README: Final = (TOP / "README.md").read_text()
 
 
 def section(title: str) -> str:
-    """The text below the heading, up to the next of its level."""
+    """The text below the heading, up to the next heading of its level."""
     return re.split(r"^## ", _README, flags=re.MULTILINE)[_titles().index(title) + 1]
 
 
@@ -65,7 +65,7 @@ def _attempts() -> dict[str, list[str]]:
 
 
 def _promised() -> dict[str, list[str]]:
-    """What the table's rows say: promise → patterns of names."""
+    """The table's rows: promise → patterns of names."""
     rows = re.findall(r"^\| (.+?) \| (`.*`) \|$", section("Security"), flags=re.MULTILINE)
     keys = {sentence: key for key, sentence in PROMISES.items()}
     return {keys[sentence]: re.findall("`(.+?)`", patterns) for sentence, patterns in rows}

@@ -1,6 +1,6 @@
-"""The runner from its arguments to its exit status: what runs, what the journal keeps and what the user is told.
+"""The runner, from its arguments to its exit status: what runs, what the journal records and what the user sees.
 
-Everything on the way is real but for sudo, systemd, the kernel's mounts and journald.
+Everything is real except sudo, systemd, the kernel's mounts and journald.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
 
 
 def known_in(entry: dict[str, str]) -> dict[str, str]:
-    """What an entry of the journal says of the launch."""
+    """What a journal entry records about the launch."""
     names = {"PI_AGENT_POLICY": "policy", "PI_AGENT_HOST_USER": "user", "PI_AGENT_PROJECT_ROOT": "root"}
     return {names[name]: value for name, value in entry.items() if name in names}
 

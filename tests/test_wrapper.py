@@ -41,7 +41,7 @@ class Wrapper:
         raise FileNotFoundError(2, "No such file or directory")
 
     def be(self, name: str) -> None:
-        """Be called by a user of that name: its uid is never 0, but in the eyes of the kernel it is ours."""
+        """Call as a user of that name. Its uid is never 0, but for the kernel it is ours."""
         entry = pwd.struct_passwd((name, "x", 1000, 1000, "", str(self.home), "/bin/sh"))
         self.monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
         self.monkeypatch.setattr(os, "getuid", lambda: 1000)

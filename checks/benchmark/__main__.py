@@ -1,6 +1,6 @@
-"""Has the machine measure, then reports: the table on standard output; JSON, table and plot in `results` beside this.
+"""Measures in the machine, then reports: the table on standard output; JSON, table and plot in `results`, beside this.
 
-Exit status 0 when every row was measured and no bound missed, 1 otherwise, 2 for a row that there is not.
+Exit status: 0 if every row was measured and no bound was missed, 1 otherwise, 2 for an unknown row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmark import plot, results, rows
 
 FOLDER: Final = Path(__file__).with_name("results")
 _CHECKS: Final = layout.GUEST_PROJECT / "checks"
-# Rounds, and runs in a round.
+# Rounds, and runs per round.
 _PACE: Final = (7, 8)
 _QUICK: Final = (3, 4)
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(names: Sequence[str], pace: tuple[int, int]) -> str:
-    """What benchmark.measure prints in the machine, which must be up."""
+    """The output of benchmark.measure in the machine, which must be up."""
     paths = f"--env=PYTHONPATH={_CHECKS}:{layout.GUEST_PROJECT}"
     words = ["python3", "-B", "-m", "benchmark.measure", *map(str, pace), *names]
     machine = [str(layout.CHECKOUT / "checks/machine"), "exec", paths, f"--cwd={layout.GUEST_PROJECT}", "--", *words]

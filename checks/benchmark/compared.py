@@ -1,4 +1,4 @@
-"""What each row runs, of ours and of the reference, and how that becomes its value."""
+"""What each row runs, for ours and for the reference, and how the value results from it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _AT_ONCE: Final = 20
 _PIPED: Final = 1_000_000_000  # bytes
 _SHOWN: Final = 100_000_000  # bytes
 _NOT_PERMITTED: Final = 77
-# Has xargs leave the words of a command alone: nothing that is run has this in it.
+# Stops xargs from changing the words of a command: no command contains this.
 _UNUSED: Final = "{number-of-the-launch}"
 _PROBE: Final = "pi-probe"
 _LINE: Final = "a line of text as long as the lines of a terminal are, which is eighty letters"
-# The first word of the steps in which systemd and the program work; all others are ours.
+# The first word of the steps that belong to systemd and the program. All other steps are ours.
 _SESSION: Final = "session"
 
 
@@ -51,7 +51,7 @@ def launch(terminal: bool) -> Measure:
 
 
 def steps(desk: Desk, pace: Pace) -> Measured:
-    """What a launch says of itself, step by step."""
+    """The steps of a launch, as it reports them."""
     found: dict[str, list[float]] = {}
     words = [VARIANT, "--sandbox-timing=json"]
     for _ in range(pace.rounds * pace.runs):
@@ -67,7 +67,7 @@ def steps(desk: Desk, pace: Pace) -> Measured:
 
 
 def refusal(desk: Desk, pace: Pace) -> Measured:
-    """The wrapper where it may not start, beside its interpreter doing nothing."""
+    """The wrapper where it refuses to start, against its interpreter doing nothing."""
     python = python_of(policy_override.wrapped(FACTS["variants"][VARIANT]["wrapper"]))
     if (done := as_user(desk.user, VARIANT, cwd="/")).status != _NOT_PERMITTED:
         raise CommandError([VARIANT], done.complaint)
@@ -116,7 +116,7 @@ def sync_growth(desk: Desk, pace: Pace) -> Measured:
             f"{ours[-1][1].high * 1000:.1f}), rsync {theirs[-1][1].median * 1000:.1f} ms"
         )
     points = [(float(size), each.median) for size, each in ours if each.median > 0]
-    # Over the whole it is less where starting costs more than few files do; the last step hides nothing.
+    # Over the whole range, the exponent is too low if the start costs more than few files. The last step hides nothing.
     whole, last = figures.exponent(points), figures.exponent(points[-2:])
     rsync = figures.exponent([(float(size), each.median) for size, each in theirs])
     details.append(f"exponent: {whole:.2f} over all, {last:.2f} for the last step; rsync {rsync:.2f} over all")
@@ -135,7 +135,7 @@ def policy(desk: Desk, pace: Pace) -> Measured:
 
 
 def memory(desk: Desk, pace: Pace) -> Measured:
-    """What stays while a session runs: all that is below the login, and our first process inside."""
+    """Memory in use while a session runs: everything below the login, and our first process inside."""
     systemd_run = Path(installed.policy(_PROBE)["tools"]["systemd-run"])
     desk.allow(systemd_run)
     idle = ("bash", "-c", "echo ready; cat >/dev/null")
@@ -153,17 +153,17 @@ def memory(desk: Desk, pace: Pace) -> Measured:
 
 
 def throughput_pipe(desk: Desk, pace: Pace) -> Measured:
-    """Bytes a second through a pipe."""
+    """Bytes per second through a pipe."""
     return _throughput(desk, pace, _PIPED, terminal=False)
 
 
 def throughput_terminal(desk: Desk, pace: Pace) -> Measured:
-    """Bytes a second through a terminal."""
+    """Bytes per second through a terminal."""
     return _throughput(desk, pace.slower(), _SHOWN, terminal=True)
 
 
 def parallel(desk: Desk, pace: Pace) -> Measured:
-    """Many launches at once, to the end of the last."""
+    """Many launches at once, until the last one ends."""
     with held(desk) as reference:
         desk.allow(reference.systemd_run)
         commands = [_at_once(command) for command in ([VARIANT], reference.launch())]
@@ -171,13 +171,13 @@ def parallel(desk: Desk, pace: Pace) -> Measured:
 
 
 def bubblewrap(desk: Desk, pace: Pace) -> Measured:
-    """A launch beside bubblewrap."""
+    """A launch against bubblewrap."""
     with held(desk) as reference:
         return _timed(hyperfine.rounds(desk, [[VARIANT], reference.bubblewrap(home(desk.user) / "p")], pace))
 
 
 def sudo_alone(desk: Desk, pace: Pace) -> Measured:
-    """A launch beside nothing but another user."""
+    """A launch against a mere change of user."""
     agent, program = installed.policy(VARIANT)["user"], installed.policy(VARIANT)["program"]
     desk.sudoers(f"{desk.user} ALL=({agent}) NOPASSWD: {program}")
     return _timed(hyperfine.rounds(desk, [[VARIANT], [FACTS["sudo"], "-n", "-u", agent, "--", program]], pace))
@@ -203,7 +203,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
 
 
 def _timed(rounds: Sequence[Times]) -> Measured:
-    """From rounds of ours and the reference."""
+    """The result of rounds of ours and the reference."""
     return compared("s", [Round(tuple(ours), tuple(theirs)) for ours, theirs in rounds])
 
 
@@ -212,12 +212,12 @@ def _rsync(desk: Desk) -> list[str]:
 
 
 def _beside(reference: list[str]) -> list[list[str]]:
-    """A launch with the tree, one without, and the reference of what the first has more to do."""
+    """The commands to compare: a launch with the tree, a launch without it, and the reference for the difference."""
     return [[SYNCED], [VARIANT], reference]
 
 
 def _synced(rounds: Sequence[Times]) -> Measured:
-    """From rounds of `_beside`: sync is what the launch with the tree takes longer than the one without."""
+    """The result of rounds of `_beside`: sync is the difference between the launches with and without the tree."""
     found = []
     for whole, without, theirs in rounds:
         launching = statistics.median(without)
@@ -226,13 +226,13 @@ def _synced(rounds: Sequence[Times]) -> Measured:
 
 
 def _throughput(desk: Desk, pace: Pace, size: int, *, terminal: bool) -> Measured:
-    """What arrives of a program that writes, in a session and in the reference of one."""
+    """The speed at which a program's output arrives, in a session and in the reference."""
     words = ["sh", "-c", f"yes '{_LINE}' | head -c {size}"]
     rounds = []
     with held(desk) as reference:
         desk.allow(reference.systemd_run)
         commands = [[_PROBE, "exec", *words], reference.launch(terminal=terminal, program=words)]
-        # In turns run by run: what a processor copies in a second changes from minute to minute, by half.
+        # Alternating run by run: the copying speed of a processor changes by half from minute to minute.
         for number in range(pace.rounds * pace.runs):
             forth = 1 if number % 2 == 0 else -1
             rates = [
@@ -243,7 +243,7 @@ def _throughput(desk: Desk, pace: Pace, size: int, *, terminal: bool) -> Measure
 
 
 def _at_once(command: Sequence[str]) -> list[str]:
-    """The command that runs a command many times at once, and fails if one of them does."""
+    """The command that runs a command many times at once, and fails if one of them fails."""
     return ["sh", "-c", f'seq {_AT_ONCE} | xargs -P {_AT_ONCE} -I {_UNUSED} "$@"', "at-once", *command]
 
 

@@ -1,6 +1,6 @@
-"""Statistics of what was measured. Pure functions of numbers.
+"""Statistics of measurements. Pure functions of numbers.
 
-Medians and quartiles, since a busy machine only ever adds to a time: means follow the outliers.
+Medians and quartiles, because a busy machine only ever adds to a time, and means follow outliers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A median with its quartiles, and of how many values it is."""
+    """A median with its quartiles, and the number of values."""
 
     median: float
     low: float
@@ -23,14 +23,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was measured of ours and of the reference, one right after the other, in the same unit."""
+    """Measurements of ours and of the reference, one right after the other, in the same unit."""
 
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """The figure of at least one value."""
+    """The figure of one or more values."""
     if len(values) == 1:
         return Figure(values[0], values[0], values[0], 1)
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -38,18 +38,20 @@ def figure(values: Sequence[float]) -> Figure:
 
 
 def ours(rounds: Sequence[Round]) -> Figure:
-    """The figure of all that was measured of ours."""
+    """The figure of all measurements of ours."""
     return figure([value for each in rounds for value in each.ours])
 
 
 def theirs(rounds: Sequence[Round]) -> Figure:
-    """The figure of all that was measured of the reference."""
+    """The figure of all measurements of the reference."""
     return figure([value for each in rounds for value in each.theirs])
 
 
 def ratio(rounds: Sequence[Round]) -> Figure:
-    """Ours as a multiple of the reference: of the medians of all; its quartiles and count are those of the rounds' own
-    ratios, so that they show what was different from round to round.
+    """Ours as a multiple of the reference.
+
+    The median is the ratio of the medians of all values. Quartiles and count are those of the single rounds' ratios, so
+    that they show how rounds differ.
     """
     apart = figure([statistics.median(each.ours) / statistics.median(each.theirs) for each in rounds])
     return Figure(ours(rounds).median / theirs(rounds).median, apart.low, apart.high, apart.count)
@@ -58,7 +60,7 @@ def ratio(rounds: Sequence[Round]) -> Figure:
 def exponent(points: Sequence[tuple[float, float]]) -> float:
     """The k of y = c·x^k that fits points (x, y) best on logarithmic scales; 1 is linear.
 
-    Raises ValueError where a coordinate is not positive, or there are fewer than two different x.
+    Raises ValueError if a coordinate is not positive, or if there are fewer than two different x.
     """
     if any(x <= 0 or y <= 0 for x, y in points):
         raise ValueError(f"no logarithm of all of {points}")

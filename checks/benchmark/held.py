@@ -1,7 +1,7 @@
-"""The reference of a launch: systemd-run with the very same properties and mounts as a session, and nothing of ours.
+"""The reference of a launch: systemd-run with the same properties and mounts as a session, and nothing of ours.
 
-A runner stages a session, and is given for systemd-run a program that writes down its words and waits. As long as it
-waits, what was staged stays mounted, and those words can be used as often as one likes.
+A runner stages a session, but its systemd-run is a program that writes down its arguments and waits. While it waits,
+everything stays mounted, and the arguments can be used any number of times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from support.waiting import PATIENCE, until
 from benchmark.hyperfine import CommandError
 from benchmark.prepared import VARIANT, Desk
 
-# systemd-run's words but the command, NUL-terminated; whole when the file has its name.
+# systemd-run's arguments without the command, NUL-terminated. The file is complete once it has its name.
 _WRITES: Final = """#!/bin/sh
 printf '%s\\0' "$@" >{words}.new
 mv {words}.new {words}
@@ -36,8 +36,9 @@ _LINKS: Final = ("/bin", "/sbin", "/lib", "/lib64")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """systemd_run: the program. options: its options but for where the streams go and the unit's name. program: what
-    the variant runs.
+    """systemd_run: the program. options: its options, without those for the streams and the unit's name.
+
+    program: what the variant runs.
     """
 
     systemd_run: Path
@@ -45,14 +46,16 @@ class Held:
     program: str
 
     def launch(self, *, terminal: bool = False, program: Sequence[str] = ()) -> list[str]:
-        """The command of a host user's that starts such a unit, waits for it and leaves nothing of it."""
+        """The command of a host user that starts such a unit, waits for it and leaves nothing of it behind."""
         streams = ("--pty", "--background=") if terminal else ("--pipe",)
         words = [*self.options, *streams, "--collect", "--", *(program or [self.program])]
         return [FACTS["sudo"], "-n", "--", str(self.systemd_run), *words]
 
     def bubblewrap(self, root: Path) -> list[str]:
-        """The command that shows a program about the same with bwrap(1): what of the system is shown,
-        read-only, and the project root; namespaces for all but the network.
+        """The command that gives a program a similar view with bwrap(1).
+
+        It shows the same of the system, read-only, and the project root, in namespaces for everything except the
+        network.
         """
         words = ["bwrap", "--unshare-all", "--share-net", "--die-with-parent", "--new-session"]
         words += ["--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home", "--ro-bind", "/proc", "/proc"]  # noqa: S108 -- inside
@@ -67,7 +70,7 @@ class Held:
 
 @contextmanager
 def held(desk: Desk) -> Iterator[Held]:
-    """A session of the user's that is staged and not started, until the way out."""
+    """A session of the user that is staged but not started, until exit."""
     known = policy(VARIANT)
     real = Path(known["tools"]["systemd-run"])
     words = desk.place / "words"
@@ -86,7 +89,7 @@ def held(desk: Desk) -> Iterator[Held]:
         _check(made, demo(desk.user))
         yield made
     finally:
-        # When systemd-run has ended and the session has not begun, the runner cleans up and says so.
+        # If systemd-run has ended and the session has not begun, the runner cleans up and reports it.
         if client.poll() is None:
             for pid in _children(client.pid):
                 if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -96,7 +99,7 @@ def held(desk: Desk) -> Iterator[Held]:
 
 
 def _check(made: Held, project: Path) -> None:
-    """See that such a unit is shown what a session is: the project, and nothing beside it."""
+    """Check that such a unit sees what a session sees: the project, and nothing beside it."""
     looks = made.launch(program=["sh", "-c", 'ls -A "$1" /home', "sh", str(project)])
     seen = on_machine(*looks[looks.index("--") + 1 :]).ok().text.split()
     if "README" not in seen or "bob" in seen:

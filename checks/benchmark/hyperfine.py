@@ -1,7 +1,6 @@
-"""Times of commands, by hyperfine(1): all that are compared in turn, in rounds, so that what else the machine does
-meets all of them alike.
+"""Times commands with hyperfine(1), alternating in rounds, so that other load on the machine affects all alike.
 
-Commands run as the host user who logs in, in that user's project, without a shell.
+Commands run as the host user, who logs in, in that user's project, without a shell.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _TAIL: Final = 4096  # bytes of a terminal's output that an error shows
 
 
 class CommandError(Exception):
-    """A command that did not do what it is measured for; says which one, and its output."""
+    """A command did not do what it is measured for. Names the command and its output."""
 
     def __init__(self, words: Sequence[str], output: str) -> None:
         super().__init__(f"{shlex.join(words)}\n{output.strip()}")
@@ -32,21 +31,23 @@ class CommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often: rounds, and runs of each command in a round, after one that does not count if `warm`."""
+    """How often to measure: rounds, and runs of each command per round, after one that does not count if `warm`."""
 
     rounds: int
     runs: int
     warm: bool = True
 
     def slower(self) -> Pace:
-        """For what takes seconds: less often in each round, and every run counts."""
+        """For commands that take seconds: fewer runs per round, all of which count."""
         return replace(self, runs=max(1, self.runs // 4), warm=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where commands run. cwd: None for the project. terminal: on one, whose output somebody reads. statuses: exit
-    statuses that are as they should be. prepare: what runs before each run, not timed.
+    """Where commands run.
+
+    cwd: None for the project. terminal: on a terminal whose output is read. statuses: the expected exit statuses.
+    prepare: runs before each run, untimed.
     """
 
     cwd: str | None = None
@@ -57,14 +58,14 @@ class Setting:
 
 PLAIN: Final = Setting()
 
-# For one round: for each command, the seconds of its runs.
+# For one round: the seconds of each run, per command.
 Times = list[list[float]]
 
 
 def rounds(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Setting = PLAIN) -> list[Times]:
-    """Time the commands in as many rounds as pace says, in turns from first to last and from last to first.
+    """Time the commands in the rounds that pace says, alternately from first to last and from last to first.
 
-    Raises CommandError where one does not end as the setting says.
+    Raises CommandError if one does not end as setting says.
     """
     found = []
     for number in range(pace.rounds):
@@ -105,7 +106,7 @@ def _at_terminal(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[in
     while True:
         try:
             read = os.read(screen.child_fd, 1 << 16)
-        except OSError:  # EIO: the last process that had it open is gone
+        except OSError:  # EIO: the last process that had it open has ended
             break
         if not read:
             break

@@ -20,7 +20,7 @@ from benchmark.rows import Row
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the chosen rows and print what came of them."""
+    """Measure the chosen rows, and print the results."""
     rounds, runs, *names = arguments
     pace = Pace(int(rounds), int(runs))
     with desk() as made:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measured(row: Row, made: Desk, pace: Pace) -> Result:
-    """One row. What fails, however it does, is that row's matter alone."""
+    """Measure one row. A failure of any kind concerns only that row."""
     print(f"measuring {row.key} …", file=sys.stderr, end="", flush=True)
     since = time.monotonic()
     try:
@@ -45,7 +45,7 @@ def _measured(row: Row, made: Desk, pace: Pace) -> Result:
 
 
 def _about(pace: Pace) -> dict[str, Any]:
-    """What the figures hold for."""
+    """The conditions of the measurement."""
     version = on_machine("systemctl", "--version").ok().text.split()[1]
     return {
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""The results as a picture: each row's value beside its bound, as SVG."""
+"""Plots the results as SVG: each row's value beside its bound."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _COLOURS: Final = {"reached": "tab:green", "MISSED": "tab:red", "told": "tab:blu
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Write the picture. Every value is divided by its bound, so that all of them share one scale: up to 1 is within
-    it. Where the bound is a least value, its share of the value is drawn. Rows without a bound stand as they are.
+    """Write the plot.
+
+    Every value is divided by its bound, so that all share one scale: up to 1 is within the bound. For a lower bound,
+    the bound is divided by the value. Rows without a bound are not scaled.
     """
     rows = [(each.row, each.measured, each.verdict) for each in reversed(results) if each.measured is not None]
     figure = Figure(figsize=(10, 0.45 * len(rows) + 1.5), layout="constrained")
@@ -32,9 +34,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
 
 def scaled(row: Row, measured: Measured) -> tuple[float, float, float]:
-    """Median, lower and upper quartile as shares of the bound."""
+    """Median, lower and upper quartile, relative to the bound."""
     value, bound = measured.value, row.bound
-    # The median is of all values and the quartiles are of the rounds: it may lie outside.
+    # The median is of all values, the quartiles are of the rounds: the median may lie outside.
     low, high = min(value.low, value.median), max(value.high, value.median)
     if bound is None:
         return value.median, low, high

@@ -1,4 +1,4 @@
-"""What the machine is given for the time of the measuring, and what is taken from it afterwards."""
+"""Temporary changes to the machine for the measurement, undone afterwards."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ _TREES: Final = Path(__file__).with_name("trees.py")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """user: who measures. private: a directory of that user's. place: one that only root can write to."""
+    """user: the one who measures. private: a directory of that user. place: a directory that only root can write to."""
 
     user: str
     private: Path
     place: Path
 
     def allow(self, *programs: Path) -> None:
-        """Let the user run these programs as root with the very rules of sudo that the runner has: how sudo logs and
-        which variables it keeps costs both sides the same.
+        """Let the user run these programs as root under the same sudo rules as the runner.
+
+        What sudo logs and which variables it keeps then costs both sides the same.
         """
         runner = FACTS["variants"][VARIANT]["runner"]
         rules = _RULES.read_text(encoding="utf-8").splitlines()
@@ -40,7 +41,7 @@ class Desk:
         self.sudoers(*lines)
 
     def sudoers(self, *lines: str) -> None:
-        """Replace the further rules of sudo by these."""
+        """Replace the further sudo rules with these."""
         draft = _OWN_RULES.with_name(".bench.new")
         draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         draft.chmod(0o440)
@@ -48,20 +49,20 @@ class Desk:
         draft.rename(_OWN_RULES)
 
     def as_user(self, *words: Word) -> None:
-        """Run a command as the user to its end, which must succeed."""
+        """Run a command as the user to its end. It must succeed."""
         as_user(self.user, *words, cwd=home(self.user), timeout=600).ok()
 
     def in_project(self, *words: Word) -> None:
-        """The same in the user's project."""
+        """As `as_user`, in the user's project."""
         as_user(self.user, *words, timeout=600).ok()
 
     @property
     def configuration(self) -> Path:
-        """The Pi configuration that the variant for sync has."""
+        """The Pi configuration of the variant for sync."""
         return home(self.user) / ".config/bench-pi"
 
     def tree(self, files: int) -> None:
-        """Make that configuration: what the other variant has, and this number of files of 4 KiB, ten a directory."""
+        """Make that configuration: the other variant's, plus this number of files of 4 KiB, ten per directory."""
         small = home(self.user) / ".pi/agent"
         self.as_user("rm", "-rf", self.configuration)
         self.as_user("mkdir", "-p", self.configuration.parent)
@@ -69,22 +70,22 @@ class Desk:
         self.as_user("python3", "-I", _TREES, "make", self.configuration / "skills", str(files))
 
     def changing(self, files: int) -> tuple[str, ...]:
-        """The command that changes this number of the tree's files, other ones each time."""
+        """The command that changes this number of the tree's files, different ones each time."""
         return ("python3", "-I", str(_TREES), "change", str(self.configuration / "skills"), str(files))
 
     def program(self, name: str, text: str) -> Path:
-        """Write a program of root's."""
+        """Write a program that root owns."""
         path = self.place / name
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
         return path
 
     def runner_under(self, name: str, policy: Json) -> Path:
-        """The variant's runner, as it is under another policy."""
+        """The variant's runner, under another policy."""
         return policy_override.under(FACTS["variants"][VARIANT], "runner", self._folder(name), policy)
 
     def wrapper_under(self, name: str, policy: Json) -> Path:
-        """The variant's wrapper, and the runner behind it, as they are under another policy."""
+        """The variant's wrapper, and the runner behind it, under another policy."""
         runner = self.runner_under(name, policy)
         return policy_override.under(
             FACTS["variants"][VARIANT],
@@ -102,7 +103,7 @@ class Desk:
 
 @contextmanager
 def desk(user: str = "alice") -> Iterator[Desk]:
-    """Somebody's desk, cleared on the way out."""
+    """A user's desk, cleared on exit."""
     made = Desk(user, home(user) / ".bench", _ROOTS)
     _clear(made)
     try:
@@ -123,6 +124,6 @@ def _clear(made: Desk) -> None:
 
 
 def synced_state(user: str = "alice") -> Sequence[Path]:
-    """What is left of a sync: the tree that was written, and what is remembered of it."""
+    """The result of a sync: the tree that was written, and sync's memory of it."""
     top = Path(policy(SYNCED)["stateDir"])
     return (isolated(user, "skills", SYNCED), top / "sync" / user)

@@ -1,4 +1,4 @@
-"""What came of the rows, as values, as JSON and as a table."""
+"""The results of the rows, as values, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from benchmark import figures
 from benchmark.figures import Figure, Round
 from benchmark.rows import ROWS, Row
 
-# How many of a unit make the one that people read, and that one's name.
+# How many of a unit make the displayed unit, and its name.
 _READABLE: Final = {"s": (0.001, "ms"), "KiB": (1024, "MiB"), "B/s": (1e6, "MB/s")}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """rounds: in `unit` (s, KiB, B/s); none where nothing is compared. value: what the bound is about, a ratio unless
-    the row says otherwise. details: lines for whoever wants to know more.
+    """The measurement of a row.
+
+    rounds: in `unit` (s, KiB, B/s); none if nothing is compared. value: what the bound applies to, a ratio unless the
+    row says otherwise. details: further lines for the report.
     """
 
     unit: str
@@ -29,7 +31,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """measured: None where that failed, and then `error` names the command and what it said."""
+    """measured: None if it failed; then `error` names the command and its output."""
 
     row: Row
     measured: Measured | None
@@ -37,7 +39,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """One word: how the value stands to the bound."""
+        """One word: how the value compares with the bound."""
         if self.measured is None:
             return "FAILED"
         if self.row.bound is None:
@@ -46,17 +48,17 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether it was measured, and no bound missed."""
+        """Whether the row was measured, and no bound missed."""
         return self.verdict in ("told", "reached")
 
 
 def compared(unit: str, rounds: Sequence[Round], *details: str) -> Measured:
-    """What was measured beside its reference; the value is the ratio."""
+    """A measurement against its reference. The value is the ratio."""
     return Measured(unit, tuple(rounds), figures.ratio(rounds), details)
 
 
 def dump(about: dict[str, Any], results: Sequence[Result]) -> str:
-    """JSON: `about` the run, then what came of each row, with every single value that was measured."""
+    """JSON: `about` the run, then the result of each row, with every single value."""
     return json.dumps({**about, "rows": [_dumped(result) for result in results]}, indent=1, ensure_ascii=False)
 
 
@@ -88,7 +90,7 @@ _HEAD: Final = ("What", "Ours", "Reference", "Ratio (quartiles)", "Bound", "")
 
 
 def table(results: Sequence[Result]) -> str:
-    """A table in Markdown that can be read as it is, then the details and the errors."""
+    """A Markdown table that is readable as it is, then the details and the errors."""
     lines = [_HEAD, *(_cells(result) for result in results)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]

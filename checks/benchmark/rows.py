@@ -1,4 +1,4 @@
-"""The rows of the table: what is compared with what, and the bound that is to be reached."""
+"""The rows of the table: what is compared with what, and the bound for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A limit of a row's value: the most it may be, or the least with `least`."""
+    """A limit of a row's value: the highest allowed, or with `least` the lowest."""
 
     limit: float
     least: bool = False
@@ -24,7 +24,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """key: its name in `ROWS=`, where the part before a dash names several. bound: None where it is only told."""
+    """key: the name in `ROWS=`; the part before a dash names a group. bound: None if there is none."""
 
     key: str
     what: str
@@ -52,9 +52,9 @@ ROWS: Final = (
 
 
 def chosen(names: Sequence[str]) -> list[Row]:
-    """The rows of these names, or of the groups of these names; all of them where there is no name.
+    """The rows with these names or in these groups; all rows if no name is given.
 
-    Raises ValueError for a name that is none.
+    Raises ValueError for an unknown name.
     """
     for name in names:
         if not any(_is(row, name) for row in ROWS):

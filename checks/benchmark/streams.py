@@ -1,7 +1,4 @@
-"""How fast what a command writes arrives: bytes a second from the first block to the last.
-
-Measured where it arrives, so that starting and ending, which take about as long, are not in it.
-"""
+"""The speed at which a command's output arrives: bytes per second from the first block to the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of processes: the proportional set size, in which what several share counts once (proc_pid_smaps(5))."""
+"""Memory of processes: the proportional set size, which counts shared memory once (proc_pid_smaps(5))."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def of(pids: Sequence[int]) -> dict[str, int]:
 
 
 def below(pid: int) -> list[int]:
-    """The processes that this one started, and those that they did, without itself."""
+    """All descendants of this process, without itself."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [each for child in children for each in (child, *below(child))]
 
 
 @contextmanager
 def running(user: str, words: Sequence[str]) -> Iterator[int]:
-    """A command of the user's that prints a line when it has begun, and ends with its input; the pid of its login."""
+    """A command of the user that prints a line when it has started, and ends with its input. Yields its login's pid."""
     pipe = subprocess.PIPE
     client = subprocess.Popen(login(user, words), stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True)
     try:

@@ -1,1 +1,1 @@
-"""Attempts to escape from the sandbox, each beside a control that shows that it could have been made."""
+"""Attempts to escape from the sandbox, each with a control that proves the attempt possible outside."""

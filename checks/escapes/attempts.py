@@ -1,4 +1,4 @@
-"""Has attempts made, in the sandbox and outside for the controls, and looks at the machine from outside."""
+"""Makes attempts in the sandbox, and outside for the controls, and examines the machine from outside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _work(facts: Json, attempts: Mapping[str, str], *, apart: bool = False) -> b
 
 
 def made(cases: Iterable[Case], facts: Json) -> Answers:
-    """The answers to the attempts of cases, by id: one session for each variant."""
+    """The answers to the attempts of cases, by id. Each variant has one session."""
     found: Answers = {}
     cases = list(cases)
     for variant in sorted({case.variant for case in cases}):
@@ -66,7 +66,7 @@ def _outside(who: str, attempts: Mapping[str, str], facts: Json) -> Answers:
         words = ["setpriv", *ids, *words]
     elif who != "root":
         words = [os.fsdecode(word) for word in login(who, words[2:], place)]
-    # What root mounts and renames is to be root's own.
+    # What root mounts and renames must belong to root.
     work = _work(facts, attempts, apart=who == "root")
     return _answers(on_machine(*words, stdin=work, timeout=PATIENCE).ok().stdout)
 
@@ -77,7 +77,7 @@ def _answers(output: bytes) -> Answers:
 
 
 def kept(path: str) -> tuple[Any, ...] | None:
-    """How a path outside stands."""
+    """The state of a path outside."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:

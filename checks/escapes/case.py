@@ -1,7 +1,7 @@
-"""What an attempt to escape is, and when it counts as denied. Pure data: also the unit tests read it.
+"""Defines an attempt to escape, and when it counts as denied. Pure data, which the unit tests read too.
 
-A denial is a named answer. An attempt that fails for a reason that nobody expected, such as a program that is missing
-or a misspelt path, proves nothing, and neither does one whose control fails.
+A denial is a named answer. An attempt that fails for an unexpected reason, such as a missing program or a misspelt
+path, proves nothing; neither does one whose control fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-# What the security table of README.md promises: key → what cannot be done.
+# The promises of the security table in README.md: key → what cannot be done.
 PROMISES: Final[dict[str, str]] = {
     "places": "leave the project: see or change a place of the host that was not given",
     "homes": "read a home, a project beside the root or another person's files",
@@ -38,10 +38,10 @@ NOTHING: Final = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The same attempt where nothing forbids it, or one as near as a shared machine allows.
+    """The same attempt where nothing forbids it, or the nearest one that a shared machine allows.
 
     who: `root`, `agent` (the isolated user outside the sandbox), `alice`, or a variant, inside. attempt: what is done,
-    where it differs. gives: the answers that show that the attempt was a real one.
+    if it differs. gives: the answers that prove the attempt real.
     """
 
     who: str
@@ -51,11 +51,11 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One attempt. name: unique in its group. promise: a key of PROMISES. tries: what, in words.
+    """One attempt. name: unique in its group. promise: a key of PROMISES. tries: a description.
 
     attempt: Python that inside.py runs in the sandbox. denied: the answers that are a denial, see `matches`. variant:
-    the command whose sandbox it is. absent, unchanged: what must not exist, or be as before, outside afterwards: a
-    path, or the name of a fact that is one. Only for an attempt that, if it worked, would be seen there.
+    the command whose sandbox it is. absent, unchanged: a path, or the name of a fact that is one, which must not exist,
+    or must be unchanged, outside afterwards. Only for an attempt whose success would be visible there.
     """
 
     name: str
@@ -89,13 +89,13 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def watched(case: Case, facts: Mapping[str, Any]) -> list[str]:
-    """The paths outside that a case must leave as they are."""
+    """The paths outside that a case must leave unchanged."""
     names = (name for name in (case.absent, case.unchanged) if name)
     return [name if name.startswith("/") else facts[name] for name in names]
 
 
 def attempt(promise: str, tries: str) -> Callable[[F], F]:
-    """Mark a test as an attempt that needs more than a record: it stands in the table under its function's name."""
+    """Mark a test as an attempt that a record cannot express. The table lists it under its function's name."""
     assert promise in PROMISES, promise
 
     def mark(function: F) -> F:
@@ -106,7 +106,7 @@ def attempt(promise: str, tries: str) -> Callable[[F], F]:
 
 
 def grant(group: str, works: str) -> Callable[[F], F]:
-    """Mark a test as a grant that must hold beside the denials of a group."""
+    """Mark a test as a grant that must hold besides the denials of a group."""
 
     def mark(function: F) -> F:
         function.__dict__["grant"] = (group, works)

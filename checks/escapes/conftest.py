@@ -1,4 +1,4 @@
-"""The machine as new for each file of attempts, and one table of all that came of them at the end."""
+"""Restores the machine for each file of attempts, and prints one table of all results at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ROWS: Final = pytest.StashKey[list[Row]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the table."""
+    """Start the table."""
     register(config)
     config.stash[_ROWS] = []
 
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note what came of an attempt or a grant."""
+    """Record the result of an attempt or a grant."""
     report = yield
     if report.when == "call" or report.failed:
         row = _row(item, report)
@@ -51,7 +51,7 @@ def pytest_runtest_makereport(
 
 
 def _verdict(facts: Mapping[str, object], report: pytest.TestReport) -> str:
-    """Where this machine itself does not offer what is denied, nothing is proven, and the table says so."""
+    """If the machine itself does not offer what is denied, nothing is proven, and the table says so."""
     return str(facts.get("verdict", "denied")) if report.passed else "FAILED"
 
 
@@ -101,13 +101,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="module", autouse=True)
 def known_module(pristine: Path) -> Iterator[None]:
-    """See `fresh`; once for a file, because most attempts change nothing."""
+    """See `fresh`. Once per file, because most attempts change nothing."""
     with fresh(pristine):
         yield
 
 
 @pytest.fixture
 def afresh(pristine: Path, known_module: None) -> Iterator[None]:
-    """See `fresh`; for a test that changes people's files."""
+    """See `fresh`. For a test that changes people's files."""
     with fresh(pristine):
         yield

@@ -1,4 +1,4 @@
-"""At devices, and to programs that are more than their caller: setuid, setgid, capabilities."""
+"""Attempts on devices, and on programs with more rights than their caller: setuid, setgid, capabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AGENT: Final = Control("agent")
 _ALICE: Final = Control("alice")
 _FILE: Final = "file = os.open('mine', os.O_CREAT | os.O_WRONLY, 0o755)\n"
 _NAMELESS: Final = "file = os.open('.', os.O_TMPFILE | os.O_WRONLY, MODE)\n"
-# An access list of `u::rwx g::r-x o::r-x`, as acl(5) has it: to set it is no chmod, and changes the mode all the same.
+# An access list of `u::rwx g::r-x o::r-x` (acl(5)). Setting it is not a chmod, but changes the mode.
 _FILL: Final = (
     "os.write(file, read('/bin/sh'))\n"
     "entries = ((1, 7), (4, 5), (32, 5))\n"
@@ -74,7 +74,7 @@ _SETUID: Final = tuple(
             "setuid file by openat2",
             "how = struct.pack('QQQ', os.O_CREAT | os.O_WRONLY, 0o4755, 0)\n"
             "call('openat2', -100, b'mine', how, 24)\nsetid('mine')",
-            # No filter can look into its arguments, so systemd denies that it exists.
+            # No filter can inspect its arguments, so systemd reports that it does not exist.
             ("ENOSYS", "EPERM"),
         ),
         ("creat", "setuid file by creat", "checked(LIBC.creat(b'mine', 0o4755))\nsetid('mine')", ("EPERM",)),
@@ -126,7 +126,7 @@ CASES: Final = grouped(
             ("ENOENT",),
             Control(
                 "root",
-                # Not every machine has it; every root may make it.
+                # Not every machine has it, but every root may make it.
                 f"os.mknod('checks-node', 0o20600, os.makedev({number}))\nos.unlink('checks-node')",
             ),
         )

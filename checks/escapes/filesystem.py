@@ -1,4 +1,4 @@
-"""Out of the project by a path, a link or a handle, and at files of the kernel."""
+"""Attempts to leave the project by a path, a link or a handle, and attempts on files of the kernel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from escapes.case import Case, Control, grouped
 
-# A directory of root's, or a mount that is read-only: which of the two speaks first depends on the place.
+# A directory of root's, or a read-only mount. The place decides which of the two errors comes first.
 CLOSED: Final = ("EROFS", "EACCES", "EPERM")
 ABSENT: Final = ("ENOENT",)
 _ROOT: Final = Control("root")
@@ -207,7 +207,7 @@ _KERNEL_FILES: Final = tuple(
         f"write to /proc{path}",
         f"append('/proc{path}')",
         CLOSED,
-        # Where the machine is a container, its own /proc is closed to its root as well.
+        # If the machine is a container, its own /proc is closed to its root too.
         Control("root", f"mount(b'proc', b'/tmp', b'proc')\nappend('/tmp{path}')"),
     )
     for name, path in {

@@ -1,9 +1,9 @@
-"""Makes attempts and says what came of each: run in the sandbox, and outside for the controls.
+"""Makes attempts and reports the result of each. Runs in the sandbox, and outside for the controls.
 
-Reads one JSON object, {"there": facts, "attempts": {name: Python}, "apart": whether each is made
-where mounts and the machine's name are its own}, and prints {name: answer}. An answer is `works`,
-`nothing` (looked, and found nothing), the name of an error (`EPERM`), `exit STATUS: TEXT` of a program that failed,
-`signal N`, `timeout`, or `broken: …` for an attempt that was not made at all. Needs nothing but Python.
+Reads one JSON object, {"there": facts, "attempts": {name: Python}, "apart": whether each attempt gets its own mount
+namespace and host name}, and prints {name: answer}. An answer is `works`, `nothing` (searched, and found nothing), the
+name of an error (`EPERM`), `exit STATUS: TEXT` of a program that failed, `signal N`, `timeout`, or `broken: …` for an
+attempt that could not be made. Needs only Python.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 MS_REC, MS_PRIVATE, AT_SYMLINK_FOLLOW = 0x4000, 0x40000, 0x400
 CLONE_NEWNS, CLONE_NEWUTS = 0x20000, 0x4000000
-PATIENCE = 20  # seconds for one attempt
+PATIENCE = 20  # seconds per attempt
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
-# Numbers of system calls: of x86-64, and of the architectures that came later. From 424 on all have the same.
+# System call numbers: of x86-64, and of later architectures. From 424 on, all have the same numbers.
 NUMBERS = {
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -85,11 +85,11 @@ NUMBERS = {
 
 
 class Nothing(Exception):
-    """Looked, and found nothing."""
+    """Searched, and found nothing."""
 
 
 class Said(Exception):
-    """A program that failed: its exit status and what it said."""
+    """A program failed. Holds its exit status and output."""
 
 
 class Broken(Exception):
@@ -97,21 +97,21 @@ class Broken(Exception):
 
 
 def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """A system call by its name; integers and bytes as arguments. Raises OSError."""
+    """Make a system call by name, with integers and bytes as arguments. Raises OSError."""
     number = NUMBERS[name][platform.machine() != "x86_64"]
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     return checked(LIBC.syscall(ctypes.c_long(number), *words))
 
 
 def checked(result: int) -> int:
-    """What a function of the C library returned. Raises OSError where that is an error."""
+    """The result of a C library function. Raises OSError if it is an error."""
     if result < 0:
         raise OSError(ctypes.get_errno(), "a call failed")
     return result
 
 
 def program(*words: str, env: dict[str, str] | None = None) -> str:
-    """What a program prints. Raises Said when it fails, and Broken when there is no such program."""
+    """The output of a program. Raises Said if it fails, and Broken if it does not exist."""
     environment = {**os.environ, **(env or {})}
     try:
         done = subprocess.run(
@@ -127,14 +127,14 @@ def program(*words: str, env: dict[str, str] | None = None) -> str:
 
 
 def found(value: T) -> T:
-    """What was looked for, if it is anything. Raises Nothing."""
+    """Returns value if it is something. Raises Nothing otherwise."""
     if not value:
         raise Nothing
     return value
 
 
 def read(path: str) -> bytes:
-    """The bytes of a file, of which there must be some."""
+    """The content of a file, which must not be empty."""
     with open(path, "rb") as file:
         return found(file.read(65536))
 
@@ -168,12 +168,12 @@ def connect(family: int, address: str | tuple[str, int], kind: int = socket.SOCK
 
 
 def link_open(file: int, name: bytes) -> None:
-    """Give an open file a name, as linkat(2) does for one that has none. os.link would link the link in /proc."""
+    """Give an open file a name, as linkat(2) does for an unnamed one. os.link would link the link in /proc."""
     checked(LIBC.linkat(-100, f"/proc/self/fd/{file}".encode(), -100, name, AT_SYMLINK_FOLLOW))
 
 
 def setid(path: str) -> None:
-    """Nothing if a file that was made is neither setuid nor setgid."""
+    """Raises Nothing if the file that was made is neither setuid nor setgid."""
     mode = os.lstat(path).st_mode
     found(stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID))
 
@@ -188,12 +188,12 @@ def accessible(action: Callable[[], object]) -> bool:
 
 
 def processes() -> list[int]:
-    """The ids of all processes that can be seen."""
+    """The ids of all visible processes."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def read_of(pid: int, name: str) -> bytes:
-    """What /proc has there of a process; nothing of one that has ended meanwhile. Raises OSError where it is denied."""
+    """A file in /proc of a process; empty if the process has ended meanwhile. Raises OSError if access is denied."""
     try:
         with open(f"/proc/{pid}/{name}", "rb") as file:
             return file.read()
@@ -202,11 +202,11 @@ def read_of(pid: int, name: str) -> bytes:
 
 
 def answer(code: str, facts: dict[str, Any]) -> str:
-    """Do it, and put what came of it into a word."""
-    # struct is for attempts alone.
+    """Run the code, and return its result as one word."""
+    # struct is only for attempts.
     names = {**globals(), "struct": struct, "there": types.SimpleNamespace(**facts)}
     try:
-        exec(compile(code, "attempt", "exec"), names)  # noqa: S102 - this is what it is for
+        exec(compile(code, "attempt", "exec"), names)  # noqa: S102 - this is its purpose
     except Nothing:
         return "nothing"
     except Said as error:
@@ -221,7 +221,7 @@ def answer(code: str, facts: dict[str, Any]) -> str:
 
 
 def attempt(code: str, facts: dict[str, Any], *, apart: bool) -> str:
-    """The answer of an attempt that is made in a process and a directory of its own."""
+    """The answer to an attempt made in a process and a directory of its own."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

@@ -1,6 +1,8 @@
-"""At the parts of the kernel that sandboxes are left by. A call is denied by the filter, before the kernel looks at it:
-so it is told from a call that fails for its arguments, which the controls have on purpose, so as to change nothing, and
-from a call that this kernel lacks (ENOSYS)."""
+"""Attempts on parts of the kernel that have been used to leave sandboxes.
+
+The filter denies a call before the kernel examines it. So a denial differs from a call that fails because of its
+arguments, as the controls do deliberately to change nothing, and from a call that this kernel lacks (ENOSYS).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _SPACES: Final = {
     "time": 0x00000080,
 }
 
-# `mov eax, 20; int 0x80; ret`: getpid(2) as i386 numbers it. What filters say of x86-64's numbers does not hold there.
+# `mov eax, 20; int 0x80; ret`: getpid(2) in i386 numbering. Filters for x86-64 numbers do not apply to it.
 _I386: Final = r"""
 import ctypes, mmap
 room = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -34,7 +36,7 @@ room.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
 function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(room)))
 found(function() == os.getpid())
 """
-# Only there is another set of calls at hand.
+# Only this architecture offers another set of calls.
 _FOREIGN: Final = (
     Case(
         "foreign-call",
@@ -59,7 +61,7 @@ CASES: Final = grouped(
         "make a user namespace (clone3)",
         "child = call('clone3', struct.pack('8Q', 0x10000000, 0, 0, 0, 17, 0, 0, 0), 64)\n"
         "child or os._exit(0)\nos.waitpid(child, 0)",
-        # No filter can look into its arguments, so systemd denies that it exists, and glibc falls back to clone.
+        # No filter can inspect its arguments, so systemd reports that it does not exist, and glibc falls back to clone.
         ("ENOSYS", "EPERM"),
         Control("root"),
     ),

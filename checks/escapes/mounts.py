@@ -1,6 +1,6 @@
-"""Out of the project by a mount, or into the mounts of others; of the group `filesystem`.
+"""Attempts to leave the project by a mount, or to enter other mounts. They belong to the group `filesystem`.
 
-The mounts of the controls are made by root in a mount namespace of its own.
+Root makes the mounts of the controls in a mount namespace of its own.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ CASES: Final = grouped(
         "places",
         "enter the mounts of process 1 (setns)",
         "call('setns', os.open('/proc/1/ns/mnt', os.O_RDONLY), 0x20000)",
-        # Process 1 is systemd's child, which as a stranger may not even be looked at.
+        # Process 1 is systemd's child. A stranger may not even be allowed to examine it.
         ("EPERM", "EACCES"),
         _ROOT,
     ),

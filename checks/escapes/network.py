@@ -1,4 +1,4 @@
-"""Past the policy of the network. Nothing here leaves the machine: it has no link to another."""
+"""Attempts to reach addresses that the network policy denies. Nothing leaves the machine: it has no link to another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from escapes.case import Case, Control, grouped
 
 _ROOT: Final = Control("root")
-# Of the two variants, the one with the network reaches what the other does not.
+# Of the two variants, only the one with the network must succeed.
 _ONLINE: Final = Control("pi-probe")
 _OFF: Final = ("ENETUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL")
 
@@ -17,7 +17,7 @@ _FAMILIES: Final = tuple(
         "network",
         f"make {what}" + (" without network" if variant == "pi-offline" else ""),
         f"socket.socket({code}).close()",
-        # systemd answers for families, and the kernel for the rest.
+        # systemd refuses address families, the kernel the rest.
         ("EAFNOSUPPORT", "EPERM"),
         Control("root", gives=gives),
         variant,

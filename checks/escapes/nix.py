@@ -1,4 +1,4 @@
-"""At Nix's store and its daemon, as an untrusted user."""
+"""Attempts on the Nix store and its daemon, as an untrusted user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from escapes.case import Case, Control, grouped
 
 _ROOT: Final = Control("root")
 _CLOSED: Final = ("EROFS", "EACCES", "EPERM")
-# On NixOS the store is read-only for root too.
+# On NixOS, the store is read-only for root too.
 _STORE: Final = Control("root", gives=("works", "EROFS"))
 _CREATED: Final = Control("root", "create('/nix/store/checks-escape')", ("works", "EROFS"))
 _BUILD: Final = (
@@ -18,7 +18,7 @@ _BUILD: Final = (
 
 
 def _option(name: str, tries: str, option: str, value: str) -> Case:
-    """An option that only a trusted user may set: the daemon would run a program of the agent's as root."""
+    """An option that only a trusted user may set: with it, the daemon would run a program of the agent's as root."""
     salt = "' + os.urandom(4).hex() + '"
     expression = "'" + _BUILD.replace("NAME", name).replace("SALT", salt) + "'"
     run = (

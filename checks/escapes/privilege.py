@@ -1,4 +1,4 @@
-"""Into another identity, by the kernel or by a service that acts for its callers."""
+"""Attempts to gain another identity, through the kernel or through a service that acts for its callers."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ _SOCKETS: Final = tuple(
     )
 )
 
-# Whatever the host offers to its users, whether or not this suite knows of it.
+# Everything that the host offers its users, whether or not this suite knows about it.
 _ANY_SOCKET: Final = """
 known = ("/nix/var/nix/daemon-socket/", "/run/nscd/", "/run/systemd/resolve/")
 def open_to(path):
@@ -164,9 +164,9 @@ CASES: Final = grouped(
         "privileges",
         "act on files as root (setfsuid)",
         "call('setfsuid', 0)\nfound(call('setfsuid', 0) == 0)",
-        # What is denied returns the uid as it stays, or, where the call is filtered, an error.
+        # A denied call returns the unchanged uid, or an error if it is filtered.
         ("nothing", "EPERM"),
-        # Root acts on files as root already.
+        # Root already acts on files as root.
         Control("root", "call('setfsuid', 1)\nfound(call('setfsuid', 1) == 1)"),
     ),
     Case(

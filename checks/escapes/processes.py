@@ -1,4 +1,4 @@
-"""At processes of the host and of other sessions."""
+"""Attempts on processes of the host and of other sessions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from escapes.case import WORKS, Case, Control, grouped
 _GONE: Final = ("ESRCH",)
 _ABSENT: Final = ("ENOENT",)
 _ROOT: Final = Control("root")
-# The same uid outside may do it: what denies it is the sandbox.
+# The same uid may do it outside, so the denial comes from the sandbox.
 _SAME_UID: Final = Control("agent")
-# SIGURG is ignored where nobody asked for it, so that the controls harm nobody.
+# SIGURG is ignored by default, so the controls do no harm.
 _VICTIMS: Final = {
     "host": ("a process of root's", "there.sleeper", "root"),
     "users": ("a process of the user's own", "there.own", "alice"),
     "session": ("a process of another session", "there.other", "agent"),
 }
 
-# What, where there is nothing to forbid it, is answered in another way than by success.
+# The answer, other than success, if nothing forbids the attempt.
 _NO_SUCH_ADDRESS: Final = ("EFAULT",)
 
 _LOOKS: Final = ("environment", "memory", "root", "trace", "read-memory", "compare")
@@ -30,7 +30,7 @@ _ON_EACH: Final = tuple(
         f"{what} {whom}",
         code.replace("PID", pid),
         denied,
-        # As the same uid one may not look into a process whose user namespace is another; root may.
+        # The same uid may not look into a process in another user namespace. Root may.
         Control(
             "root" if victim == "session" and name in _LOOKS else who,
             gives=_NO_SUCH_ADDRESS if name == "read-memory" else (WORKS,),

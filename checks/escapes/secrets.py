@@ -1,4 +1,4 @@
-"""At secrets that were not given to this session."""
+"""Attempts to read secrets that were not given to this session."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Attempts to change or replace a path of the project: a script makes each of them inside and says which succeeded.
+"""Attempts to change or replace a path of the project. A script makes each of them inside, and reports which succeed.
 
-A denial of one says something only where the same attempt succeeds on an ordinary path: see POSSIBLE.
+A denial proves something only if the same attempt succeeds on an ordinary path: see POSSIBLE.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from support.commands import inside
 
 PATIENCE: Final = 120.0
 
-# Each attempt on the path $1 in a shell of its own; what succeeded is printed, with what it was made on. Directories
-# above are tried as well, up to $2. $3: a copy to put back after each attempt, where they may succeed.
+# Makes each attempt on the path $1 in a shell of its own, and prints what succeeded, and on what. Also tries the
+# directories above, up to $2. $3: a copy to restore after each attempt, if they may succeed.
 ATTEMPTS: Final = r"""
 path=$1 above=$(dirname "$1") copy=${3-}
 attempt() { # NAME SCRIPT TARGET
@@ -85,7 +85,7 @@ done
 rm -rf .new-file .new-directory .moved .hard
 """
 
-# What each attempt does to an ordinary path of the project: without that, its denial would say nothing.
+# What each attempt does to an ordinary path of the project. Without this, its denial would prove nothing.
 _OF_EITHER: Final = {"rename", "exchange", "exchange-directory", "chmod", "touch", "attribute"}
 POSSIBLE: Final = {
     "file": {
@@ -98,7 +98,7 @@ POSSIBLE: Final = {
         *("create", "create-directory", "rename-in", "link-in", "symlink-in", "remove", "by-descriptor", "from-below"),
     },
 }
-# What succeeds on no path inside, and why.
+# Attempts that succeed on no path inside, and why.
 IMPOSSIBLE: Final = {
     "chown": "the system call filter",
     "link-out-home": "the state is another mount",
@@ -111,14 +111,14 @@ NAMES: Final = frozenset(re.findall(r"^ +attempt ([\w-]+) '", ATTEMPTS, re.MULTI
 
 
 def made(path: str, copy: str) -> set[str]:
-    """The attempts that succeed on a path of alice's project that is put back from copy after each."""
+    """The attempts that succeed on a path of alice's project, which is restored from copy after each."""
     said = inside(ATTEMPTS, path, ".", copy, timeout=PATIENCE).ok().text
     pairs = (line.partition(" ") for line in said.splitlines())
     return {name for name, _, target in pairs if target == path}
 
 
 def made_in_one_session(paths: Mapping[str, str]) -> dict[str, str]:
-    """What one session says of the attempts on paths of alice's project, and on those above, up to a directory each."""
+    """One session's report of attempts on paths of alice's project and on those above, up to a directory each."""
     script = (
         'attempts=$1; shift; for pair; do echo "= $pair"; bash -c "$attempts" attempts ${pair%:*} ${pair##*:}; done'
     )
@@ -127,7 +127,7 @@ def made_in_one_session(paths: Mapping[str, str]) -> dict[str, str]:
     return {part.partition(":")[0].strip(): part.partition("\n")[2].strip() for part in said.split("= ")[1:]}
 
 
-# What an agent could leave for the user's next command; each in whatever place it can reach.
+# What an agent could leave for the user's next command, in every place that it can reach.
 PLANT: Final = r"""
 code='#!/bin/sh
 touch "$HOME/planted-code-ran"

@@ -1,6 +1,6 @@
-"""What attempts reach for, made real: secrets, processes, sockets and devices of the machine, another session.
+"""Real targets for the attempts: secrets, processes, sockets and devices of the machine, and another session.
 
-`standing` gives the facts that attempts get as `there`; all is gone again when it ends.
+`standing` yields the facts that attempts get as `there`. Everything is removed afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHARED_MEMORY: Final = 0x50C5
 
 @contextmanager
 def _file(path: str | Path, text: str, mode: int = 0o644) -> Iterator[None]:
-    """A file with this text, and the directories that it needs, until the end."""
+    """A file with this text, and the directories that it needs, until exit."""
     there = Path(path)
     made = [parent for parent in there.parents if not parent.exists()]
     there.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def _file(path: str | Path, text: str, mode: int = 0o644) -> Iterator[None]:
 
 @contextmanager
 def _running(*argv: str, user: str = "root") -> Iterator[int]:
-    """A process of a user's, by its id."""
+    """A process of a user. Yields its id."""
     identity = pwd.getpwnam(user)
     with subprocess.Popen(argv, user=identity.pw_uid, group=identity.pw_gid, extra_groups=[], cwd="/") as process:
         try:
@@ -57,7 +57,7 @@ def _running(*argv: str, user: str = "root") -> Iterator[int]:
 
 @contextmanager
 def _memory() -> Iterator[None]:
-    """System V shared memory and a POSIX message queue that all may use."""
+    """System V shared memory and a POSIX message queue that everybody may use."""
     library = ctypes.CDLL(None, use_errno=True)
     number = library.shmget(_SHARED_MEMORY, 4096, 0o1666)
     assert number >= 0, os.strerror(ctypes.get_errno())
@@ -73,7 +73,7 @@ def _memory() -> Iterator[None]:
 
 @contextmanager
 def _service() -> Iterator[str]:
-    """A service of the machine's with a credential, by name."""
+    """A service of the machine with a credential. Yields its name."""
     name = "checks-escapes.service"
     words = ("--quiet", "--collect", f"--unit={name}", "--property=SetCredential=checks:a credential")
     on_machine("systemd-run", *words, "sleep", "1000").ok()
@@ -84,7 +84,7 @@ def _service() -> Iterator[str]:
 
 
 def _handle(path: Path) -> str:
-    """The file handle (name_to_handle_at(2)) of a file, as bytes in hexadecimal digits."""
+    """The file handle (name_to_handle_at(2)) of a file, as hexadecimal digits."""
     library = ctypes.CDLL(None, use_errno=True)
     handle = ctypes.create_string_buffer((128).to_bytes(4, "little") + bytes(132))
     number = ctypes.c_int()
@@ -94,7 +94,7 @@ def _handle(path: Path) -> str:
 
 
 def _plant(project: Path, key: Path) -> None:
-    """Put into the project what might lead out of it, or up."""
+    """Put into the project what might lead out of it, or to more rights."""
     links = project / "links"
     links.mkdir()
     for name, target in {
@@ -112,24 +112,24 @@ def _plant(project: Path, key: Path) -> None:
 
 
 def _journal() -> Path:
-    """A file of the journal's."""
+    """A file of the journal."""
     return next(path for place in ("/var/log/journal", "/run/log/journal") for path in Path(place).rglob("*.journal"))
 
 
 def _cgroup() -> Path:
-    """The top of systemd's control groups: of its own hierarchy where version 1 is in use."""
+    """The top of systemd's control groups; with version 1, of its own hierarchy."""
     own = Path("/sys/fs/cgroup/systemd")
     return own if own.is_dir() else own.parent
 
 
 def _cat(uid: int) -> int:
-    """The process that a session waits with."""
+    """The process with which a session waits."""
     waiting = until(lambda: [one.pid for one in processes() if one.uid == uid and one.name == "cat"], "a session waits")
     return waiting[0]
 
 
 def _archive(project: Path) -> Path:
-    """A store path that is not in the store any more, as a file without a signature."""
+    """A store path that is no longer in the store, as a file without a signature."""
     expression = (
         f'derivation {{ name = "checks-unsigned-{os.urandom(4).hex()}"; system = builtins.currentSystem;'
         ' builder = "/bin/sh"; args = [ "-c" "echo unsigned >$out" ]; }'
@@ -141,7 +141,7 @@ def _archive(project: Path) -> Path:
 
 
 def _people(project: Path, key: Path) -> None:
-    """Files of people's own, and state of two configurations."""
+    """People's own files, and state of two configurations."""
     make = (
         'mkdir "$0" ~/.config ~/.config/systemd ~/.config/systemd/user; echo x >"$0/file"; touch ~/.profile;'
         'echo "{}" >~/.pi/agent/auth.json'
@@ -155,7 +155,7 @@ def _people(project: Path, key: Path) -> None:
 
 @contextmanager
 def _files() -> Iterator[Json]:
-    """Files of the machine, in the places that have one for every reader, for root, or for a service."""
+    """Files of the machine, in places with one file each for every reader, for root, or for a service."""
     machine_key, scratch = Path("/var/lib/systemd/credential.secret"), Path("/var/tmp/checks-scratch")
     with ExitStack() as stack:
         for place in ("/root/.checks-marker", "/tmp/checks-of-the-host", "/dev/shm/checks-of-the-host"):
@@ -170,7 +170,7 @@ def _files() -> Iterator[Json]:
 
 @contextmanager
 def _servers() -> Iterator[Json]:
-    """Servers on the machine, and on what its network takes for another host."""
+    """Servers on the machine, and on an address that stands for another host."""
     host, _, port = FACTS["model"].partition("//")[2].partition("/")[0].partition(":")
     with (
         listening(socket.AF_INET, ("127.0.0.1", 0)) as near,
@@ -202,7 +202,7 @@ def _victims() -> Iterator[Json]:
 
 @contextmanager
 def _other_session() -> Iterator[Json]:
-    """A session of bob's, with a secret in its environment, and what is kept for him."""
+    """A session of bob's, with a secret in its environment, and bob's state."""
     state = Path(policy("pi-probe")["stateDir"])
     command = ("env", f"CHECKS={_SECRET}", "bash", "-c", "echo ready; cat >/dev/null")
     with session("bob", "pi-probe", "exec", *command) as going:
@@ -220,7 +220,7 @@ def _other_session() -> Iterator[Json]:
 
 
 def _places(project: Path, key: Path) -> Json:
-    """Who and where alice, her agent and the installed programs are."""
+    """The identities and paths of alice, her agent and the installed programs."""
     alice = pwd.getpwnam("alice")
     return {
         "uid": alice.pw_uid,
@@ -242,7 +242,7 @@ def _places(project: Path, key: Path) -> Json:
 
 @contextmanager
 def standing() -> Iterator[Json]:
-    """Everything that attempts reach for, as facts for them."""
+    """All targets of attempts, as facts."""
     project, key = demo("alice"), home("alice") / ".ssh/id_ed25519"
     _people(project, key)
     with _files() as files, _servers() as servers, _victims() as victims, _other_session() as other:

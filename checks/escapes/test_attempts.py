@@ -1,4 +1,4 @@
-"""Every attempt of the table is made inside, and denied as expected; its control shows that it was a real one."""
+"""Makes every attempt of the table inside. Each must be denied as expected, and its control must prove it real."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from escapes.table import CASES
 
 @dataclass(frozen=True, slots=True)
 class Evening:
-    """What came of all attempts: answers inside, answers of the controls, and what is otherwise outside than before."""
+    """The results of all attempts: answers inside, answers of the controls, and what has changed outside."""
 
     facts: Json
     answers: attempts.Answers
@@ -29,7 +29,7 @@ class Evening:
 
 @pytest.fixture(scope="module")
 def evening(known_module: None) -> Iterator[Evening]:
-    """Make them all: first the attempts, then a look from outside, then the controls."""
+    """Make the attempts, then examine the machine from outside, then make the controls."""
     with targets.standing() as facts:
         before = {path: attempts.kept(path) for case in CASES for path in watched(case, facts)}
         made = [case.absent for case in CASES if case.absent]
@@ -75,5 +75,5 @@ def test_every_system_call_that_has_a_number_is_tried() -> None:
 
 
 def test_no_setuid_or_setgid_file_of_the_agents_is_on_the_host(evening: Evening) -> None:
-    """Only the one that root planted: without it, the look from outside might be blind."""
+    """Only the one that root planted, which proves that the search from outside works."""
     assert evening.setid == [evening.facts["become"]]

@@ -1,4 +1,4 @@
-"""The work that no denial may break, a group at a time. The whole of it is in checks/scenarios/test_work.py."""
+"""Work that no denial may break, one group at a time. For all of it, see checks/scenarios/test_work.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets below an allowed root, which here is alice's whole home: inside, nothing stands in their place."""
+"""Secrets below an allowed root, which here is alice's whole home: inside, empty files and directories replace them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from escapes.case import attempt
 
 @pytest.fixture(autouse=True)
 def as_new(afresh: None) -> None:
-    """People's files as new for each test."""
+    """Restore people's files for each test."""
 
 
 SECRET: Final = "the secret of alice"
-# What Pi or we read ourselves on the host, so that it has to be of a certain form.
+# Paths that Pi or pi-agent reads on the host, so that they need a certain form.
 FORMS: Final = {
     ".pi/.env": f"CHECKS_TOLD={SECRET}",
     ".pi/agent/.env": f"CHECKS_TOLD={SECRET}",
@@ -31,7 +31,7 @@ FORMS: Final = {
 }
 HIDDEN: Final[list[str]] = policy("pi-home")["sandbox"]["hiddenPaths"]
 
-# Looks for the secret in every way a reader has: by name, by walking, by a link, as a whole directory.
+# Searches for the secret in every way: by name, by walking, by a link, as a whole directory.
 LOOK: Final = r"""
 cd /home/alice
 for path in "$@"; do
@@ -45,7 +45,7 @@ tar -cf - . 2>/dev/null | grep -a 'the secret of alice'
 true
 """
 
-# Each attempt to get the cover of $1 out of the way; says when it did.
+# Each attempt to remove the cover of $1. Reports success.
 UNCOVER: Final = r"""
 cd /home/alice
 path=$1
@@ -94,14 +94,14 @@ def secrets(request: pytest.FixtureRequest) -> list[str]:
 
 
 def look(*paths: str, cwd: Path | None = None) -> str:
-    """What a thorough reader in the sandbox finds of the secrets at paths."""
+    """What a thorough search in the sandbox finds of the secrets at paths."""
     return inside(LOOK, *paths, command="pi-home", cwd=cwd or home("alice"), timeout=120).ok().text
 
 
 @attempt("hidden", "read a secret below a home that is the root")
 def test_no_default_hidden_path_can_be_read(secrets: list[str]) -> None:
     assert look(*secrets) == ""
-    # The same look does find them outside.
+    # The same search finds them outside.
     assert SECRET in as_user("alice", "bash", "-c", LOOK, "script", *secrets, cwd="/", timeout=60).text
 
 
@@ -155,14 +155,14 @@ def test_a_secret_behind_a_link_is_hidden_where_it_is(target: str, directory: bo
     as_user("alice", "sh", "-euc", 'cd; ln -s kept vault/over; rm -rf .aws; ln -s "$1" .aws', "sh", target).ok()
     assert look(".aws", "vault/kept", "vault/over") == ""
     assert inside(UNCOVER, "vault/kept", command="pi-home", cwd=home("alice")).text == ""
-    # Or the link would lead nowhere in the next session, and what it led to be in sight.
+    # Otherwise the link would lead nowhere in the next session, and its target would be visible.
     assert look(".aws", "vault/kept", "vault/over") == ""
 
 
 @pytest.mark.parametrize("order", [("aws", ".config"), ("netrc", ".pki"), ("zz", ".aws")])
 @attempt("hidden", "read a secret by another name of its directory")
 def test_a_secret_is_hidden_though_a_directory_above_it_is_covered_under_another_name(order: tuple[str, str]) -> None:
-    """As where one directory holds all dotfiles and the home has links to them."""
+    """As when one directory holds all dotfiles and the home has links to them."""
     name, above = order
     put_secret(f"dotfiles/config/{name}", directory=True)
     put_secret("dotfiles/config/gcloud", directory=True)
@@ -193,7 +193,7 @@ def test_what_its_owner_cannot_read_is_covered_all_the_same() -> None:
         script = "chmod -R 700 .config/gcloud .pgpass; cat .config/gcloud/key .pgpass"
         result = inside(script, command="pi-home", cwd=home("alice"))
         assert SECRET not in result.text
-        # One directory further up that cannot be searched: the agent could open it.
+        # A directory further up without search permission: the agent could grant it.
         as_user("alice", "sh", "-euc", "cd; chmod 700 .config/gcloud; chmod 0 .config", cwd="/").ok()
         script = "chmod 700 .config 2>/dev/null; cat .config/gcloud/key"
         assert SECRET not in inside(script, command="pi-home", cwd=home("alice")).text
@@ -203,7 +203,7 @@ def test_what_its_owner_cannot_read_is_covered_all_the_same() -> None:
 
 @contextmanager
 def home_behind_a_link(user: str) -> Iterator[Path]:
-    """The machine with another name for a user's home in its accounts: one that leads there by a link of root's."""
+    """The machine with another path for a user's home in its accounts, through a link of root's."""
     accounts = Path("/etc/passwd")
     before = accounts.read_text()
     place = home(user)

@@ -1,4 +1,4 @@
-"""At addresses that the policy denies."""
+"""Attempts to reach addresses that the policy denies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def _reached(command: tuple[str, ...], address: str) -> bool:
 @pytest.mark.shows_limits
 @attempt("network", "reach a cloud's metadata service")
 def test_the_metadata_service_is_not_reached(request: pytest.FixtureRequest) -> None:
-    # Without a policy it is there to be reached, and with one another host still is.
+    # Without a policy it can be reached, and with one, another host still can.
     assert _reached(("env",), _METADATA)
     assert "exposed" in inside('python3 -c "$@"', _SEND, _FURTHER).text
     with session("alice", "pi-probe", *IDLE) as running:
         assert "169.254.0.0/16" in shown(running.unit, "IPAddressDeny").split()
     reached = "exposed" in inside('python3 -c "$@"', _SEND, _METADATA).text
-    # systemd filters with eBPF, which not every container lets it load: then any unit reaches what it is denied.
+    # systemd filters with eBPF, which not every container can load. Then every unit reaches what it is denied.
     unit = (
         "systemd-run",
         "--property=IPAddressDeny=link-local",

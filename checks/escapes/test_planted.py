@@ -1,4 +1,4 @@
-"""At the next launch: what a session left in its state tree, for root to follow or to wait at."""
+"""Traps for the next launch: what a session leaves in its state tree for root to follow or to wait for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.installed import state
 
 from escapes.case import attempt
 
-# Root may write this directory and read this secret, and the agent neither. What changes there, root changed.
+# Root may write this directory and read this secret; the agent may do neither. Only root can have changed it.
 CANARY: Final = Path("/srv/checks-canary")
 SECRET: Final = "checks-canary-secret"
 
@@ -44,7 +44,7 @@ KINDS: Final = {
 
 @pytest.fixture(autouse=True)
 def canary(afresh: None) -> Iterator[Path]:
-    """The canary, and something of alice's to be synced."""
+    """The canary, and something of alice's to sync."""
     CANARY.mkdir(mode=0o700)
     (CANARY / "secret").write_text(f'{{"checks": "{SECRET}"}}')
     (CANARY / "secret").chmod(0o600)
@@ -57,7 +57,7 @@ def canary(afresh: None) -> Iterator[Path]:
 
 
 def standing() -> dict[str, tuple[object, ...]]:
-    """How the canary stands."""
+    """The state of the canary."""
     found: dict[str, tuple[object, ...]] = {}
     for path in (CANARY, *CANARY.rglob("*")):
         status = path.lstat()
@@ -67,12 +67,12 @@ def standing() -> dict[str, tuple[object, ...]]:
 
 
 def found_secret() -> bool:
-    """Whether the secret has come into the state tree."""
+    """Whether the secret has reached the state tree."""
     files = [Path(top, name) for top, _, names in os.walk(state("alice", "pi-probe")) for name in names]
     return any(SECRET.encode() in path.read_bytes() for path in files if stat.S_ISREG(path.lstat().st_mode))
 
 
-# Says what it was given, makes all as new, and plants the next: the place in $1, how in $2.
+# Reports its input, restores everything, and plants the next trap: the place in $1, the kind in $2.
 REPORT_AND_PLANT: Final = """
 timeout 2 cat ~/.pi/agent/settings.json ~/.pi/agent/auth.json ~/.pi/.env ~/.pi/agent/extensions/* 2>/dev/null
 rm -rf ~/.pi ~/.config ~/.npm ~/.npm-global ~/projects
@@ -84,7 +84,7 @@ test -L "$there" || test -p "$there" && echo planted
 
 
 def planted(place: str, how: str) -> Result:
-    """A launch, in which something is planted for the next. A launch that was refused is made anew from nothing."""
+    """A launch in which something is planted for the next one. After a refused launch, starts again from nothing."""
     result = inside(REPORT_AND_PLANT, place, how.replace("there", '"$there"'))
     if result.status != 0:
         on_machine("rm", "-rf", state("alice", "pi-probe")).ok()
@@ -100,7 +100,7 @@ def test_nothing_planted_is_followed(place: str) -> None:
     planted(place, KINDS[kinds[0]]).ok()
     for kind, following in zip(kinds, [*kinds[1:], kinds[-1]], strict=True):
         after = planted(place, KINDS[following])
-        # The session starts, or is refused by a sentence about the state; nothing hangs and nothing is a bug.
+        # The session starts, or is refused with a sentence about the state. Nothing hangs, and nothing is a bug.
         assert after.status in (0, 69), (kind, after.status, after.complaint)
         assert after.status == 69 or after.text.endswith("planted"), kind
         assert after.status == 0 or "the isolated state" in after.complaint, (kind, after.complaint)
@@ -112,7 +112,7 @@ def test_nothing_planted_is_followed(place: str) -> None:
 @attempt("root", "link a file of another mount into the state, for root to change there")
 def test_no_hard_link_stands_in_the_state() -> None:
     inside("echo x >mine; ! ln -T mine ~/.pi/agent/hard && ! ln -T /etc/passwd ~/.pi/agent/hard").ok()
-    # Within one mount it can be made, so that it is the mounts that deny it.
+    # It can be made within one mount, so the mounts deny it.
     inside("ln -T mine other").ok()
 
 

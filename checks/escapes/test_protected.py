@@ -1,7 +1,7 @@
-"""At files of a project that the host runs by itself: the agent reads them and cannot change, replace or move them.
+"""Attempts on files of a project that the host runs by itself: the agent can read, but not change or move them.
 
-Each attempt is made inside, on its own; afterwards the host looks whether anything of the file has changed, and works
-in the repository as its user does, to see that nothing which was planted runs.
+Each attempt is made inside, on its own. Afterwards the host checks whether anything about the file has changed, and
+works in the repository as its user does, to see that nothing planted runs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ __all__ = ["fortress"]
 
 
 def work_tree(path: str) -> str:
-    """The repository of FORTRESS that a protected path belongs to, relative to the project; empty for the project's."""
+    """The repository of FORTRESS that holds a protected path, relative to the project; empty for the project itself."""
     return next((name for name in ("inner", "deep/er/est", "lib", "tree") if path.startswith(f"{name}/")), "")
 
 
 @pytest.fixture(autouse=True)
 def as_new(request: pytest.FixtureRequest) -> None:
-    """People's files as new for each test but those that look at what one session did."""
+    """Restore people's files for each test, except those that examine what one session did."""
     if "besieged" not in request.fixturenames:
         request.getfixturevalue("afresh")
 
 
 @pytest.fixture(scope="module")
 def besieged(pristine: Path) -> Iterator[dict[str, tuple[str, object, object]]]:
-    """What one session could do to each path, and how the path stood before and after."""
+    """What one session could do to each path, and the state of the path before and after."""
     with fresh(pristine):
         on_host(FORTRESS)
         before = {path: snapshot(demo("alice") / path) for path in PROTECTED}
@@ -60,7 +60,7 @@ def test_no_attempt_changes_or_replaces(path: str, besieged: dict[str, tuple[str
     assert said == ""
     assert before
     assert after == before
-    # It is there to be read all the same.
+    # It can still be read.
     inside('find "$1" -type f -exec cat {} + >/dev/null', path).ok()
 
 
@@ -85,12 +85,12 @@ def test_removing_everything_that_can_be_removed_leaves_what_is_protected(fortre
 def test_a_commit_on_the_host_runs_nothing_that_the_agent_tried_to_plant(fortress: Path) -> None:
     inside(PLANT, timeout=60)
     assert_nothing_planted_runs(fortress, fortress / "inner", fortress / "deep/er/est", fortress / "lib")
-    # Her own hooks did run, so that planted ones would have.
+    # Her own hooks ran, so planted ones would have run too.
     assert (home("alice") / OWN).read_text() == "hook\n" * 4
 
 
 def test_the_trap_would_catch_a_planted_hook(fortress: Path) -> None:
-    # What is not there yet is not protected: nothing is created to protect it.
+    # A path that does not exist is not protected: nothing is created to protect it.
     on_host("git init --quiet --template= bare-bones", fortress)
     inside(
         "mkdir .git/hooks; printf '#!/bin/sh\\ntouch ~/planted-code-ran\\n' >.git/hooks/post-commit;"
@@ -219,7 +219,7 @@ def test_a_session_above_in_and_below_a_repository_protects_it(where: str, fortr
 
 @attempt("protected", "exhaust the search for repositories beforehand")
 def test_many_empty_directories_do_not_hide_a_repository_from_its_protection() -> None:
-    """A first session cannot exhaust the search of the next."""
+    """A first session cannot exhaust the search of the next one."""
     on_host("git init --quiet some/where; mkdir -p noise; cd noise; mkdir $(seq 2500)")
     on_host("mkdir -p $(printf 'a%04d ' $(seq 2500))")
     assert inside("touch some/where/.git/hooks/planted").status != 0

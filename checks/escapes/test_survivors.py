@@ -1,4 +1,4 @@
-"""Beyond the end of the session."""
+"""Attempts to outlive the session."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WAYS: Final = {
 
 
 def alive() -> list[int]:
-    """The processes of the agent's."""
+    """The processes of the agent."""
     return [process.pid for process in processes() if process.uid == agent("pi-probe").pw_uid]
 
 
@@ -49,7 +49,7 @@ def test_nothing_runs_on(way: str) -> None:
 
 
 def test_the_same_process_lives_on_outside() -> None:
-    """Or there would be nothing to end."""
+    """Otherwise there would be nothing to end."""
     uid = agent("pi-probe").pw_uid
     on_machine("setpriv", f"--reuid={uid}", "--clear-groups", "bash", "-c", WAYS["double fork"]).ok()
     left = until(lambda: [process for process in processes() if process.words[0] == MARK], "it lives on")

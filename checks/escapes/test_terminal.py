@@ -1,4 +1,4 @@
-"""At the user's terminal: keys typed for her, and sequences that her terminal would obey."""
+"""Attempts on the user's terminal: simulated keys, and sequences that the terminal would obey."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _write(name: str) -> None:
 
 
 def _typed(screen: pexpect.spawn, command: str) -> bool:
-    """Whether the user's shell is given a command that she did not type."""
+    """Whether the user's shell receives a command that she did not type."""
     screen.sendline(command.encode())
     screen.expect_exact(b"\ntried")
     screen.expect(PROMPT)
@@ -55,7 +55,7 @@ def test_nothing_is_typed_for_the_user(way: str, afresh: None) -> None:
 
 def test_outside_a_program_does_type_for_its_user_where_the_kernel_lets_it(afresh: None) -> None:
     _write("TIOCSTI")
-    # Linux 6.2 and later can forbid it to all (dev.tty.legacy_tiocsti).
+    # Linux 6.2 and later can forbid it for everybody (dev.tty.legacy_tiocsti).
     with open("/proc/sys/dev/tty/legacy_tiocsti", encoding="ascii") as file:
         allowed = file.read().strip() == "1"
     assert _typed(shell(), "python3 ~/type.py") == allowed

@@ -1,4 +1,4 @@
-"""A registry of npm packages on loopback, with one package in it, made when it is asked for."""
+"""An npm registry on loopback, with one package, which is made on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def packed(files: Mapping[str, str]) -> bytes:
-    """A package's tarball, as `npm pack` makes one: everything is below package/."""
+    """A package's tarball, as `npm pack` makes it: everything is below package/."""
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w:gz") as archive:
         for name, text in files.items():
@@ -27,9 +27,9 @@ def packed(files: Mapping[str, str]) -> bytes:
 
 @contextmanager
 def registry(port: int, name: str, version: str, files: Mapping[str, str]) -> Iterator[list[str]]:
-    """Serve the package; gives the paths that were asked for, as they come.
+    """Serve the package. Yields the requested paths as they arrive.
 
-    files: its content without package.json's name and version, which are added.
+    files: the package's content. name and version are added to its package.json.
     """
     manifest = {**json.loads(files["package.json"]), "name": name, "version": version}
     tarball = packed({**files, "package.json": json.dumps(manifest)})
@@ -53,7 +53,7 @@ def registry(port: int, name: str, version: str, files: Mapping[str, str]) -> It
             self.wfile.write(content or b"")
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """What was asked for is in the list; the rest, such as an audit, is not to be had."""
+            """Requests are in the list. Everything else, such as an audit, is not available."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Registry) as server:
         thread = threading.Thread(target=server.serve_forever)

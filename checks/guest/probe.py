@@ -1,7 +1,7 @@
-"""Stands in for Pi where a test asks what a program in the sandbox is given and can do.
+"""Stands in for Pi when a test asks what a program in the sandbox receives and can do.
 
-`exec COMMAND…` becomes that command. Anything else prints, as one JSON object, what this process was
-given; bytes that are no UTF-8 are there as lone surrogates, as os.fsdecode makes them.
+`exec COMMAND…` becomes that command. Anything else prints, as one JSON object, what this process received. Bytes that
+are not UTF-8 appear as lone surrogates, as os.fsdecode makes them.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 
 
 def report() -> dict[str, object]:
-    """What this process was given."""
+    """What this process received."""
     return {
         "argv": sys.argv[1:],
         "env": dict(os.environ),
@@ -25,7 +25,7 @@ def report() -> dict[str, object]:
 
 
 if sys.argv[1:2] == ["exec"]:
-    # Python ignores these, and a command would inherit that.
+    # Python ignores these signals, and a command would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.execvp(sys.argv[2], sys.argv[2:])

@@ -1,6 +1,6 @@
-"""A pytest plugin: where CI is set, a skipped test is a failed one, and says why it was skipped.
+"""A pytest plugin: if CI is set, a skipped test fails, and reports why it was skipped.
 
-Elsewhere a skip is an answer to a machine that lacks something; in CI nobody reads answers.
+Elsewhere, a skip tells the reader that the machine lacks something. In CI, nobody reads it.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def judge(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skip into a failure, if this is CI. An expected failure is no skip."""
+    """Turn a skip into a failure in CI. An expected failure is not a skip."""
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr

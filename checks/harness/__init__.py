@@ -1,1 +1,1 @@
-"""What `checks/machine` is made of: one room per concern, the plan as values, one function that starts processes."""
+"""The parts of `checks/machine`: one module per concern, plans as values, one function that starts processes."""

@@ -1,6 +1,6 @@
-"""What is built once for each set of inputs, kept in the cache and shared by all checkouts.
+"""Artifacts that are built once per set of inputs, kept in the cache and shared by all checkouts.
 
-A half-built one has another name, and one that is whole never changes.
+An unfinished artifact has another name. A finished one never changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ KEPT: Final = 2
 
 
 def ensure(kind: str, key: str, build: Callable[[Path, Path], None]) -> Path:
-    """Return the `kind` named `key`. Where it is missing, `build(draft, log)` has to make the directory `draft`."""
+    """Return the `kind` named `key`. If it is missing, `build(draft, log)` must make the directory `draft`."""
     whole = layout.cache() / f"{kind}-{key}"
     with layout.locked(layout.cache() / kind):
         if not whole.exists():
@@ -31,7 +31,7 @@ def ensure(kind: str, key: str, build: Callable[[Path, Path], None]) -> Path:
 
 
 def forget_old(kind: str, newest: Path) -> None:
-    """Keep the newest only: a base takes a gigabyte. Machines are copies and do not need theirs."""
+    """Keep only the newest: a base takes a gigabyte. Machines are copies and do not need theirs."""
     others = [path for path in newest.parent.glob(f"{kind}-*") if path.is_dir() and path != newest]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for old in others[KEPT - 1 :]:

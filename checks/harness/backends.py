@@ -1,4 +1,4 @@
-"""The backends there are, and the one that is taken where nobody chooses."""
+"""The available backends, and the default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base root: Debian, Node and Pi, before anything of this project is in it."""
+"""The base root: Debian, Node and Pi, before anything of this project is added."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ MASKED: Final = ("etc/systemd/system/ssh.service", "etc/systemd/system-generator
 
 
 def packages() -> list[str]:
-    """The guest's Debian packages, from the list that says what each is for."""
+    """The guest's Debian packages, from the list that explains each."""
     lines = (line.partition("#")[0] for line in PACKAGES.read_text().splitlines())
     return [word for line in lines for word in line.split()]
 
 
 def ensure() -> Path:
-    """Return the base for today's inputs, built if it is not there."""
+    """Return the base for the current inputs. Build it if it is missing."""
     inputs = [PACKAGES, *NPM_FILES, Path(__file__)]
     return artifact.ensure("base", layout.digest(path.read_bytes() for path in inputs), build)
 
 
 def build(root: Path, log: Path) -> None:
-    """Make a base."""
+    """Build a base."""
     say("building the base root: Debian, Node and Pi (a minute or two, once)")
     debian(root, log)
     node_and_pi(root / PI, log)
 
 
 def debian(root: Path, log: Path) -> None:
-    """A minimal Debian with systemd, Nix and what the scenarios use."""
+    """Install a minimal Debian with systemd, Nix and what the scenarios use."""
     include = f"--include={','.join(packages())}"
     run(["mmdebstrap", "--variant=minbase", include, SUITE, root], log=log)
-    # mmdebstrap copies the host's for the time of the installation; the guest has its own name and no network.
+    # mmdebstrap copies the host's during installation. The guest has a name of its own and no network.
     for name in ("hostname", "resolv.conf"):
         (root / "etc" / name).unlink(missing_ok=True)
     for name in MASKED:
@@ -51,7 +51,7 @@ def debian(root: Path, log: Path) -> None:
 
 
 def node_and_pi(target: Path, log: Path) -> None:
-    """Node and Pi at the versions of the lock file; no install script of any package runs."""
+    """Install Node and Pi at the versions in the lock file, without running install scripts of packages."""
     target.mkdir(parents=True)
     for path in NPM_FILES:
         shutil.copy(path, target)
@@ -61,7 +61,7 @@ def node_and_pi(target: Path, log: Path) -> None:
 
 
 def copy(base: Path, root: Path) -> None:
-    """Make a root from a base, sharing its blocks where the file system can."""
+    """Copy a base to a root, sharing blocks if the file system supports that."""
     draft = root.with_name(f"{root.name}.new")
     for old in (draft, root):
         shutil.rmtree(old, ignore_errors=True)

@@ -1,9 +1,9 @@
 """The guest's cgroups on the host.
 
-Each guest has its own: two in one cgroup would stop each other's services, and a guest in its caller's
-would end with the caller. Where systemd runs the host, that is a scope with delegated controllers.
-Elsewhere (a container, a plain virtual machine) it is a cgroup named after the guest, in the cgroup v2
-tree and in systemd's own v1 tree if there is one. See cgroups(7) and systemd-run(1).
+Each guest has its own. Two guests in one cgroup would stop each other's services, and a guest in its caller's cgroup
+would end with the caller. If systemd runs the host, the cgroup is a scope with delegated controllers. Elsewhere (a
+container, a plain virtual machine) it is a cgroup named after the guest, in the cgroup v2 tree and in systemd's own v1
+tree if it exists. See cgroups(7) and systemd-run(1).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ JOIN: Final = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shif
 
 
 def systemd_host() -> bool:
-    """Whether systemd manages this host; see sd_booted(3)."""
+    """Whether systemd manages this host. See sd_booted(3)."""
     return Path("/run/systemd/system").is_dir()
 
 
@@ -46,12 +46,12 @@ def of(pid: int | str) -> list[Path]:
 
 
 def named(name: str) -> list[Path]:
-    """Where the cgroups called `name` are or will be; none on a host where systemd manages them."""
+    """The existing or future directories of the cgroups called `name`; none on a host that systemd manages."""
     return [] if systemd_host() else [mount / name for _, mount in trees()]
 
 
 def own(name: str) -> list[str]:
-    """The words to put before a command so that it starts in a cgroup called `name`."""
+    """The command prefix that starts a command in a cgroup called `name`."""
     if systemd_host():
         return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", "--property=Delegate=yes", "--"]
     for path in named(name):
@@ -60,7 +60,7 @@ def own(name: str) -> list[str]:
 
 
 def remove(name: str) -> None:
-    """Remove the cgroups called `name`, and end what is in them: a killed guest takes a moment to die."""
+    """Remove the cgroups called `name` and end their processes: a killed guest takes a moment to die."""
     for path in named(name):
         for folder in sorted([path, *path.rglob("*/")], reverse=True):
             if folder.is_dir():
@@ -69,7 +69,7 @@ def remove(name: str) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Kill the processes of one cgroup and wait until it has none."""
+    """Kill the processes of one cgroup, and wait until it is empty."""
     while pids := (folder / "cgroup.procs").read_text().split():
         for pid in map(int, pids):
             with contextlib.suppress(ProcessLookupError):
@@ -82,5 +82,5 @@ def clear(folder: Path) -> None:
 
 
 def joining(cgroups: list[Path]) -> list[str]:
-    """The words to put before a command so that it starts in these cgroups."""
+    """The command prefix that starts a command in these cgroups."""
     return ["sh", "-c", JOIN, "join", *(str(path / "cgroup.procs") for path in cgroups), "--"] if cgroups else []

@@ -1,4 +1,4 @@
-"""The disk of the virtual machine: the root that `nspawn` boots, as an ext4 image with the kernel's modules in it."""
+"""The disk of the virtual machine: the root that `nspawn` boots, as an ext4 image, with the kernel's modules."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from .layout import Place
 from .run import run, say
 from .ssh import new_key
 
-# Sparse: it takes what is in it.
+# Sparse: the file takes only as much as it holds.
 DISK_BYTES: Final = 8 * 2**30
-# The digest of the export of the project that the machine has.
+# The digest of the project export that the machine has.
 SENT: Final = "sent"
 OVERLAY: Final = layout.GUEST / "vm"
 KEYS: Final = Path("etc/ssh/host-channel.keys")
 
 
 def key(root: Path) -> str:
-    """Names the image that `make` makes from this base."""
+    """A name for the image that `make` creates from this base."""
     own = [path for path in sorted(OVERLAY.rglob("*")) if path.is_file()]
     return f"{root.name} {layout.digest([Path(__file__).read_bytes(), *(path.read_bytes() for path in own)])}"
 
 
 def make(place: Place, root: Path, store: Path | None) -> None:
-    """Make the image of the guest's root from a base, with a store in it: over the channel that takes a minute."""
+    """Make the image of the guest's root from a base, with a store: sending it over the channel takes a minute."""
     say("making the image of the virtual machine")
     tree = place.directory / "tree"
     base.copy(root, tree)
     complete(tree, kernel.ensure(), new_key(place))
     if store:
-        # Nix wants to see /proc.
+        # Nix requires /proc.
         inside = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc", "chroot", str(tree)]
         run([*inside, *closure.IMPORT], stdin=store, log=place.build_log)
     draft = place.directory / "root.new"
@@ -46,7 +46,7 @@ def make(place: Place, root: Path, store: Path | None) -> None:
 
 
 def complete(tree: Path, its_kernel: Path, public: Path) -> None:
-    """Add what a root needs on a machine of its own: modules, the channel, a name, a place for the project."""
+    """Add what a root needs on a machine of its own: modules, the channel, a name, a directory for the project."""
     run(["cp", "-a", its_kernel / "modules", tree / "usr/lib/"])
     for modules in (its_kernel / "modules").iterdir():
         run(["chroot", tree, "depmod", modules.name])

@@ -1,4 +1,4 @@
-"""What the host needs, installed from its own package manager when it is missing."""
+"""Installs what the host needs, with its own package manager."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Final
 from . import layout
 from .run import CheckError, run, say
 
-# A command or file that must be there, whatever the machine runs on → the Debian and Ubuntu package that holds it.
+# A command or file that every backend needs → the Debian and Ubuntu package that provides it.
 COMMANDS: Final = {
     "mmdebstrap": "mmdebstrap",
     "git": "git",
     "npm": "npm",
-    # Ubuntu's mmdebstrap does not pull in the keys of Debian.
+    # Ubuntu's mmdebstrap does not depend on Debian's keys.
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 
 
 def prepare(needs: Mapping[str, str]) -> None:
-    """Make sure of root and of every command used here; raises CheckError where that cannot be.
+    """Check that the process is root, and install missing commands. Raises CheckError if that fails.
 
-    needs: what the backend uses, as in `COMMANDS`.
+    needs: what the backend uses, in the form of `COMMANDS`.
     """
     if os.geteuid() != 0:
         raise CheckError("the test machine needs root", "run it with sudo, or as root")
@@ -32,12 +32,12 @@ def prepare(needs: Mapping[str, str]) -> None:
 
 
 def present(what: str) -> bool:
-    """Whether a command (a bare name) or a file (an absolute path) is there."""
+    """Whether a command (a bare name) or a file (an absolute path) exists."""
     return Path(what).exists() if what.startswith("/") else shutil.which(what) is not None
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install Debian packages; none means nothing to do."""
+    """Install Debian packages. Does nothing for none."""
     if not packages:
         return
     if not present("apt-get"):

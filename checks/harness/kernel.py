@@ -1,7 +1,7 @@
-"""The kernel of the virtual machine: Debian's cloud kernel and its modules, taken out of the package.
+"""The kernel of the virtual machine: Debian's cloud kernel and its modules, extracted from the package.
 
-It is not installed. The same root serves containers, and on a virtual machine this kernel needs no initramfs: the
-drivers of the disk (NVMe), of ext4 and of the channel to the host are built in.
+It is not installed, because containers use the same root. A virtual machine boots it without an initramfs: the drivers
+for the disk (NVMe), ext4 and the channel to the host are built in.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ PACKAGE: Final = "linux-image-cloud-amd64"
 
 
 def ensure() -> Path:
-    """Return the directory that holds `vmlinuz` and `modules`, made if it is not there."""
+    """Return the directory that holds `vmlinuz` and `modules`. Build it if it is missing."""
     return artifact.ensure("kernel", layout.digest([Path(__file__).read_bytes()]), build)
 
 
 def build(target: Path, log: Path) -> None:
-    """Extract the package and keep what a machine needs of it."""
+    """Extract the package, and keep what a machine needs."""
     say("fetching the kernel of the virtual machine (once)")
     tree = target / "tree"
     target.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where things are: the checkout, the cache, and this checkout's own machine in it."""
+"""Paths of the checkout, the cache, and this checkout's machine in the cache."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 GUEST: Final = CHECKOUT / "checks" / "guest"
-# The project inside the guest: an export of the checkout, read-only.
+# The project inside the guest: a read-only export of the checkout.
 GUEST_PROJECT: Final = Path("/opt/pi-agent")
-# Which root a place has; without this mark it is made anew.
+# Which root a place has. Without this mark, the root is made anew.
 ROOT_MARK: Final = "base"
 DIGEST_LENGTH: Final = 16
 
 
 def cache() -> Path:
-    """The folder that everything built is kept in; safe to delete while no machine is up."""
+    """The directory of everything that is built. It may be deleted while no machine is up."""
     chosen = os.environ.get("PI_AGENT_CHECKS_CACHE")
     if chosen:
         return Path(chosen).resolve()
@@ -30,7 +30,7 @@ def cache() -> Path:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A short name for some inputs. Each part is hashed with its length, so that no two lists read alike."""
+    """A short name for a set of inputs. Each part is hashed with its length, so that no two lists collide."""
     total = hashlib.sha256()
     for part in parts:
         total.update(len(part).to_bytes(8, "big"))
@@ -46,36 +46,36 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Names the machine, its cgroup and its lock on this host."""
+        """The name of the machine, its cgroup and its lock on this host."""
         return f"pi-agent-checks-{self.directory.name.partition('-')[2]}"
 
     @property
     def root(self) -> Path:
-        """The guest's root file system: a directory, or the image of one."""
+        """The guest's root file system: a directory or an image."""
         return self.directory / "root"
 
     @property
     def project(self) -> Path:
-        """The export of the project, as the guest has it."""
+        """The export of the project, as the guest sees it."""
         return self.directory / "project"
 
     @property
     def console(self) -> Path:
-        """What the guest's systemd printed at its last boot."""
+        """The output of the guest's systemd at its last boot."""
         return self.directory / "console.log"
 
     @property
     def build_log(self) -> Path:
-        """What building the system printed."""
+        """The output of building the system."""
         return self.directory / "build.log"
 
     def read(self, mark: str) -> str:
-        """A mark left by `write`, or nothing."""
+        """The content of a mark; empty if there is none."""
         path = self.directory / mark
         return path.read_text() if path.exists() else ""
 
     def write(self, mark: str, text: str) -> None:
-        """Leave a mark, whole or not at all."""
+        """Write a mark, completely or not at all."""
         path = self.directory / mark
         draft = path.with_name(f"{mark}.new")
         draft.write_text(text)
@@ -87,14 +87,14 @@ class Place:
 
 
 def this_checkout(kind: str) -> Place:
-    """The machine of that kind, one word, of the checkout that this file is in."""
+    """The machine of that kind, a single word, for the checkout that holds this file."""
     return Place(cache() / f"{kind}-{digest([os.fsencode(CHECKOUT)])}")
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock named after `path`: two commands at once wait for each other."""
-    # Only root may enter: homes in there would otherwise be open to this host's users of the same IDs.
+    """Hold an exclusive lock named after `path`, so that concurrent commands wait for each other."""
+    # Only root may enter: otherwise users of this host could read homes of the same ids in there.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_name(f"{path.name}.lock"), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

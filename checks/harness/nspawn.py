@@ -1,9 +1,9 @@
-"""Boots the guest with systemd-nspawn, and finds, enters and halts it.
+"""Boots, finds, enters and halts the guest with systemd-nspawn.
 
 A backend: see `harness/protocols.py`.
 
-The guest has a network namespace of its own with no link to the host's (`--private-network`). It is not
-registered with machined, which a host may lack. References: systemd-nspawn(1), sd_notify(3), nsenter(1).
+The guest has a network namespace of its own, without a link to the host's (`--private-network`). It is not registered
+with machined, which a host may lack. References: systemd-nspawn(1), sd_notify(3), nsenter(1).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ NAMESPACES: Final = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A booted guest: the nspawn process that holds it, and its systemd as seen from the host."""
+    """A booted guest: the nspawn process that holds it, and its systemd as the host sees it."""
 
     holder: Process
     leader: Process
 
     def command(self, words: Sequence[str], terminal: bool = False) -> list[str]:
-        """What to run here so that `words` run in the guest, as root. A terminal is passed on as it is."""
-        # Joining the guest's cgroup first lets its logind move the process into a session of its own.
+        """The command line on the host that runs `words` in the guest, as root. A terminal is passed on as it is."""
+        # The process joins the guest's cgroup first, so that the guest's logind can move it to a session of its own.
         target = str(self.leader.pid)
         return [*cgroup.joining(cgroup.of(self.leader.pid)), "nsenter", "-t", target, *NAMESPACES, "--", *words]
 
@@ -54,27 +54,27 @@ class Guest:
 
 
 def parse(text: str) -> Guest:
-    """Read what `Guest.dump` wrote."""
+    """Read the output of `Guest.dump`."""
     holder, holder_start, leader, leader_start = text.split()
     return Guest(Process(int(holder), holder_start), Process(int(leader), leader_start))
 
 
 def key(base: Path) -> str:
-    """Names the root that `make` makes from this base."""
+    """A name for the root that `make` creates from this base."""
     return base.name
 
 
 def make(place: Place, root: Path, store: Path | None) -> None:
-    """Make the guest's root from a base. It builds its system itself, so there is no store to begin with."""
+    """Make the guest's root from a base. The guest builds its system itself, so the root starts without a store."""
     base.copy(root, place.root)
 
 
 def send(place: Place, guest: Guest) -> None:
-    """Nothing to do: the guest has the project mounted."""
+    """Does nothing: the guest has the project mounted."""
 
 
 def find(place: Place) -> Guest | None:
-    """The booted guest of this checkout, if there is one."""
+    """The booted guest of this checkout, if any."""
     mark = place.read(MARK)
     guest = parse(mark) if mark else None
     return guest if guest and guest.holder.alive() and guest.leader.alive() else None
@@ -104,12 +104,12 @@ def argv(place: Place) -> list[str]:
 
 
 def boot(place: Place) -> Guest:
-    """Boot the guest and return when its systemd says that it is up.
+    """Boot the guest, and return when its systemd reports that it is up.
 
-    Raises CheckError with the end of the console log when it does not come up in time.
+    Raises CheckError with the end of the console log if it does not come up in time.
     """
     with notifications() as (address, inbox):
-        # NixOS and every current Debian have cgroup v2 alone; show the guest that, also on a hybrid host.
+        # NixOS and every current Debian have only cgroup v2. Show the guest that, even on a hybrid host.
         env = {"NOTIFY_SOCKET": address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         pid = detach(argv(place), place.console, env)
         holder = running(pid)
@@ -137,7 +137,7 @@ def notifications() -> Iterator[tuple[str, socket.socket]]:
 
 
 def wait_for_leader(inbox: socket.socket, holder: Process) -> Process:
-    """Read reports until the guest's systemd says READY=1; return that systemd as the host sees it."""
+    """Read reports until the guest's systemd sends READY=1. Returns that systemd as the host sees it."""
     leader = 0
     deadline = time.monotonic() + BOOT_SECONDS
     handle = os.pidfd_open(holder.pid)
@@ -156,7 +156,7 @@ def wait_for_leader(inbox: socket.socket, holder: Process) -> Process:
 
 
 def settle(guest: Guest) -> None:
-    """Wait for the start-up jobs. A guest with a failed unit is good enough to look at: scenarios judge."""
+    """Wait for the start-up jobs. A failed unit is accepted here; scenarios check for it."""
     wait = ["timeout", str(BOOT_SECONDS), "systemctl", "is-system-running", "--wait"]
     state = run(guest.command(wait), accept=range(256), capture=True).output.strip()
     if state not in ("running", "degraded"):
@@ -164,17 +164,17 @@ def settle(guest: Guest) -> None:
 
 
 def halt(place: Place) -> None:
-    """Power the guest off and leave nothing of it running: no process, no mount, no cgroup."""
+    """Power the guest off, and leave no process, mount or cgroup of it behind."""
     guest = find(place)
     if guest:
-        # nspawn answers SIGTERM by telling the guest's systemd to halt.
+        # On SIGTERM, nspawn tells the guest's systemd to halt.
         stop(guest.holder, HALT_SECONDS)
     tidy(place)
 
 
 def tidy(place: Place) -> None:
-    """Forget a guest that has ended."""
+    """Remove the traces of a guest that has ended."""
     place.forget(MARK)
     cgroup.remove(place.name)
-    # nspawn removes this folder itself, but only where /run is no disk.
+    # nspawn removes this directory itself, but only if /run is not a disk.
     shutil.rmtree(PROPAGATE / place.name, ignore_errors=True)

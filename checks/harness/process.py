@@ -1,4 +1,4 @@
-"""Processes that go on after the command that started them: recognised, waited for, ended. See pidfd_open(2)."""
+"""Processes that outlive the command that started them: identify, wait for and end them. See pidfd_open(2)."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that cannot be mistaken for a later one with the same ID."""
+    """A process, distinguished from later ones with the same id."""
 
     pid: int
     started: str
 
     def alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
+        """Whether it still runs. A zombie does not."""
         return started(self.pid) == self.started
 
 
 def running(pid: int) -> Process:
-    """The process that has this ID now."""
+    """The process that has this id now."""
     return Process(pid, started(pid))
 
 
 def boot_id() -> str:
-    """Names the time from one boot of this host to the next; see random(4)."""
+    """Identifies the current boot of this host. See random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def started(pid: int) -> str:
-    """When a process started, unique over reboots; empty if it is gone. See proc_pid_stat(5), field 22."""
+    """When a process started, unique across reboots; empty if it is gone. See proc_pid_stat(5), field 22."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -41,7 +41,7 @@ def started(pid: int) -> str:
 
 
 def gone(process: Process, seconds: float) -> bool:
-    """Wait for a process to end; whether it has."""
+    """Wait for a process to end. Returns whether it has."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -53,7 +53,7 @@ def gone(process: Process, seconds: float) -> bool:
 
 
 def stop(process: Process, patience: float) -> None:
-    """Ask a process to end, by SIGTERM; after `patience` seconds kill it."""
+    """Ask a process to end with SIGTERM. Kill it after `patience` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.alive():
             os.kill(process.pid, number)

@@ -1,4 +1,4 @@
-"""The export of the project: what git tracks or would track, as it is in the working tree."""
+"""Exports the project: the files that git tracks or would track, as they are in the working tree."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class File:
     content: bytes
 
     def key(self) -> bytes:
-        """Everything about it, for a digest."""
+        """All data of the file, for a digest."""
         return b"\0".join([os.fsencode(self.path), oct(self.mode).encode(), bytes([self.link]), self.content])
 
 
 def files(checkout: Path) -> list[File]:
-    """The project's files, sorted by path: changes that are not committed count, ignored files do not."""
-    # The checkout may belong to the person who called sudo; git refuses that unless told.
+    """The project's files, sorted by path. Uncommitted changes count, ignored files do not."""
+    # The checkout may belong to the person who called sudo, which git refuses by default.
     listing = run(
         ["git", "-c", f"safe.directory={checkout}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=checkout,
@@ -38,7 +38,7 @@ def files(checkout: Path) -> list[File]:
 
 
 def read(checkout: Path, name: str) -> File | None:
-    """The file named `name`, or None: it may be deleted and still be in the index."""
+    """The file named `name`; None if it is deleted but still in the index."""
     path = checkout / name
     if path.is_symlink():
         return File(name, 0, True, os.fsencode(os.readlink(path)))
@@ -48,7 +48,7 @@ def read(checkout: Path, name: str) -> File | None:
 
 
 def export(found: list[File], target: Path) -> None:
-    """Make `target` hold exactly `found`. Its inode stays: a booted guest has it mounted."""
+    """Make `target` hold exactly `found`. Its inode stays the same, because a booted guest has it mounted."""
     target.mkdir(parents=True, exist_ok=True)
     wanted = {file.path: file for file in found}
     for folder, folders, names in os.walk(target, topdown=False):
@@ -64,7 +64,7 @@ def export(found: list[File], target: Path) -> None:
 
 
 def place(file: File, path: Path) -> None:
-    """Write one file unless it is there already."""
+    """Write one file, unless it is already there."""
     if path.is_symlink() or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def place(file: File, path: Path) -> None:
 
 
 def system_key(found: list[File]) -> str:
-    """Names what the guest's system is built from: everything but what is read in place or only by people."""
+    """A name for the inputs of the guest's system: all files except those that are read in place or only by people."""
     aside = (
         "checks/support/",
         "checks/scenarios/",

@@ -1,7 +1,7 @@
-"""What the rest of the harness asks of a backend, and of the guest that it boots.
+"""The interface of a backend and of the guest that it boots.
 
-A backend is a module. It knows how a guest is made, booted, reached and halted; what the guest is made of and what
-is done in it is the same for all.
+A backend is a module. It makes, boots, reaches and halts a guest. The content of the guest and what is done in it are
+the same for all backends.
 """
 
 from __future__ import annotations
@@ -17,54 +17,55 @@ class Guest(Protocol):
     """A booted guest."""
 
     def command(self, words: Sequence[str], terminal: bool = False) -> list[str]:
-        """What to run here so that `words` run in the guest, as its root.
+        """The command line on the host that runs `words` in the guest, as its root.
 
-        Standard streams and the exit status pass through. terminal: whether standard input is one, to be passed on.
+        Standard streams and the exit status pass through. terminal: whether standard input is a terminal, to be passed
+        on.
         """
         ...
 
 
 class Backend(Protocol):
-    """What every backend offers. All but `find` are called with the place locked."""
+    """What every backend provides. All functions except `find` are called with the place locked."""
 
     @property
     def KIND(self) -> str:
-        """Names its places in the cache, in one word."""
+        """One word that names the backend's places in the cache."""
         ...
 
     @property
     def NEEDS(self) -> Mapping[str, str]:
-        """What the host must have → the package that holds it."""
+        """What the host needs → the package that provides it."""
         ...
 
     @property
     def BUILDER(self) -> str:
-        """The backend whose machine builds the system for this one; empty where the guest does it itself."""
+        """The backend whose machine builds the system for this one; empty if the guest builds it."""
         ...
 
     def key(self, base: Path) -> str:
-        """Names the root that `make` makes from this base."""
+        """A name for the root that `make` creates from this base."""
         ...
 
     def make(self, place: Place, root: Path, store: Path | None) -> None:
-        """Make the guest's root from a base. Nothing runs in the place.
+        """Make the guest's root from a base. Nothing may be running in the place.
 
-        store: what is in the guest's Nix store from the start, as `harness/closure.py` exports it.
+        store: the initial content of the guest's Nix store, as `harness/closure.py` exports it.
         """
         ...
 
     def find(self, place: Place) -> Any | None:
-        """The booted guest of a place, if there is one."""
+        """The booted guest of a place, if any."""
         ...
 
     def boot(self, place: Place) -> Any:
-        """Boot the guest and return when its systemd has done its start-up jobs; raises CheckError if it does not."""
+        """Boot the guest, and return when its systemd has finished its start-up jobs. Raises CheckError otherwise."""
         ...
 
     def send(self, place: Place, guest: Any) -> None:
-        """Have the guest see the export of the project as it is now."""
+        """Show the guest the current export of the project."""
         ...
 
     def halt(self, place: Place) -> None:
-        """Power the guest off and leave nothing of it running, also after a crash."""
+        """Power the guest off, and leave nothing of it running, even after a crash."""
         ...

@@ -1,7 +1,7 @@
-"""Boots the guest as a virtual machine with a kernel of its own, and finds, enters and halts it.
+"""Boots, finds, enters and halts the guest as a virtual machine with a kernel of its own.
 
-A backend: see `harness/protocols.py`. What it boots from is `harness/disk.py`, how it is reached `harness/ssh.py`: it
-has no network card at all (`-nic none`).
+A backend: see `harness/protocols.py`. `harness/disk.py` makes its disk, and `harness/ssh.py` connects to it: it has no
+network card (`-nic none`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ NEEDS: Final = {
     "ssh": "openssh-client",
     "socat": "socat",
 }
-# Emulated, Nix takes five minutes for what a container builds in half a minute.
+# In emulation, Nix takes five minutes for what a container builds in half a minute.
 BUILDER: Final = "nspawn"
-# Emulated, on a busy host of two processors, it takes 40 seconds.
+# In emulation, on a busy host with two processors, booting takes 40 seconds.
 BOOT_SECONDS: Final = 300
 HALT_SECONDS: Final = 60
 PROBE_SECONDS: Final = 20
@@ -39,14 +39,14 @@ ACCELERATOR: Final = "accelerator"
 KVM: Final = ("-accel", "kvm", "-cpu", "host")
 EMULATION: Final = ("-accel", "tcg,thread=multi", "-cpu", "max")
 KERNEL_OPTIONS: Final = "console=ttyS0 panic=-1"
-# What a kernel says that came as far as looking for its disk; the probe gives it none.
+# Printed by a kernel that got as far as looking for its disk. The probe gives it none.
 PROBE_WORD: Final = b"Unable to mount root fs"
 
 
 def boot(place: Place) -> Guest:
-    """Boot the guest and return when its systemd has done its start-up jobs.
+    """Boot the guest, and return when its systemd has finished its start-up jobs.
 
-    Raises CheckError with the end of the console log when it does not come up in time.
+    Raises CheckError with the end of the console log if it does not come up in time.
     """
     accelerator = choose(place)
     say(f"booting the virtual machine ({'with KVM' if accelerator == KVM else 'emulated: about a minute'})")
@@ -61,7 +61,7 @@ def boot(place: Place) -> Guest:
 
 
 def machine(accelerator: Sequence[str], options: str) -> list[str]:
-    """The words for a bare machine: processors, memory, kernel and console."""
+    """The command line of a bare machine: processors, memory, kernel and console."""
     return [
         "qemu-system-x86_64",
         *("-machine", "q35", *accelerator, "-smp", "2", "-m", MEMORY),
@@ -75,7 +75,7 @@ def argv(place: Place, accelerator: Sequence[str]) -> list[str]:
     """The command that boots the guest."""
     return [
         *machine(accelerator, "root=/dev/nvme0n1 rw rootwait quiet systemd.show_status=yes systemd.getty_auto=no"),
-        # The disk outlives the machine, not a crash of the host: then it is made anew.
+        # The disk outlives the machine, but not a crash of the host; then it is made anew.
         *("-drive", f"file={place.root},format=raw,if=none,id=root,cache=unsafe"),
         *("-device", "nvme,drive=root,serial=root"),
         *("-device", "virtio-serial", "-chardev", f"socket,id=host,path={port(place)},server=on,wait=off"),
@@ -84,7 +84,7 @@ def argv(place: Place, accelerator: Sequence[str]) -> list[str]:
 
 
 def choose(place: Place) -> Sequence[str]:
-    """How the machine is run: with KVM where a kernel really boots with it, which is tried once a boot of the host."""
+    """How to run the machine: with KVM if a kernel boots with it, which is tested once per boot of the host."""
     mark = f"{boot_id()} {kernel.ensure().name}"
     tried = place.read(ACCELERATOR).rpartition(" ")
     if tried[0] != mark:
@@ -94,7 +94,7 @@ def choose(place: Place) -> Sequence[str]:
 
 
 def probe(place: Place) -> bool:
-    """Whether a machine with KVM boots this kernel until it misses its disk. A /dev/kvm alone says little."""
+    """Whether a machine with KVM boots this kernel until it misses its disk. An existing /dev/kvm does not prove it."""
     log = place.directory / "probe.log"
     log.unlink(missing_ok=True)
     run(["timeout", str(PROBE_SECONDS), *machine(KVM, "")], accept=ANY_STATUS, log=log)
@@ -102,9 +102,9 @@ def probe(place: Place) -> bool:
 
 
 def reached(place: Place, process: Process) -> Guest:
-    """The guest, once it has answered and its start-up jobs are done.
+    """The guest, once it has answered and finished its start-up jobs.
 
-    A guest with a failed unit is good enough to look at: scenarios judge.
+    A failed unit is accepted here; scenarios check for it.
     """
     guest = Guest(process, place.directory / "ssh")
     with layout.locked(guest.connection):
@@ -124,24 +124,24 @@ def reached(place: Place, process: Process) -> Guest:
 
 
 def failure(place: Place, problem: str) -> CheckError:
-    """What went wrong, with the end of the console log."""
+    """An error that describes the problem, with the end of the console log."""
     return CheckError(f"{problem}\n{tail(place.console)}", f"see {place.console}")
 
 
 def find(place: Place) -> Guest | None:
-    """The booted guest of this checkout, if there is one. Connects again where only the connection is lost."""
+    """The booted guest of this checkout, if any. Connects again if only the connection is lost."""
     process = marked(place)
     return reached(place, process) if process and process.alive() else None
 
 
 def marked(place: Place) -> Process | None:
-    """The QEMU that was started last and not halted since."""
+    """The QEMU process that was last started and not halted since."""
     mark = place.read(RUNNING).split()
     return Process(int(mark[0]), mark[1]) if mark else None
 
 
 def send(place: Place, guest: Guest) -> None:
-    """Send the export of the project to the guest, if it has another one."""
+    """Send the export of the project to the guest, unless it has the same one."""
     archive = place.directory / "project.tar"
     plain = ("--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0")
     run(["tar", *plain, "-C", place.project, "-cf", archive, "."])
@@ -154,9 +154,9 @@ def send(place: Place, guest: Guest) -> None:
 
 
 def halt(place: Place) -> None:
-    """Power the guest off, and end QEMU if that does not.
+    """Power the guest off. If that fails, end QEMU.
 
-    A machine that did not end by itself may have lost what it wrote last, so its root is made anew.
+    A machine that did not power off may have lost its last writes, so its root is made anew.
     """
     process = marked(place)
     if not process:
@@ -168,8 +168,8 @@ def halt(place: Place) -> None:
 
 
 def powered_off(place: Place, process: Process) -> bool:
-    """Have the guest power itself off; whether it has."""
+    """Make the guest power itself off. Returns whether it has."""
     guest = Guest(process, place.directory / "ssh")
     off = ["timeout", str(STOP_SECONDS), *guest.command(["systemctl", "--no-block", "poweroff"])]
-    # The connection may end before its answer has arrived.
+    # The connection may end before its answer arrives.
     return connected(guest) and run(off, accept=ANY_STATUS, capture=True).status != 124 and gone(process, HALT_SECONDS)

@@ -1,8 +1,8 @@
-"""The one place that starts processes, and the errors that leave it.
+"""The only place that starts processes, and the errors that it raises.
 
-Takes argv lists, never shell strings. Standard input is empty unless it is a file: nothing here asks a
-question. The host's environment is passed on, since package managers take their proxies and certificates
-from it; what runs inside the guest gets a new environment from `checks/guest/enter`.
+Takes argv lists, never shell strings. Standard input is empty unless it is a file: nothing here asks a question. The
+host's environment is passed on, because package managers take proxies and certificates from it. Inside the guest,
+`checks/guest/enter` builds a new environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAIL_LINES = 30
 
 
 class CheckError(Exception):
-    """Something the caller can act on: one line saying what is wrong, one saying what to do."""
+    """An error that the caller can act on: one line on what is wrong, one on what to do."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
@@ -31,7 +31,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a process ended: its exit status (negative: the signal) and its output, if it was captured."""
+    """How a process ended: its exit status (negative: the signal), and its output if captured."""
 
     status: int
     output: str
@@ -48,11 +48,11 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Result:
-    """Run `argv` to its end and return how it ended.
+    """Run `argv` to its end, and return how it ended.
 
-    Output goes to the terminal; with `capture` standard output is returned; with `log` both streams go to that file
-    and its last lines are shown on failure; `stdin` is a file to read, `stdout` one to write anew. `env` adds to the
-    environment. Raises CheckError on a status that is not in `accept`, with the command ready to paste.
+    Output goes to the terminal. With `capture`, standard output is returned. With `log`, both streams go to that file,
+    and its last lines are shown on failure. `stdin` is a file to read, `stdout` one to write anew. `env` adds to the
+    environment. Raises CheckError for a status that is not in `accept`, with the command ready to paste.
     """
     words = [str(word) for word in argv]
     with (
@@ -79,7 +79,7 @@ def run(
 
 
 def detach(argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> int:
-    """Start `argv` in a session of its own, writing to `log`, and return its process ID."""
+    """Start `argv` in a session of its own, with output to `log`, and return its process id."""
     with open(log, "wb") as sink:
         return subprocess.Popen(
             [str(word) for word in argv],
@@ -92,8 +92,8 @@ def detach(argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> int
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Replace this process by `argv`, with this terminal and these standard streams."""
-    # Python ignores these, and the command would inherit that.
+    """Replace this process with `argv`, on the same terminal and standard streams."""
+    # Python ignores these signals, and the command would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.execvp(argv[0], list(argv))
@@ -112,5 +112,5 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal what takes time now."""
+    """Tell the user what takes time now."""
     print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""How a virtual machine is reached: a serial port of virtio's, and over that one connection of ssh.
+"""The connection to a virtual machine: a virtio serial port, and one ssh connection over it.
 
-All commands share the connection (ControlMaster in ssh_config(5)). So exit statuses, three separate streams and
-terminals are ssh's business and not ours; there is no port on the host that others could reach; and it needs no
-vhost_vsock, which many hosts have not. The guest runs `sshd -i` on its end of the port.
+All commands share the connection (ControlMaster in ssh_config(5)). So ssh takes care of exit statuses, three separate
+streams and terminals. No port on the host is open to others, and vhost_vsock, which many hosts lack, is not needed. The
+guest runs `sshd -i` on its end of the port.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SSH_OPTIONS: Final = tuple(
         "LogLevel=ERROR",
         "BatchMode=yes",
         "EscapeChar=none",
-        # The port leads to this machine and nowhere else.
+        # The port leads only to this machine.
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",
     )
@@ -36,30 +36,30 @@ SSH_OPTIONS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A booted guest: its QEMU, and the socket of the ssh connection to it."""
+    """A booted guest: its QEMU process, and the socket of the ssh connection to it."""
 
     machine: Process
     connection: Path
 
     def command(self, words: Sequence[str], terminal: bool = False) -> list[str]:
-        """What to run here so that `words` run in the guest, as root. A terminal gets a counterpart in the guest."""
+        """The command line that runs `words` in the guest, as root. A terminal gets a counterpart in the guest."""
         return [*ssh(self.connection), *(["-tt"] if terminal else []), "root@machine", "--", remote(words)]
 
 
 def remote(words: Sequence[str]) -> str:
-    """Words as the guest's shell reads them, followed as long as the caller is there."""
-    # ssh hands TERM on only with a terminal.
+    """`words` quoted for the guest's shell, run under `follow` as long as the caller is there."""
+    # ssh passes TERM on only with a terminal.
     term = [f"TERM={os.environ['TERM']}"] if "TERM" in os.environ else []
     return "exec " + shlex.join(["env", *term, f"{TOOLS}/follow", *words])
 
 
 def ssh(connection: Path) -> list[str]:
-    """ssh over the connection that is up, and no other: without it, it fails at once."""
+    """ssh over the existing connection only: without it, it fails at once."""
     return ["ssh", "-F", "none", "-S", str(connection), *SSH_OPTIONS, "-o", "ProxyCommand=false"]
 
 
 def private(place: Place) -> Path:
-    """The key that opens the guest."""
+    """The private key for the guest."""
     return place.directory / "key"
 
 
@@ -69,7 +69,7 @@ def port(place: Place) -> Path:
 
 
 def new_key(place: Place) -> Path:
-    """Make a key for the guest; return its public half."""
+    """Make a key for the guest, and return its public half."""
     public = private(place).with_suffix(".pub")
     for path in (private(place), public):
         path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def connecting(place: Place, guest: Guest, seconds: int) -> list[str]:
     return [
         *("timeout", str(seconds), "ssh", "-F", "none", "-f", "-N", "-M", "-S", str(guest.connection)),
         *("-i", str(private(place)), *SSH_OPTIONS, "-o", "ControlPersist=no"),
-        # QEMU makes the socket before it boots, and a moment after it is started.
+        # QEMU creates the socket before it boots, but a moment after it starts.
         *("-o", f"ProxyCommand=socat STDIO UNIX-CONNECT:{shlex.quote(str(port(place)))},retry=50,interval=0.1"),
         "root@machine",
     ]

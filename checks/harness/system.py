@@ -1,6 +1,6 @@
-"""The guest's system: built by Nix from this checkout, in the guest or in another that hands it over; then applied.
+"""The guest's system: built by Nix from this checkout, in this guest or in another one, and then applied.
 
-The words here run in the guest. Its side is `checks/guest`.
+The commands run in the guest. Their other side is `checks/guest`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def applied(place: Place, key: str) -> bool:
 
 
 def switch(place: Place, guest: Guest, key: str, builder: Guest | None) -> None:
-    """Apply the system named `key`, unless it is applied already.
+    """Apply the system named `key`, unless it is already applied.
 
-    builder: a guest that has it applied, and hands it over; without one it is built in the guest.
+    builder: a guest that has the system applied, to copy it from. Without one, the guest builds it.
     """
     if applied(place, key):
         return
@@ -48,7 +48,7 @@ def switch(place: Place, guest: Guest, key: str, builder: Guest | None) -> None:
 
 
 def hand_over(place: Place, builder: Guest, guest: Guest) -> None:
-    """Have the guest hold the builder's system, as if it had built it."""
+    """Copy the builder's system to the guest, as if the guest had built it."""
     paths = closure.of(builder, PROFILE)
     wanted = closure.lacking(guest, paths)
     say(f"handing the built system over ({len(wanted)} of {len(paths)} store paths) and applying it")
@@ -59,10 +59,10 @@ def hand_over(place: Place, builder: Guest, guest: Guest) -> None:
 
 
 def step(place: Place, guest: Guest, words: Sequence[str]) -> None:
-    """Run a command in the guest as its root; what it prints goes to the build log."""
+    """Run a command in the guest as its root, with output to the build log."""
     run(guest.command(as_root(words)), log=place.build_log)
 
 
 def forget(place: Place) -> None:
-    """Make the next `switch` apply again."""
+    """Make the next `switch` apply the system again."""
     place.forget(MARK)

@@ -1,1 +1,1 @@
-"""Scenarios: what people and agents experience on a machine that the module has set up. Run inside it, as root."""
+"""Scenarios: what people and agents experience on a machine that the module has set up. They run inside it, as root."""

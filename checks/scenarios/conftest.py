@@ -1,4 +1,4 @@
-"""Every scenario begins with people, projects and isolated state as new, and must leave no session behind."""
+"""Every scenario starts with fresh people, projects and isolated state, and must leave no session behind."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the scenarios about limits to a machine that has them: all of them or none, so that none gets lost.
+    """Skip the scenarios about limits on a machine without limits: all of them or none, so that none gets lost.
 
-    Where they are asked for by name, a machine that has no limits is an error.
+    If they are requested by name, a machine without limits is an error.
     """
     limited = [item for item in items if item.get_closest_marker(NEEDS_LIMITS)]
     if limited and (reason := limits.missing()):
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left to the virtual machine, and why; and what systemd itself did not remove."""
+    """Report what was left to the virtual machine, and why, and what systemd itself did not remove."""
     if line := config.stash.get(_ELSEWHERE, ""):
         terminalreporter.write_line(line)
     tell_of_groups(terminalreporter)

@@ -1,4 +1,4 @@
-"""Who did what: one unit a session, and entries in the journal of start, end and refusal, with no content in them."""
+"""Journal and units: one unit per session, and entries for start, end and refusal, without any content."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ UNIT = re.compile(r"pi-agent-alice-[0-9a-f]{16}\.service")
 
 @pytest.fixture
 def since() -> str:
-    """Where the journal ends now, as a cursor."""
+    """The current end of the journal, as a cursor."""
     on_machine("journalctl", "--sync").ok()
     text = on_machine("journalctl", "--lines=1", "--output=json").ok().text
     return str(json.loads(text.splitlines()[-1])["__CURSOR"])
 
 
 def entries(since: str, *matches: str) -> list[Json]:
-    """Our entries after that."""
+    """Our entries after that cursor."""
     on_machine("journalctl", "--sync").ok()
     words = ("--output=json", "--all", f"--after-cursor={since}", "-t", "pi-agent", *matches)
     return [json.loads(line) for line in on_machine("journalctl", *words).ok().text.splitlines()]
@@ -98,7 +98,7 @@ def test_a_refusal_by_the_wrapper_says_who_and_why(since: str) -> None:
     assert refused.status == 77
     [entry] = entries(since)
     assert facts(entry) == ("refused", None, None, "77")
-    # The journal itself knows who said it; nobody can say it for somebody else.
+    # The journal itself records the sender's identity. Nobody can forge it.
     assert entry["_UID"] == str(pwd.getpwnam("carol").pw_uid)
     assert entry["MESSAGE"] == "refused: the user «carol» may not use pi-agent on this machine"
     assert entry["MESSAGE"].removeprefix("refused: ") in refused.complaint
@@ -147,7 +147,7 @@ def test_no_prompt_argument_variable_or_login_is_in_the_journal(since: str) -> N
     as_user("alice", "env", f"LC_TIME={marks['variable']}", "pi-probe", "exec", "true").ok()
     as_user("alice", "pi-probe", "exec", marks["argument"], stdin=b"")
     as_user("alice", "pi-probe", marks["prompt"], cwd=home("alice"))
-    on_machine("systemctl", "stop", "model-server").ok()  # which logs what it is asked
+    on_machine("systemctl", "stop", "model-server").ok()  # it logs its requests
     try:
         pi(marks["prompt"])
     finally:
@@ -155,7 +155,7 @@ def test_no_prompt_argument_variable_or_login_is_in_the_journal(since: str) -> N
     on_machine("logger", "mark-control-4f1d").ok()
     on_machine("journalctl", "--sync").ok()
     assert [line for line in told(since) if "mark-control-4f1d" in line], "who looks in the wrong place finds nothing"
-    # What journald notes of the words that people's shells were started with is not ours.
+    # What journald records of the arguments of people's shells is not ours.
     found = [line for line in told(since) for mark in marks.values() if mark in line and not OTHERS.match(line)]
     assert found == []
 
@@ -164,7 +164,7 @@ OTHERS = re.compile("(runuser|su|login|logger|systemctl|sh) _CMDLINE ")
 
 
 def told(since: str) -> list[str]:
-    """Every field of every entry of the journal after that: which program's, its name, its value."""
+    """Every field of every journal entry after that cursor: its program, name and value."""
     lines = on_machine("journalctl", "--output=json", "--all", f"--after-cursor={since}").ok().text.splitlines()
     found = [json.loads(line) for line in lines]
     return [f"{entry.get('_COMM')} {name} {value}" for entry in found for name, value in entry.items()]

@@ -1,4 +1,4 @@
-"""A host configuration that is broken, odd or too large: refused by name, or copied but for what cannot be."""
+"""A host configuration that is broken, odd or too large is refused by name, or copied except for what cannot be."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_document_that_is_no_readable_file_is_refused_by_name(name: str, kind:
     }
     as_user("alice", *commands[kind]).ok()
     refused = as_user("alice", "pi-probe", "x")
-    if kind == "dangling":  # as Pi itself has it: no file there
+    if kind == "dangling":  # as Pi itself treats it: no file
         assert refused.status == 0
         return
     assert refused.status == 65
@@ -119,7 +119,7 @@ def test_a_configuration_past_the_limit_of_size_is_refused_and_nothing_is_copied
 
 
 def test_a_configuration_of_too_many_entries_is_refused() -> None:
-    # Ten thousand files, each found by twenty-one ways.
+    # Ten thousand files, each reached by twenty-one paths.
     make = "mkdir real; cd real; seq 10000 | xargs touch; cd ..; for n in $(seq 20); do ln -s real $n; done"
     as_user("alice", "sh", "-c", make, cwd=host_file("")).ok()
     refused = as_user("alice", "pi-probe", "x")

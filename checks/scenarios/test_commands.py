@@ -30,7 +30,7 @@ def test_whoever_calls_the_runner_himself_is_answered_as_by_pi() -> None:
     assert as_user("alice", *runner, "--sandbox-shell", cwd=home("alice")).status == 77
 
 
-# What differs from one session to the next is left out.
+# Without what differs from one session to the next.
 LOOK = r"""
 id; pwd; tty
 env -0 | sort -z | tr '\0' '\n' | grep -v '^\(INVOCATION_ID\|SYSTEMD_EXEC_PID\|_\|MEMORY_PRESSURE.*\)='

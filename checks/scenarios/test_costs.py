@@ -1,6 +1,6 @@
-"""What launches may cost, in counts that do not depend on how fast the machine is: modules, processes, system calls.
+"""The cost of launches, in counts that do not depend on the machine's speed: modules, processes, system calls.
 
-Who makes something cheaper lowers the bound. Who has to raise one has measured what it costs.
+Lower a bound when something gets cheaper. Before you raise one, measure the cost.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from support.commands import Result, Word, as_user, on_machine
 from support.installed import FACTS, demo, home, isolated, policy
 from support.waiting import PATIENCE
 
-# System calls of a sync for each file and for each directory of the host's configuration, at most: opening, looking
-# (stat and its like), and all others but those for memory.
+# The highest number of system calls of a sync for each file and for each directory of the host's configuration:
+# opening, looking (stat and its like), and all others except those for memory.
 NOTHING_CHANGED: Final = {"a file": (0.0, 2.0, 0.0), "a directory": (2.0, 6.0, 16.0)}
 ONE_IN_A_HUNDRED_CHANGED: Final = {"a file": (0.02, 2.03, 0.06)}
 FIRST: Final = {"a file": (2.0, 4.0, 6.3), "a directory": (4.0, 6.0, 13.0)}
-# Half of one call for each changed file.
+# Half of one call per changed file.
 _SLACK: Final = 0.005
 
 _FACTS: Final = FACTS["variants"][strace.VARIANT]
@@ -38,7 +38,7 @@ _MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
 
 
 def _python(program: Word, *options: str) -> list[Word]:
-    """The interpreter of a built program, as its wrapper starts it; options are Python's."""
+    """The interpreter of a built program, as its wrapper starts it. options: Python's."""
     script = policy_override.wrapped(program).read_text(encoding="utf-8")
     interpreter = script.partition("\n")[0].removeprefix("#!").strip()
     return ["env", "PYTHONNOUSERSITE=1", "PYTHONSAFEPATH=1", interpreter, *options]
@@ -77,14 +77,14 @@ def test_so_does_the_wrapper_that_refuses() -> None:
 
 
 def _started(log: str) -> list[str]:
-    """The programs in a log, in order; of systemctl with what it was asked for."""
+    """The programs in a log, in order; for systemctl with its verb."""
     found = re.findall(r'execve\("([^"]*)", \["[^"]*"(?:, "([^"]*)")?', log)
     names = [(path.rpartition("/")[2], first) for path, first in found]
     return [f"{name} {first}" if name == "systemctl" else name for name, first in names if name != "env"]
 
 
 def _forks(log: str) -> int:
-    """How many processes in a log came to be (threads do not count)."""
+    """The number of processes created in a log. Threads do not count."""
     made = re.findall(r"^\d+ +(?:clone3?|v?fork)\((.*)", log, re.MULTILINE)
     return sum("CLONE_THREAD" not in rest for rest in made)
 
@@ -97,7 +97,7 @@ _WRAPPER: Final = [Path(_FACTS["wrapper"]).name, f".{Path(_FACTS['wrapper']).nam
 @pytest.mark.parametrize(
     ("words", "directory", "status", "programs", "forks"),
     [
-        # The guard, the user namespace that owners are swapped by, systemd-run.
+        # The guard, the user namespace for the swap of owners, and systemd-run.
         (("exec", "true"), "p/demo", 0, ["systemd-run"], 3),
         (("--version",), ".", 0, ["systemd-run"], 2),
         (("exec", "true"), ".", 77, [], 0),
@@ -118,14 +118,14 @@ def test_at_a_terminal_systemd_is_asked_how_it_ended(tmp_path: Path) -> None:
     screen.close()
     assert screen.exitstatus == 0
     log = (tmp_path / "log").read_text(encoding="utf-8", errors="replace")
-    # The runner starts three; systemd-run none.
+    # The runner starts three, systemd-run none.
     assert _started(log) == [*_RUNNER, "systemd-run", "systemctl show", "systemctl reset-failed"]
     assert _forks(log) == 5
 
 
 @pytest.mark.parametrize(("directory", "status", "programs"), [("p/demo", 0, ["sudo"]), (".", 77, [])])
 def test_the_wrapper_becomes_sudo_and_starts_nothing(directory: str, status: int, programs: Sequence[str]) -> None:
-    # Whom strace starts as somebody else may still gain by setuid, as sudo has to.
+    # A program that strace starts as another user can still gain rights by setuid, as sudo must.
     options = ["-u", "alice", "-e", "trace=execve,clone,clone3,fork,vfork"]
     command = [_FACTS["wrapper"], "exec", "true"]
     result, log = strace.trace(options, command, home("alice") / directory)
@@ -139,7 +139,7 @@ def test_the_wrapper_becomes_sudo_and_starts_nothing(directory: str, status: int
 
 
 def _calls(command: Sequence[Word]) -> Counter[str]:
-    """How often the runner itself asked the kernel for what, in a launch."""
+    """How often the runner itself makes each system call in a launch."""
     result, log = strace.trace(["-c"], command, demo("alice"), timeout=4 * PATIENCE)
     result.ok()
     rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$", log, re.MULTILINE)
@@ -157,7 +157,7 @@ def _grouped(counts: Mapping[str, int]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """A configuration of so many files, spread over so many directories."""
+    """A configuration with this many files in this many directories."""
 
     files: int
     directories: int
@@ -169,8 +169,7 @@ _MORE_DIRECTORIES: Final = _Size(200, 120)
 
 
 def _syncs(size: _Size) -> dict[str, tuple[int, int, int]]:
-    """The calls of three launches: the first, one that finds nothing changed, one that finds one file in a hundred
-    changed."""
+    """The calls of three launches: the first, one with nothing changed, and one with a file in a hundred changed."""
     top = home("alice") / ".pi/agent/skills"
     for tree in (top, *strace.own_tree()):
         if tree.exists():
@@ -197,7 +196,7 @@ def _slopes(few: Sequence[int], many: Sequence[int], more: int) -> tuple[float, 
 
 
 def _beyond_bounds(capsys: pytest.CaptureFixture[str]) -> Sequence[object]:
-    """Which sync asked more than it may for what: the slopes that were found, and the bounds."""
+    """The syncs that exceed a bound: the slopes found, and the bounds."""
     small, files, directories = _syncs(_SMALL), _syncs(_MORE_FILES), _syncs(_MORE_DIRECTORIES)
     larger = {"a file": (files, _MORE_FILES.files - _SMALL.files)}
     larger["a directory"] = (directories, _MORE_DIRECTORIES.directories - _SMALL.directories)
@@ -214,7 +213,7 @@ def _beyond_bounds(capsys: pytest.CaptureFixture[str]) -> Sequence[object]:
 
 
 def test_a_sync_asks_the_kernel_no_more_for_each_file_and_directory(capsys: pytest.CaptureFixture[str]) -> None:
-    # A launch may wait a turn longer than another one; what a file or a directory costs, it costs each time.
+    # One launch may wait longer than another; but the cost of a file or a directory is the same each time.
     wrong = _beyond_bounds(capsys) and _beyond_bounds(capsys)
     assert not wrong, "opening, looking, all else: found, and at most"
 
@@ -227,7 +226,7 @@ def test_a_launch_asks_the_kernel_the_same_however_many_others_the_policy_has(tm
         command = strace.under_policy(
             policy_override.crowded(policy(strace.VARIANT), users, ["/srv/none"]), strace.runner("exec", "true"), place
         )
-        _calls(command)  # the first one makes the isolated state
+        _calls(command)  # the first launch makes the isolated state
         found = _calls(command)
         counted.append({name: number for name, number in found.items() if name not in _MEMORY})
     assert counted[0] == counted[1]

@@ -1,4 +1,4 @@
-"""`pi --sandbox-doctor`: all is well on this machine; and each thing that breaks is named, with its remedy."""
+"""`pi --sandbox-doctor` passes on this machine, and names each thing that breaks, with its remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATE: Final = policy()["stateDir"]
 
 
 def asked(command: str = "pi", user: str = "alice", cwd: Path | str = "/") -> Result:
-    """The command's answer; nothing of it may be strange to a terminal or on standard error."""
+    """The command's output. It must hold nothing unusual for a terminal or on standard error."""
     told = as_user(user, command, "--sandbox-doctor", cwd=cwd)
     assert told.stderr == b""
     assert all(line.isprintable() for line in told.stdout.decode().splitlines())
@@ -47,13 +47,13 @@ def grades(told: Result) -> dict[str, set[str]]:
 
 
 def well(told: Result) -> None:
-    """Nothing fails."""
+    """Check that nothing fails."""
     assert "FAIL" not in told.text, told.text
     told.ok()
 
 
 def failing(told: Result, *names: str, remedy: str, status: int = 78) -> None:
-    """Just these things fail, and what to do stands below."""
+    """Check that exactly these things fail, and that the remedy stands below."""
     found = grades(told)
     assert {name for name, its in found.items() if "FAIL" in its} == set(names), told.text
     lines = told.text.splitlines()
@@ -66,7 +66,7 @@ def failing(told: Result, *names: str, remedy: str, status: int = 78) -> None:
 
 @contextmanager
 def broken(breaks: str, mends: str) -> Iterator[None]:
-    """Run a script as root, and another one afterwards, whatever happens."""
+    """Run a script as root, and another one afterwards in any case."""
     on_machine("sh", "-euc", breaks).ok()
     try:
         yield

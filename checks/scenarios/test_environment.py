@@ -1,4 +1,4 @@
-"""The environment: which source wins, what cannot be changed, and where secrets must not be."""
+"""The environment: which source wins, what cannot be changed, and where secrets must not appear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = "from an environment file"
 
 
 def dotenv(text: str | bytes, *, beside: bool = False, user: str = "alice") -> Path:
-    """Write the user's env file: the one in Pi's directory, or the one beside that."""
+    """Write the user's env file: the one in Pi's directory, or the one beside that directory."""
     path = home(user) / ".pi" / (".env" if beside else "agent/.env")
     content = text.encode() if isinstance(text, str) else text
     as_user(user, "sh", "-c", 'cat >"$1"', "sh", path, stdin=content).ok()
@@ -143,7 +143,7 @@ def test_env_files_of_a_session_are_roots_alone_and_gone_afterwards() -> None:
         assert directory.name == running.unit.removesuffix(".service")
         assert stat.S_IMODE(STAGING.stat().st_mode) == 0o700
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        # The empty file that stands in for hidden ones says nothing.
+        # The empty file that replaces hidden ones holds nothing.
         files = [path for path in directory.iterdir() if path.is_file() and path.stat().st_size]
         assert any("from the second environment file" in path.read_text() for path in files)
         for path in files:
@@ -266,7 +266,7 @@ def test_a_line_that_is_no_assignment_is_refused_by_place_and_not_shown(line: st
 
 
 def test_a_secret_in_an_env_file_never_gets_into_the_journal() -> None:
-    """systemd writes a line that it does not understand into the journal, word by word."""
+    """systemd logs a line that it does not understand, word by word."""
     dotenv("export CHECKS_KEY=sk-exported-4711\n")
     assert environment()["CHECKS_KEY"] == "sk-exported-4711"
     dotenv("CHECKS KEY=sk-misspelt-4711\n")

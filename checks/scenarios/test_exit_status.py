@@ -1,4 +1,4 @@
-"""The exit status of `pi` is Pi's, 128 + n when signal n ended it; our own refusals have those of sysexits(3)."""
+"""The exit status of `pi` is Pi's, 128 + n if signal n ended it. Our own refusals use those of sysexits(3)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_in_a_pipe_the_status_is_what_a_shell_would_show(script: str, status: in
 def test_on_a_terminal_the_status_is_what_a_shell_would_show(script: str, status: int) -> None:
     screen = terminal("alice", "pi-probe", "exec", "bash", "-c", f"echo said; {script}")
     assert ended(screen) == status
-    # Who was killed may have left the terminal in any state.
+    # A killed program may have left the terminal in any state.
     reset = RESET if script.startswith(("kill", "exec")) else b""
     assert screen.before == b"said\r\n" + reset
 
@@ -63,7 +63,7 @@ def test_a_real_pi_that_fails_says_so_in_its_status() -> None:
 
 def test_a_program_that_cannot_be_run_is_told_apart_from_a_session_that_cannot() -> None:
     result = as_user("alice", "pi-probe", "exec", "there-is-no-such-program")
-    assert result.status == 1  # of Python, which tried
+    assert result.status == 1  # from Python, which tried
     assert "No such file" in result.complaint
 
 

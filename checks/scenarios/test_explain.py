@@ -1,4 +1,4 @@
-"""`pi --sandbox-explain`: what it tells is what a launch does, and telling it changes nothing."""
+"""`pi --sandbox-explain` shows what a launch does, and changes nothing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from support.unchanged import everything
 __all__ = ["fortress"]
 
 SENTINEL: Final = "hunter2-must-not-be-told"
-# What a session has of its own: its random number.
+# The random number of a session.
 _NUMBER: Final = re.compile(r"(pi-agent-alice-)[0-9a-f]{16}")
 
 
 def explained(command: str = "pi-probe", user: str = "alice", cwd: Path | str | None = None, status: int = 0) -> Json:
-    """What the command tells, as JSON; its exit status must be the one told, and status."""
+    """The command's output as JSON. Its exit status must be the one in the output, and status."""
     told = as_user(user, command, "--sandbox-explain", "--json", cwd=cwd)
     assert told.status == status, told.complaint + told.text
     value: Json = json.loads(told.stdout)
@@ -62,7 +62,7 @@ def test_nothing_changes_where_there_is_much_to_do(fortress: Path) -> None:
     assert "users/alice/.pi/.env" in found["state"]["write"]
     assert as_user("alice", "pi-probe", "--sandbox-explain").ok().text.count("\n") > 20
     assert everything() == before
-    # The launch does what was told, and then there is nothing left to tell.
+    # The launch does what was shown. Afterwards, nothing is left to show.
     inside("cat ~/.pi/agent/skills/new/SKILL.md ~/.pi/agent/settings.json").ok()
     found = explained()
     assert found["state"]["make"] == found["state"]["write"] == []
@@ -119,7 +119,7 @@ def test_the_variables_it_tells_are_those_inside_each_with_its_setter() -> None:
     on_host("mkdir -p ~/.pi/agent; printf 'CHECKS_HOST=1\\nCHECKS_ALL=host\\nPATH=/evil\\n' >~/.pi/agent/.env")
     told = explained("pi-env")["environment"]
     given = probe(command="pi-env")["env"]
-    # What systemd, and the shell that starts Pi, add.
+    # Added by systemd, and by the shell that starts Pi.
     added = {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "_"}
     added |= {"PWD", "OLDPWD", "SHLVL"}
     assert told.keys() - {"LANG"} == given.keys() - added - {"LANG"}
@@ -156,7 +156,7 @@ def test_no_value_is_told_of_variables_credentials_or_settings() -> None:
             assert SENTINEL not in told.text + told.complaint
             for name in ("CHECKS_SECRET", "CHECKS_HOST", "CHECKS_TOO", "provider", "headers.authorization"):
                 assert name in told.text, (command, words)
-    # Also where the files are broken, and the refusal names them.
+    # Also if the files are broken, and the refusal names them.
     for file, broken in (("auth.json", f'{{"key": "{SENTINEL}"'), (".env", f"{SENTINEL}\n")):
         on_host(f"printf '%s' {shlex.quote(broken)} >~/.pi/agent/{file}")
         told = as_user("alice", "pi", "--sandbox-explain")

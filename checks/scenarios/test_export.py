@@ -1,4 +1,4 @@
-"""`--sandbox-export`: transcripts in a tree that is the agent's become files of their user's, and nothing else does."""
+"""`--sandbox-export` copies transcripts from a tree of the agent's to files of their user's, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def default(user: str = "alice") -> Path:
 
 
 def copies(top: Path) -> dict[str, bytes]:
-    """The files below top that are transcripts' copies, without following a link."""
+    """The copies of transcripts below top, without following a link."""
     return {
         os.path.relpath(os.path.join(folder, name), top): Path(folder, name).read_bytes()
         for folder, _, names in os.walk(top)
@@ -39,7 +39,7 @@ def copies(top: Path) -> dict[str, bytes]:
 
 
 def counts(result: Result) -> tuple[int, ...]:
-    """How many transcripts were copied, were unchanged, and were skipped."""
+    """The numbers of transcripts copied, unchanged and skipped."""
     return tuple(map(int, re.findall(r"\d+", result.ok().text.splitlines()[-1].partition(":")[0])))
 
 
@@ -61,7 +61,7 @@ def test_transcripts_become_the_callers_own_files() -> None:
         assert directory.stat().st_uid == alice.st_uid
     assert as_user("alice", "cat", default() / name).ok().stdout == content
     assert as_user("bob", "cat", default() / name).status != 0
-    # Bob's export has nothing of it.
+    # Bob's export contains none of it.
     assert counts(as_user("bob", "pi", "--sandbox-export", cwd="/")) == (0, 0, 0)
     assert not default("bob").exists()
 
@@ -77,7 +77,7 @@ def test_only_what_changed_is_copied_again() -> None:
     assert copies(default())["--p--/a.jsonl"] == b"one\nmore\n"
     after = (default() / "--p--/b.jsonl").stat()
     assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
-    # What the agent removes, the user still has.
+    # The user keeps what the agent removes.
     inside(IN_SESSIONS + "rm $S/--p--/b.jsonl").ok()
     assert counts(export()) == (0, 2, 0)
     assert copies(default())["--p--/b.jsonl"] == b"two\n"
@@ -130,7 +130,7 @@ def test_the_callers_own_links_are_followed_and_those_of_others_are_not() -> Non
     as_user("alice", "sh", "-c", "mkdir ~/big && ln -s big ~/link && chmod 755 ~", cwd="/").ok()
     export(str(home("alice") / "link/out")).ok()
     assert list(copies(home("alice") / "big/out")) == ["--p--/a.jsonl"]
-    # The agent's link in the project belongs to alice on disk, and leads where she can write.
+    # The agent's link in the project belongs to alice on disk, and leads to a place that she can write to.
     inside("ln -s /home/alice/big planted; ln -s /home/alice/.ssh keys").ok()
     for name in ("planted", "planted/deep", "keys"):
         refused = export(str(demo("alice") / name))
@@ -140,7 +140,7 @@ def test_the_callers_own_links_are_followed_and_those_of_others_are_not() -> Non
     assert export("/srv/shared/hers/x").status == 69
     assert not (home("alice") / "big/deep").exists() and not (home("alice") / "big/x").exists()
     assert not list((home("alice") / ".ssh").rglob("*.jsonl"))
-    # A plain directory in a project is as good as any.
+    # A plain directory in a project is allowed.
     export(str(demo("alice") / "plain")).ok()
     assert list(copies(demo("alice") / "plain")) == ["--p--/a.jsonl"]
 
@@ -210,7 +210,7 @@ def test_what_stands_in_the_way_in_dir_is_left_alone() -> None:
 
 
 def test_a_swapped_directory_leads_nowhere() -> None:
-    """The agent swaps a folder of transcripts for a link, and the folder of copies in its project for another."""
+    """The agent swaps a directory of transcripts for a link, and the directory of copies in its project for another."""
     target = demo("alice") / "out"
     inside(IN_SESSIONS + "mkdir $S/--x--; for n in $(seq 300); do echo $n >$S/--x--/$n.jsonl; done").ok()
     swap = """
@@ -234,7 +234,7 @@ def test_a_swapped_directory_leads_nowhere() -> None:
     assert not [name for name, content in copies(target).items() if b"root:" in content]
 
 
-# How long a machine takes to copy is its own affair: here one file takes longer than a second.
+# Independent of the machine's copying speed: here one file takes longer than a second.
 SLOW = strace.slow("sendfile", 2)
 
 

@@ -1,4 +1,4 @@
-"""However a session ends, its status is clear and nothing of it is left within five seconds."""
+"""However a session ends, its status is clear, and nothing of it is left within five seconds."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from support.units import every_unit, settle, shown, units
 from support.waiting import CLEAN_WITHIN, until
 
 HUP, INT, TERM, KILL = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL
-# The status of a session that a signal to one of its parts ended: Pi was told to, by TERM.
+# The status of a session after a signal to one of its parts: Pi was told to end, by TERM.
 STOPPED = {128 + TERM}
-# Where somebody else stops the unit, systemd does it, and in one launch of ten version 257 takes the first process of a
-# private namespace of processes for «not our child», and then a stop kills it at once.
+# If somebody else stops the unit, systemd does it. In one launch of ten, version 257 mistakes the first process of a
+# PID namespace for «not our child», and a stop then kills it at once.
 STOPPED_BY_SYSTEMD = {128 + TERM, 128 + KILL}
-# Ends by any signal that it is sent.
+# Ends on any signal that it receives.
 FRAIL = ("exec", "bash", "-c", "echo ready; exec cat >/dev/null")
 
 
 def part(name: str) -> Process:
-    """One of the processes that make up the only session there is."""
+    """One of the processes that make up the only session."""
     if name in ("launcher", "pi"):
         uid = agent("pi-probe").pw_uid
         found = sorted((process for process in processes() if process.uid == uid), key=lambda process: process.pid)
         return found[0 if name == "launcher" else 1]
     group = ours()[name]
-    # sudo may run as two processes, the runner forks: a signal of the user's goes to the first.
+    # sudo may run as two processes, and the runner forks. A signal from the user goes to the first one.
     return min(group, key=lambda process: process.pid)
 
 
@@ -154,12 +154,12 @@ def has_signals(process: Process) -> bool:
 
 
 def test_a_session_that_systemd_run_lets_go_of_is_ended() -> None:
-    """systemd-run leaves the unit alone, and reports success, once `^]` is typed three times and then Ctrl-C."""
+    """systemd-run lets go of the unit and reports success once `^]` is typed three times, followed by Ctrl-C."""
     screen = terminal("alice", "pi-probe", *STUBBORN)
     screen.expect("ready")
     settle(units("alice")[0])
     screen.send("\x1d\x1d\x1d")
-    # Until then Ctrl-C is a character like any other.
+    # Until then, Ctrl-C is an ordinary character.
     until(lambda: has_signals(part("systemd-run")), "systemd-run has let go of the terminal")
     screen.send("\x03")
     assert ended(screen) == 137
@@ -244,5 +244,5 @@ def test_ten_sessions_in_a_row_leave_nothing_and_none_fails() -> None:
         result = inside("true")
         assert (result.status, result.stdout, result.stderr) == (0, b"", b"")
         assert_clean()
-    # systemd forgets the units of mounts that are gone in its own time.
+    # systemd takes its time to forget units of mounts that are gone.
     until(lambda: len(every_unit()) <= before + 2, "systemd has forgotten them")

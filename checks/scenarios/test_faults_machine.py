@@ -1,6 +1,6 @@
-"""A machine that fails: full and read-only disks, broken state, no systemd, and parts of the installation gone.
+"""A machine that fails: full and read-only disks, broken state, no systemd, and missing parts of the installation.
 
-Each comes back when the scenario ends. What failed says so in one line, and with a second what to do.
+Each fault is undone when the scenario ends. The message says in one line what failed, and in a second what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def scene(tmp_path: Path) -> Scene:
 
 @contextmanager
 def mounted(*words: str | Path) -> Iterator[None]:
-    """Something mounted (mount(8)) over the last of the words."""
+    """Mount something (mount(8)) over the last of the words."""
     on_machine("mount", *words).ok()
     try:
         yield
@@ -43,7 +43,7 @@ def mounted(*words: str | Path) -> Iterator[None]:
 
 
 def launch() -> Result:
-    """A launch straight by the runner: a login may need what is broken just now."""
+    """Launch directly through the runner: a login may need what is broken now."""
     result, _ = strace.trace(["-e", "trace=none"], strace.runner("exec", "echo", "ran"), demo("alice"))
     return result
 
@@ -59,7 +59,7 @@ def assert_refused(result: Result, status: int, says: str) -> None:
 
 @contextmanager
 def disk_of_its_own() -> Iterator[None]:
-    """alice's state on a small file system of its own, with all that was there."""
+    """alice's state on a small file system of its own, with all its content."""
     owner = agent(VARIANT)
     copy = Path("/run/checks-state")
     on_machine("cp", "--archive", STATE, copy).ok()
@@ -74,7 +74,7 @@ def disk_of_its_own() -> Iterator[None]:
 
 @pytest.mark.parametrize("room", [0, 1, 2, 4, 7, 12])
 def test_a_full_disk(scene: Scene, room: int) -> None:
-    """room: pages that are left, so that it is full at another write each time."""
+    """room: the pages left, so that the disk is full at a different write each time."""
     with disk_of_its_own():
         filler = STATE / "filler"
         with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):

@@ -27,7 +27,7 @@ def scene(tmp_path: Path) -> Scene:
     ("name", "statuses", "count"), [("KILL", {137}, 16), ("TERM", {143}, 8), ("HUP", {129, 143}, 6)]
 )
 def test_wrapper_and_sudo(scene: Scene, capsys: Capture, name: str, statuses: set[int], count: int) -> None:
-    """One process, which becomes sudo: up to where it waits for the runner. The session would last much longer."""
+    """One process, which becomes sudo, up to its wait for the runner. The session would last much longer."""
     options = ["-u", "alice"]
     result, log = strace.trace(options, [WRAPPER, *COMMAND], demo("alice"))
     result.ok()
@@ -63,7 +63,7 @@ def test_systemd_run(scene: Scene, capsys: Capture) -> None:
     command = strace.runner(*COMMAND)
     mark = 'execve("' + policy(strace.VARIANT)["tools"]["systemd-run"]
     every, *others = (strace.peculiar(command, demo("alice"), mark) for _ in range(3))
-    # How often it waits and reads is not the same each time: what every launch has.
+    # The number of waits and reads varies. Use those that every launch has.
     always = set.intersection(*({(step.name, step.number) for step in other} for other in others))
     every = [step for step in every if (step.name, step.number) in always]
     every = [step for step in every if step.name not in ("execve", "exit_group")]
@@ -71,7 +71,7 @@ def test_systemd_run(scene: Scene, capsys: Capture) -> None:
     tell(capsys, "systemd-run, KILL", chosen, every)
 
     def judge(_: Step, result: Result) -> None:
-        # It may have had its work done, or Pi ended meanwhile; if not, Pi is stopped for it.
+        # Its work may have been done, or Pi has ended meanwhile. Otherwise Pi is stopped.
         assert result.status in {0, 69, 137, 143}
         assert (result.status == 69) == (b"systemd did not start the session" in result.stderr)
         assert result.status != 0 or result.stdout == b"ran\n"
@@ -81,7 +81,7 @@ def test_systemd_run(scene: Scene, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=EBUSY"])
 def test_the_guard_while_it_cleans_up(scene: Scene, capsys: Capture, fault: str) -> None:
-    """Then the runner does its work."""
+    """The runner then does the guard's work."""
     uid = home("alice").stat().st_uid
     with session("alice", "pi-probe", *IDLE) as running:
         [guard] = ours()["guard"]
@@ -92,7 +92,7 @@ def test_the_guard_while_it_cleans_up(scene: Scene, capsys: Capture, fault: str)
     every = [
         step for step in every if step.name in ("umount2", "rmdir", "unlink", "newfstatat", "openat", "getdents64")
     ]
-    # The empty directory of a user is for the next session to remove.
+    # The next session removes a user's empty directory.
     every = [step for step in every if fault == "signal=KILL" or not step.text.startswith(f'rmdir("{STAGING}/{uid}")')]
     chosen = strace.sample(every, 10)
     tell(capsys, f"guard, {fault}", chosen, every)

@@ -1,7 +1,7 @@
-"""A launch that is stopped at any step, or whose call to the kernel fails at any step, leaves no trace and no damage.
+"""A launch that is stopped at any step, or one of whose system calls fails, leaves no trace and no damage.
 
-The isolated state has something to lose, and the host's configuration something new to bring: so every launch writes.
-Afterwards each file is as it was or as it was to be, and the next launch completes the work.
+The isolated state has something to lose, and the host's configuration has something new, so every launch writes.
+Afterwards each file is the old or the new version, and the next launch completes the work.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from support.fault_scenes import COMMAND, Scene, at_each, tell
 from support.installed import demo
 from support.strace import Step
 
-# How a process is started whose program is another (posix_spawn(3)).
+# How a process with another program is started (posix_spawn(3)).
 STARTS: Final = ("clone3", "vfork")
-# Where the user's configuration must not stop somebody from working, a launch may go on without.
+# A launch may go on without the user's configuration if that must not stop the user's work.
 REFUSALS: Final = {65, 69, 78}
 
 
@@ -44,7 +44,7 @@ def test_a_runner_that_is_stopped_at_any_step(
 
     def judge(step: Step, result: Result) -> None:
         assert b"Traceback" not in result.stderr
-        # Once Pi runs, it may have ended by itself before it was told to.
+        # Once Pi runs, it may end by itself before it is told to.
         late = {0} if name != "KILL" and every.index(step) >= begun else set()
         assert result.status in {128 + number, 143 if name == "HUP" else 128 + number} | late
 
@@ -53,7 +53,7 @@ def test_a_runner_that_is_stopped_at_any_step(
 
 WRITES: Final = {"write", "mkdir", "mkdirat", "symlink", "symlinkat", "mknodat", "renameat", "sendfile"}
 MOUNTS: Final = {"open_tree", "mount_setattr", "move_mount", "fsopen", "fsconfig", "fsmount"}
-# What fails, how, in how many steps at most.
+# What fails, how, and in how many steps at most.
 ERRORS: Final = [
     ("ENOSPC", WRITES, 20),
     ("EROFS", {*WRITES, "unlinkat", "fchmod", "utimensat"}, 12),
@@ -83,14 +83,14 @@ def test_a_runner_whose_calls_fail_at_any_step(
 
     def judge(step: Step, result: Result) -> None:
         if result.status == 0:
-            # Only what nobody's safety or data hangs on may fail and be gone without.
+            # Only calls that no safety and no data depend on may fail without effect.
             assert result.stdout == b"ran\n"
             return
-        # That root may not become somebody else happens on no machine; then it is a bug to be told. And of a database
-        # of users that cannot be read the C library says that the user is not in it.
+        # On no machine is root refused a change of identity, so that is reported as a bug. If the user database cannot
+        # be read, the C library reports that the user is not in it.
         others = {70} if step.name.startswith("set") else {77} if any(word in step.text for word in USERS) else set()
         assert result.status in REFUSALS | others
-        # Pi may have had its say before the runner could no longer learn how it ended.
+        # Pi may have written its output before the runner could no longer learn how it ended.
         assert result.stdout == b"" or (result.stdout == b"ran\n" and whole.index(step) > told)
         assert result.stderr.startswith(b"pi-probe: ") or result.stderr.startswith(b"pi: ")
         assert len(result.stderr.splitlines()) >= 2, "a refusal says what is wrong and what to do"

@@ -1,4 +1,4 @@
-"""A project on a file system whose owners cannot be mapped: it is mounted as it is, and that is said once."""
+"""A project on a file system whose owners cannot be mapped is mounted as it is, with one notice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from support.commands import as_user, inside, on_machine
 from support.installed import agent, demo, home
 from support.terminals import ended, terminal
 
-# In memory like tmpfs, and without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
+# In memory like tmpfs, but without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
 FILE_SYSTEM = "ramfs"
 NOTICE = "is on a file system that cannot map owners"
 
 
 @pytest.fixture
 def foreign() -> Iterator[Path]:
-    """Alice's project, on such a file system and open to all for reading."""
+    """Alice's project on such a file system, readable by all."""
     place = demo("alice")
     copy = Path("/root/checks-demo")
     shutil.copytree(place, copy, symlinks=True)
@@ -51,7 +51,7 @@ def test_one_clear_notice_names_the_root_and_the_option(foreign: Path) -> None:
     assert f"{foreign} {NOTICE}" in result.complaint
     assert "m3ta.pi-agent.projectGroup" in result.complaint
     assert len(result.stderr.splitlines()) == 1
-    # Where owners can be mapped nothing is said.
+    # If owners can be mapped, there is no notice.
     assert inside("true", user="bob").ok().stderr == b""
 
 
@@ -90,7 +90,7 @@ def test_the_project_group_gives_access_where_owners_cannot_be_mapped(foreign: P
     status = (foreign / "made").stat()
     assert status.st_uid == agent("pi-group").pw_uid
     assert status.st_gid == foreign.stat().st_gid
-    # Without it there is no way in, and that is said.
+    # Without it, the agent cannot enter, and the message says so.
     refused = inside("cat README")
     assert refused.status == 77
     assert "the agent cannot enter" in refused.complaint

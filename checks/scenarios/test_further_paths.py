@@ -1,4 +1,4 @@
-"""Further paths, read-only and read-write: what they show, as whom, and when they refuse the start."""
+"""Further paths, read-only and read-write: what they show, to whom, and when they refuse the start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRATCH: Final = Path("/srv/scratch")
 
 @pytest.fixture(autouse=True)
 def scratch() -> Iterator[Path]:
-    """The further path of pi-paths, empty, and as fixtures made it again afterwards."""
+    """The further path of pi-paths, empty, and restored afterwards as fixtures made it."""
 
     def renew() -> None:
         on_machine("rm", "-rf", SCRATCH, *Path("/srv").glob("checks-*")).ok()
@@ -41,7 +41,7 @@ def test_further_paths_are_there_and_nothing_beside_them(scratch: Path) -> None:
     assert paths("cat /srv/scratch/file").ok().text == "from the host"
     assert paths("head -n 1 /opt/pi-agent/Makefile").ok().text != ""
     assert paths("ls -A /srv /opt").ok().text.split() == ["/opt:", "pi-agent", "/srv:", "scratch"]
-    # Without the option they are absent.
+    # Without the option, they are absent.
     assert inside("test -e /srv/scratch || test -e /opt/pi-agent").status == 1
 
 
@@ -73,7 +73,7 @@ def test_permissions_on_a_further_path_are_those_of_the_user(scratch: Path) -> N
     assert paths("cat /srv/scratch/of-alice").status == 0
     for name in ("of-bob", "of-root"):
         assert paths('cat "/srv/scratch/$1" || chmod 666 "/srv/scratch/$1"', name).status != 0
-    # To bob's agent the same directory is one of a stranger.
+    # To bob's agent, the same directory belongs to a stranger.
     assert paths("cat /srv/scratch/of-bob", user="bob").status == 0
     assert paths("cat /srv/scratch/of-alice || touch /srv/scratch/new", user="bob").status != 0
 
@@ -95,7 +95,7 @@ def test_a_missing_path_refuses_the_start_by_name(scratch: Path) -> None:
     assert refused.stdout == b""
     assert "/srv/scratch" in refused.complaint
     assert "No such file or directory" in refused.complaint
-    # Another machine, or the same without the option, starts.
+    # Another variant without the option starts.
     assert inside("echo started").ok().text == "started"
 
 
@@ -109,7 +109,7 @@ def test_a_link_that_a_user_can_redirect_refuses_the_start(scratch: Path) -> Non
     assert refused.status == 78
     assert refused.stdout == b""
     assert "link" in refused.complaint
-    # Also where the link is one of the directories on the way.
+    # Also if the link is one of the directories on the way.
     (place / "link").unlink()
     (place / "real/scratch").mkdir(parents=True)
     (place / "link").symlink_to("real")

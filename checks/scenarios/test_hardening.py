@@ -1,7 +1,7 @@
-"""The hardening of a session, as its running unit reports it: each property, set by us, and nothing beside them.
+"""The hardening of a session, as its running unit reports it: each property that we set, and no others.
 
-What the properties do is seen from inside in the other scenarios and in checks/escapes; what nothing there shows is
-here. References: systemd.exec(5), systemctl(1), namespaces(7).
+Other scenarios and checks/escapes show the effect of the properties from inside. What they do not show is tested here.
+References: systemd.exec(5), systemctl(1), namespaces(7).
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ HARDENING: Final = {
     "UMask": "0022",
     "WorkingDirectory": "/",
 }
-# Where `systemctl show` has another name for a setting, or a second one that tells more.
+# Settings that `systemctl show` reports under another name, or under a second name with more detail.
 REPORTED_AS: Final = {
     "PrivateTmp": "PrivateTmpEx",
     "PrivateUsers": "PrivateUsersEx",
     "TimeoutStopSec": "TimeoutStopUSec",
 }
-# Today's defaults of a plain service. They are set all the same: a default is systemd's to change.
+# The current defaults of a plain service. They are set anyway: systemd may change its defaults.
 SAME_AS_PLAIN: Final = {"AmbientCapabilities", "BindLogSockets", "KeyringMode", "UMask"}
-# What the unit sets besides: who runs what on which files, addresses and resources. Other scenarios look at these.
+# What else the unit sets: user, program, files, addresses and resources. Other scenarios test these.
 SESSION: Final = {
     "BindPaths",
     "BindReadOnlyPaths",
@@ -82,7 +82,7 @@ SESSION: Final = {
     "Type",
     "User",
 }
-# Families of properties that harden. `Ex` is a second name for a property that has more values than yes and no.
+# Families of properties that harden. `Ex` is a second name of a property with more values than yes and no.
 _HARDENS: Final = re.compile(r"(Private|Protect|Restrict|SystemCall|Keyring|Lock|NoNew|Remove|Device|.*Capabilit)")
 
 
@@ -101,7 +101,7 @@ def settings(unit: str) -> set[str]:
 
 @contextmanager
 def plain_service() -> Iterator[str]:
-    """A service of this machine without any hardening, by its unit's name."""
+    """A service of this machine without any hardening. Yields its unit's name."""
     name = "checks-plain.service"
     on_machine("systemd-run", "--quiet", "--collect", f"--unit={name}", "sleep", "1000").ok()
     try:
@@ -120,7 +120,7 @@ def test_the_running_unit_reports_every_hardening_property() -> None:
 
 
 def test_the_unit_file_sets_each_of_them_and_nothing_that_no_scenario_knows() -> None:
-    """A default can change under us, and a setting that nobody looks at may be a hole."""
+    """Defaults can change, and a setting that nobody tests may be a hole."""
     with session("alice", "pi-probe", *IDLE) as running:
         found = settings(running.unit)
     assert found == {*HARDENING, *SESSION, "SystemCallFilter"}
@@ -131,7 +131,7 @@ def test_no_property_falls_back_to_what_a_plain_service_has() -> None:
         before, found = reported(plain), reported(running.unit)
     different = {name for name in found if found[name] != before.get(name)}
     assert {REPORTED_AS.get(name, name) for name in HARDENING if name not in SAME_AS_PLAIN} <= different
-    # And whatever else sets a session apart from a plain service in this way has to be in the table.
+    # Every other setting of this kind that distinguishes a session from a plain service must be in the table.
     hardened = {name.removesuffix("Ex") for name in different if _HARDENS.match(name)}
     assert hardened - HARDENING.keys() - {"SystemCallFilter", "DeviceAllow"} == set()
 
@@ -140,7 +140,7 @@ def test_no_property_falls_back_to_what_a_plain_service_has() -> None:
 
 
 def members(name: str) -> set[str]:
-    """The system calls in one of systemd's sets, and in the sets in it."""
+    """The system calls in one of systemd's sets, and in the sets that it includes."""
     lines = on_machine("systemd-analyze", "syscall-filter", "--no-pager", name).ok().text.splitlines()
     words = {line.strip() for line in lines[1:] if not line.strip().startswith("#")} - {""}
     return {call for word in words for call in (members(word) if word.startswith("@") else {word})}
@@ -152,7 +152,7 @@ def test_the_system_call_filter_allows_what_services_use_and_nothing_privileged(
     rings = {"io_uring_setup", "io_uring_enter", "io_uring_register"}
     # setpriv(1), which loads our own filter, calls capset.
     expected = members("@system-service") - members("@privileged") - members("@resources") - rings | {"capset"}
-    # Names that the library of filters does not know (yet) are left out.
+    # Names that the filter library does not know (yet) are left out.
     assert set(allowed) <= expected
     assert {"capset", "clone", "execve", "openat", "read"} <= set(allowed)
 
@@ -165,7 +165,7 @@ def test_a_session_has_every_namespace_to_itself_but_those_of_the_network_and_th
     ours = inside(links).ok().text.split()
     hosts = {os.readlink(f"/proc/self/ns/{name.partition(':')[0]}") for name in ours}
     assert {name.partition(":")[0] for name in set(ours) & hosts} == {"cgroup", "net", "time"}
-    # Owners keep their numbers in the user namespace.
+    # Owners keep their ids in the user namespace.
     assert inside("cat /proc/self/uid_map /proc/self/gid_map").ok().text.split() == ["0", "0", "65536"] * 2
 
 

@@ -1,7 +1,7 @@
-"""The runner called by sudo itself, with the limits, umask, signals and streams that a host user can hand down.
+"""The runner, called through sudo itself, with limits, umask, signals and streams that a host user can hand down.
 
-alice may run exactly it, and need not use the `pi` command. Each case ends in one of two ways: the session works, or
-a sentence of ours says why not. What stops sudo or the interpreter before a line of ours has run must start nothing.
+alice may run exactly the runner, and need not use the `pi` command. Each case ends in one of two ways: the session
+works, or a sentence of ours says why not. If sudo or the interpreter fails before our code runs, nothing must start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def test_a_limit_that_the_caller_can_lift_again_governs_nothing(name: str) -> No
 
 
 def raises_limits() -> bool:
-    """Whether root may raise a hard limit here; in a container it may not (capabilities(7), CAP_SYS_RESOURCE)."""
+    """Whether root may raise a hard limit here. In a container it may not (capabilities(7), CAP_SYS_RESOURCE)."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")]
     return bool(int(line.split()[1], 16) >> 24 & 1)
 
@@ -42,14 +42,14 @@ def test_a_hard_limit_is_lifted_where_root_can_and_else_ends_in_a_sentence(limit
     harmless(result)
     if result.status == 0:
         assert b'"argv": ["x"]' in result.stdout
-    elif not result.complaint.startswith("sudo:"):  # who cannot even ask its modules who may do what
+    elif not result.complaint.startswith("sudo:"):  # sudo cannot even load its policy modules
         assert not raises_limits()
         told(result)
 
 
 @pytest.mark.parametrize("limit", [("AS", 1 << 20), ("AS", 12 << 20), ("DATA", 0), ("DATA", 4 << 20), ("CPU", 0)])
 def test_without_the_memory_or_time_to_begin_nothing_is_started(limit: tuple[str, int]) -> None:
-    # The loader, sudo or the interpreter says so in words of its own: no line of ours has run.
+    # The loader, sudo or the interpreter reports it in its own words: none of our code has run.
     name, most = limit
     result = call(f"resource.setrlimit(resource.RLIMIT_{name}, ({most}, {most}))", "x")
     assert result.status != 0
@@ -85,7 +85,7 @@ def test_signals_that_the_caller_blocks_or_ignores_reach_nobody(prelude: str) ->
 
 @pytest.mark.parametrize("delay", [0.02, 0.05, 0.1, 0.2, 0.4])
 def test_an_alarm_that_the_caller_set_leaves_nothing_whenever_it_rings(delay: float) -> None:
-    # Timers outlive execve(2), so it is sudo that is hit, at any point of the launch; it passes on an end as it likes.
+    # Timers outlive execve(2), so the signal hits sudo, at any point of the launch. sudo decides how to report that.
     result = call(f"signal.setitimer(signal.ITIMER_REAL, {delay})", "exec", "sleep", "1")
     harmless(result)
     assert result.status in (0, 129, 142, 143), (result.status, result.complaint)
@@ -120,7 +120,7 @@ def test_odd_streams_are_passed_as_they_are(number: int, path: str, flags: int) 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_directory_as_a_stream_starts_nothing(number: int) -> None:
-    # Python does not begin with such a stream, and says so in its own words.
+    # Python does not start with such a stream, and says so in its own words.
     result = script(f"os.dup2(os.open('/', os.O_RDONLY), {number})", "echo inside")
     assert result.status == 1
     assert "directory" in result.complaint.lower()

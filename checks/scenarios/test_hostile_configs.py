@@ -1,7 +1,7 @@
-"""A Pi configuration made to have root read what its owner may not, or to have it wait: no secret, no hang.
+"""A Pi configuration made to let root read what its owner may not, or wait: no secret leaks, nothing hangs.
 
-Whatever alice puts there, not a byte of what she may not read gets into the isolated state, and every start ends with a
-session or with a sentence.
+Whatever alice puts there, no byte that she may not read reaches the isolated state, and every start ends with a session
+or with a sentence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CANARY = b"canary-that-alice-may-not-read"
 
 @pytest.fixture
 def canaries() -> Iterator[list[Path]]:
-    """Files that alice may not read: root's, bob's and one of her own home that root keeps from her."""
+    """Files that alice may not read: root's, bob's and one in her own home that root keeps from her."""
     places = [SECRETS / "canary", home("bob") / "canary", home("alice") / "p/canary"]
     for place in places:
         place.write_bytes(CANARY + b"\n")
@@ -38,7 +38,7 @@ def canaries() -> Iterator[list[Path]]:
 
 
 def holders() -> list[str]:
-    """Files of any isolated state in which the canary, or what /etc/shadow says of root, stands."""
+    """Files of any isolated state that contain the canary, or root's line in /etc/shadow."""
     [shadow] = [line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith("root:")]
     tops = {os.fspath(Path(policy(variant)["stateDir"])) for variant in ("pi", "pi-probe")}
     found = on_machine("grep", "-rlFa", "-e", CANARY, "-e", shadow, *sorted(tops))
@@ -58,7 +58,7 @@ FORBIDDEN = ["/etc/shadow", "/etc/pi-agent-secrets/canary", "/home/bob/canary", 
 
 @pytest.mark.parametrize("target", [*FORBIDDEN, "/home/bob/.pi/agent/settings.json", "/proc/self/environ", "/dev/null"])
 def test_no_link_brings_in_what_alice_may_not_read(target: str, canaries: list[Path]) -> None:
-    """A link as a file, below a directory, twice over, with dots, and as every name that is read in its own way."""
+    """A link as a file, below a directory, twice over, with dots, and as every name that is read in a special way."""
     make(
         'mkdir -p skills/deep; for name in linked AGENTS.md skills/deep/linked models.new; do ln -s "$1" $name; done;'
         'ln -s linked twice; ln -s "../agent/../../../..$1" dotted; ln -s "/proc/self/cwd/../../../../$1" magic',
@@ -107,7 +107,7 @@ def test_a_link_to_what_alice_may_read_is_followed_as_ever(canaries: list[Path])
 
 
 def test_a_hard_link_to_a_file_of_others_is_no_way_to_read_it(canaries: list[Path]) -> None:
-    # The kernel keeps users from making such links (proc_sys_fs(5), protected_hardlinks); root makes them here.
+    # The kernel keeps users from making such links (proc_sys_fs(5), protected_hardlinks). Root makes them here.
     (configuration() / "skills").mkdir()
     for number, canary in enumerate(canaries):
         for name in (f"hard{number}", f"skills/hard{number}"):
@@ -152,14 +152,14 @@ def test_what_is_no_file_is_left_out_or_refused_and_nothing_waits_for_it(kind: s
     on_machine("rm", "-r", configuration()).ok()
     SPECIAL[kind](configuration())
     result = start()
-    if kind == "directory":  # root's own, and alice may enter it
+    if kind == "directory":  # root's own, but alice may enter it
         assert result.status == 0
     else:
         told(result, "the Pi configuration /home/alice/.pi/agent is not a directory")
 
 
 def test_a_file_that_changes_while_it_is_read_arrives_whole_or_not_at_all() -> None:
-    """Replaced, grown, cut and taken away without a pause: each start copies some version that there was."""
+    """Replaced, grown, cut and removed without pause. Each start copies a version that existed."""
     change = (
         "import os\n"
         "n = 0\n"
@@ -186,7 +186,7 @@ def test_a_file_that_changes_while_it_is_read_arrives_whole_or_not_at_all() -> N
 
 
 def test_a_time_beyond_sixty_four_bits_is_no_trouble() -> None:
-    # tmpfs and btrfs keep any second of 64 bits; in nanoseconds that is more.
+    # tmpfs and btrfs keep any second of 64 bits, which is more in nanoseconds.
     on_machine("mount", "-t", "tmpfs", "-o", "mode=0777", "tmpfs", configuration()).ok()
     try:
         for moment in ("@99999999999", "@-99999999999", "@9223372036854775807"):
@@ -202,7 +202,7 @@ def test_permissions_that_deny_leave_out_what_they_deny_and_the_rest_arrives() -
     result = start()
     assert result.status == 0
     for mode in ("000", "111", "222", "333", "444", "666"):
-        # Of a directory that can be listed and not entered no more than the names are known.
+        # In a directory that can be listed but not entered, only the names are known.
         assert f"/d{mode} was left out: Permission denied" in result.complaint
         readable = int(mode[0]) & 4 != 0
         assert (f"/f{mode} was left out: Permission denied" in result.complaint) != readable

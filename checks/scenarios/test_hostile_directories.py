@@ -1,4 +1,4 @@
-"""The runner called by sudo itself, from working directories that are gone, swapped, closed or of another namespace."""
+"""The runner, called through sudo itself, from directories that are gone, swapped, closed or in another namespace."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_directory_of_the_kernels_or_the_systems_is_outside(place: str) -> Non
     told(call(f"os.chdir({place!r})", "x"), "is not inside an allowed project root")
 
 
-# What root would see at alice's project if it looked in another mount namespace (setns(2)).
+# What root would see at alice's project in another mount namespace (setns(2)).
 ELSEWHERE = """
 import ctypes, os, pwd, sys, time
 libc = ctypes.CDLL(None, use_errno=True)

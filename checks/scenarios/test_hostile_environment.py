@@ -1,4 +1,4 @@
-"""The runner called by sudo itself, with variables and options of sudo that would choose code, identity or messages."""
+"""The runner, called through sudo itself, with variables and options that would choose code, identity or messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HOSTILE = {
     "SYSTEMD_LOG_TARGET": "console",
     "TMPDIR": "/home/alice",
 }
-# What sudo(8) sets itself, and what it may let through of a terminal, a language and a login.
+# What sudo(8) sets itself, and what it may keep about a terminal, a language and a login.
 KNOWN = {
     "COLORTERM",
     "COLORS",
@@ -79,7 +79,7 @@ def test_root_runs_with_no_variable_that_chooses_code_or_claims_an_identity() ->
     with session("alice", "env", *words, SUDO, "-n", "--", RUNNER, *IDLE) as running:
         assert running.unit.startswith("pi-agent-alice-")
         [sudo], [runner] = ours()["sudo"], ours()["runner"]
-        assert variables(sudo.pid)["PYTHONPATH"] == HOSTILE["PYTHONPATH"]  # it was there to be taken
+        assert variables(sudo.pid)["PYTHONPATH"] == HOSTILE["PYTHONPATH"]  # it was there to be used
         seen = variables(runner.pid)
         assert {name for name in seen if not name.startswith("LC_")} <= KNOWN
         for name, value in seen.items():

@@ -1,4 +1,4 @@
-"""Names of any bytes, as directory, file, argument and value: they work, or are refused by a harmless sentence."""
+"""Names of any bytes, as directory, file, argument and value: they work, or are refused with a harmless sentence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from support.leftovers import assert_clean
 
 
 def nested(top: Path, names: Sequence[bytes]) -> str:
-    """A prelude that makes directories one in the other, deeper than a path can say, and ends in the last."""
+    """A prelude that makes nested directories, deeper than a path can express, and ends in the last one."""
     steps = f"os.chdir({os.fspath(top)!r})\nfor name in {list(names)!r}:\n    os.path.isdir(name) or os.mkdir(name)\n"
     return steps + "    os.chdir(name)\n"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_any_name_can_be_a_directory_a_file_an_argument_and_a_value(name: bytes) -> None:
-    """One launch in a directory of that name, with a file of that name in the project, in the configuration, in git."""
+    """One launch in a directory of that name, with a file of that name in project, configuration and git."""
     top = os.fsencode(demo("alice"))
     configured = os.fsencode(home("alice") / ".pi/agent/skills")
     make = 'mkdir -p -- "$1/$2" "$1/.git/modules/$2/hooks" "$3" && printf %s "$2" | tee -- "$1/$2/$2" >"$3/$2"'
@@ -75,14 +75,14 @@ def test_a_path_is_served_as_long_as_the_kernel_can_say_it_and_refused_beyond() 
 
 
 def test_arguments_up_to_the_kernels_limit_arrive_and_its_own_word_is_passed_on() -> None:
-    # One argument may be 128 KiB with its NUL (execve(2), MAX_ARG_STRLEN).
+    # One argument may have 128 KiB, including its NUL (execve(2), MAX_ARG_STRLEN).
     assert script("", 'printf %s "$1" | wc -c', b"a" * (128 * 1024 - 1)).ok().text == str(128 * 1024 - 1)
     assert script("", "echo $#", *[b"\xff%h"] * 5000).ok().text == "5000"
     assert script("", 'printf %s "$1" | wc -c', b"").ok().text == "0"
 
 
 def test_what_all_this_left_is_nothing(tmp_path: Path) -> None:
-    """A launch refused late, one killed early and one that works: each leaves neither unit, mount, file nor process."""
+    """A launch refused late, one killed early and one that works leave no unit, mount, file or process."""
     (home("alice") / ".pi/agent/settings.json").write_text("[")
     assert call("", "x").status == 65
     assert_clean()

@@ -1,4 +1,4 @@
-"""What the kernel enforces on a session: memory, tasks, processors, addresses. Needs a kernel that does."""
+"""What the kernel enforces on a session: memory, tasks, processors, addresses. Requires a kernel that enforces it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ pytestmark = pytest.mark.needs_limits
 CGROUPS: Final = Path("/sys/fs/cgroup")
 MEBIBYTE: Final = 2**20
 KILLED: Final = 128 + 9
-# The session's own way to end, to tell it from every other.
+# The session's own exit status, different from every other one.
 OWN: Final = 3
-# On an emulated machine, memory is slow.
+# Memory is slow on an emulated machine.
 LONG: Final = 90.0
-# What the machine runs besides, and must go on running.
+# What else the machine runs, and must keep running.
 BYSTANDER: Final = "model-server.service"
 INTERFACE: Final = "testnet"
 
 
 @pytest.fixture(autouse=True)
 def bystander() -> Iterator[None]:
-    """See afterwards that the machine has lost nothing of its own."""
+    """Check afterwards that the machine has lost nothing of its own."""
     before = shown(BYSTANDER, "MainPID")
     assert before != "0"
     yield
@@ -41,7 +41,7 @@ def bystander() -> Iterator[None]:
 
 
 def counter(unit: str, file: str, name: str = "") -> int:
-    """A number from the cgroup of a session: the file's own, or the one named so in it; see cgroups(7)."""
+    """A number from the cgroup of a session: the file's own, or the one with that name in it. See cgroups(7)."""
     text = (CGROUPS / shown(unit, "ControlGroup").lstrip("/") / file).read_text(encoding="utf-8")
     return int(dict(line.split() for line in text.splitlines())[name] if name else text)
 
@@ -53,7 +53,7 @@ def machine_memory() -> int:
 
 # -- memory
 
-# Takes that many mebibytes in a process of its own, and says so.
+# Allocates that many mebibytes in a process of its own, and reports success.
 HOG: Final = "python3 -c \"import sys; x = bytearray($1 * 2**20); print('taken')\"; echo afterwards; exit 3"
 
 
@@ -62,7 +62,7 @@ def test_a_session_that_needs_more_memory_than_it_may_is_ended_as_a_whole() -> N
     assert (hog.status, hog.text) == (KILLED, "")
     within = inside(HOG, "30", command="pi-limits")
     assert (within.status, within.text.split()) == (OWN, ["taken", "afterwards"])
-    # It is the limit that made the difference.
+    # The limit made the difference.
     without = inside(HOG, "300", timeout=LONG)
     assert (without.status, without.text.split()) == (OWN, ["taken", "afterwards"])
 
@@ -93,7 +93,7 @@ def test_files_in_memory_count_as_memory_of_the_session() -> None:
 
 # -- tasks
 
-# Forks without end in the background, until the input ends; then the session has a status all the same.
+# Forks without end in the background, until the input ends. The session still has a status.
 BOMB: Final = "bomb() { bomb | bomb & }; echo ready; read -r; bomb 2>/dev/null; cat >/dev/null; exit 3"
 
 
@@ -102,7 +102,7 @@ def test_a_fork_bomb_stays_within_its_session() -> None:
         going.say(b"now")
         until(lambda: counter(going.unit, "pids.events", "max") > 0, "the session is out of tasks")
         assert counter(going.unit, "pids.current") <= 64
-        # The machine forks, and so does another session.
+        # The machine can fork, and so can another session.
         on_machine("sh", "-c", "for i in $(seq 100); do true & done; wait").ok()
         other = inside("for i in $(seq 100); do true & done; wait; exit 3", user="bob")
         assert (other.status, other.complaint) == (OWN, "")
@@ -111,7 +111,7 @@ def test_a_fork_bomb_stays_within_its_session() -> None:
 
 # -- processors
 
-# The share of a processor that this got while it wanted all of it.
+# The share of a processor that this program got while it wanted all of it.
 SHARE: Final = """
 import time
 began, used = time.monotonic(), time.process_time()
@@ -134,7 +134,7 @@ def test_a_quota_of_processor_time_holds() -> None:
 
 METADATA: Final = "169.254.169.254"
 LINK_LOCAL: Final = "169.254.7.7"
-# Prints as a list which of the addresses in the arguments it can connect to: each as JSON, address and port.
+# Prints a list of the addresses in the arguments that it can connect to: each as JSON, address and port.
 CONNECT: Final = """
 import json, socket, sys
 reached = []
@@ -158,10 +158,10 @@ def addresses() -> Iterator[dict[str, int]]:
     with ExitStack() as servers:
         found = {}
         for place in places:
-            # The interface of a link-local address is no part of its text to bind().
+            # bind() does not take the interface of a link-local address as part of its text.
             [(family, _, _, _, address)] = socket.getaddrinfo(place, 0, type=socket.SOCK_STREAM)
             found[place] = int(servers.enter_context(listening(family, address)))
-        # All answer, to whom they may.
+        # All answer clients that may reach them.
         asked = on_machine("python3", "-c", CONNECT, *asking(found, found)).ok()
         assert json.loads(asked.stdout) == places
         yield found
@@ -174,7 +174,7 @@ def asking(addresses: dict[str, int], which: Sequence[str] | dict[str, int]) -> 
 
 
 def reached(command: str, addresses: dict[str, int]) -> set[str]:
-    """The addresses that a session of a variant reaches, the interface of each left out."""
+    """The addresses that a session of a variant reaches, without interfaces."""
     asked = inside('python3 -c "$@"; exit 3', CONNECT, *asking(addresses, addresses), command=command, timeout=LONG)
     assert asked.status == OWN, asked.complaint
     return {place.partition("%")[0] for place in json.loads(asked.stdout)}
@@ -213,7 +213,7 @@ def test_no_datagram_arrives_at_a_denied_address_however_it_is_written() -> None
         denied = [f"{METADATA} {port}", f"::ffff:{METADATA} {port}"]
         places = [*denied, f"{OTHER_HOST} {port}", f"::ffff:{OTHER_HOST} {port}"]
         inside('python3 -c "$@"', SEND, *places).ok()
-        # They come in the order in which they were sent.
+        # They arrive in the order in which they were sent.
         assert [server.recv(64).decode() for _ in range(2)] == [OTHER_HOST, f"::ffff:{OTHER_HOST}"]
         on_machine("python3", "-c", SEND, *denied).ok()
         assert [server.recv(64).decode() for _ in range(2)] == [METADATA, f"::ffff:{METADATA}"]

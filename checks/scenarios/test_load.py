@@ -18,13 +18,13 @@ from support.leftovers import assert_clean
 from support.units import every_unit
 from support.waiting import until
 
-# How many launches in a row count as many; `make soak` wants a thousand.
+# How many launches in a row count as many. `make soak` uses a thousand.
 LAUNCHES = int(os.environ.get("PI_AGENT_LAUNCHES", "100"))
 AT_ONCE = 50
 
 
 def test_fifty_sessions_of_two_users_at_once() -> None:
-    """All of them are there together before the first one ends, and each has its own status and output."""
+    """All run at the same time before the first one ends, and each has its own status and output."""
     script = "echo session $1 of $(id -u); cat >/dev/null; exit $1"
     clients: list[tuple[int, subprocess.Popen[bytes]]] = []
     for number in range(AT_ONCE):
@@ -45,7 +45,7 @@ def test_fifty_sessions_of_two_users_at_once() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the machine holds: mounts, units, files in /run and in the isolated state, KiB of systemd's memory."""
+    """The machine's resources: mounts, units, files in /run and in the isolated state, KiB of systemd's memory."""
 
     mounts: int
     units: int
@@ -55,11 +55,11 @@ class Use:
 
 
 def use() -> Use:
-    # The journal grows with what is told to it, and journald has its own bounds.
+    # The journal grows with each entry, and journald limits it itself.
     run = sum(len(names) for folder, _, names in os.walk("/run") if "/journal" not in folder)
     state = sum(len(names) + len(folders) for _, folders, names in os.walk(policy("pi-probe")["stateDir"]))
     mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
-    # systemd forgets the units of mounts that are gone in its own time.
+    # systemd takes its time to forget units of mounts that are gone.
     until(lambda: "run-pi\\x2dagent-" not in "\n".join(every_unit()), "systemd has forgotten what was staged")
     memory = re.search(r"^VmRSS:\s+(\d+)", Path("/proc/1/status").read_text(), re.MULTILINE)
     assert memory is not None
@@ -85,7 +85,7 @@ def test_many_launches_in_a_row_make_nothing_grow(capsys: pytest.CaptureFixture[
     after = use()
     with capsys.disabled():
         print(f"[{LAUNCHES} launches, {seconds / LAUNCHES:.2f} s each: {before} -> {after}] ", end="", flush=True)
-    # Timers and logins of the machine's own come and go: what grows with every launch is far above these.
+    # Timers and logins of the machine come and go. What grows with every launch is far above these.
     grown = [new - old for old, new in zip(astuple(before), astuple(after), strict=True)]
     assert all(growth <= LAUNCHES // 20 for growth in grown[:3]), (before, after)
     assert after.state == before.state
@@ -107,7 +107,7 @@ def test_a_policy_of_a_thousand_users_with_a_hundred_roots_each(tmp_path: Path) 
             assert done.stdout.decode().strip() == str(demo("alice"))
     typical = {name: statistics.median(found) for name, found in times.items()}
     assert typical["large"] <= typical["small"] + 1.0, typical
-    # The denial beside it: the large policy is the one that counted.
+    # The denial: the large policy is the one that was used.
     done = subprocess.run(large_command, cwd="/srv/shared", capture_output=True, check=False)
     assert b"is not inside an allowed project root" in done.stderr
     done = subprocess.run(small_command, cwd="/srv/shared", capture_output=True, check=False)

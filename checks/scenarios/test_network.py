@@ -1,4 +1,4 @@
-"""Without a network nothing outside is reached or resolved, and programs inside still meet; denied addresses."""
+"""Without a network, nothing outside is reached or resolved, but programs inside reach each other; denied addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each option does, seen from a running session of a machine that has it set and one that has not."""
+"""The effect of each option, seen from a session of a machine with the option set and of one without it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_direct_binary_is_hidden_unless_it_is_asked_for() -> None:
     assert json.loads(as_user("alice", "checks-direct", "x", cwd="/").ok().stdout)["uid"] == home("alice").stat().st_uid
     assert not on_path("checks-named")
     assert not on_path("pi-agent")
-    # And what `pi` means on the host is the wrapper.
+    # On the host, `pi` is the wrapper.
     found = as_user("alice", "sh", "-c", 'readlink -f "$(command -v pi)"', cwd="/").ok().text
     assert found == os.path.realpath(FACTS["variants"]["pi"]["wrapper"])
 
@@ -87,7 +87,7 @@ def test_without_sync_nothing_of_the_host_arrives_and_nix_still_rules() -> None:
     # What was made inside stays.
     inside('echo mine >"$PI_CODING_AGENT_DIR/AGENTS.md"', command="pi-nosync").ok()
     assert inside('cat "$PI_CODING_AGENT_DIR/AGENTS.md"', command="pi-nosync").ok().text == "mine"
-    # The same host configuration does arrive where sync is on.
+    # The same host configuration arrives if sync is on.
     assert settings("pi-probe") == {"theme": "light", "checks": "host"}
     assert probe()["env"]["CHECKS_HOST"] == "host"
 
@@ -168,7 +168,7 @@ def test_a_question_about_pi_is_answered_anywhere_with_nothing_mounted(argument:
         assert lines[0] == policy("pi-look")["stateDir"]
         assert "/home/alice" not in seen
         assert "idmapped" not in seen
-    # With another word beside it, it is a session like any other.
+    # With another argument beside it, it is an ordinary session.
     assert as_user("alice", "pi-look", argument, "x", cwd="/").status == 77
     assert "idmapped" in as_user("alice", "pi-look", argument, "x").ok().text
 

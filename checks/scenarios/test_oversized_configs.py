@@ -1,6 +1,6 @@
-"""A Pi configuration made to keep root busy: files, documents and trees too large, too deep or malformed.
+"""A Pi configuration made to keep root busy: files, documents and trees that are too large, too deep or malformed.
 
-Every start ends soon and in little memory, with a session or with a sentence.
+Every start ends soon, in little memory, with a session or with a sentence.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 
 
 def test_an_env_file_of_the_largest_size_ends_in_a_session_or_a_sentence() -> None:
-    """systemd's first process merges them: whoever keeps it busy keeps the machine waiting."""
+    """systemd's first process merges them. Whoever keeps it busy keeps the machine waiting."""
     for line in (
         "V=a\n" * 250_000,
         "".join(f"V{n}=\n" for n in range(100_000)),
@@ -109,12 +109,12 @@ def test_a_tree_thousands_deep_is_cut_off_and_named() -> None:
 
 
 def test_a_tree_that_links_make_endless_is_refused() -> None:
-    # Each of thirty levels leads twice to the next: a thousand million ways.
+    # Each of thirty levels leads to the next one twice: a thousand million paths.
     make("for i in $(seq 30); do mkdir l$i; ln -s ../l$((i + 1)) l$i/a; ln -s ../l$((i + 1)) l$i/b; done; mkdir l31")
     told(start(), "is larger than the limit of 400000 looks at its names")
 
 
 def test_what_cannot_be_copied_counts_against_the_limit_as_well() -> None:
-    # Two thousand links that lead nowhere, found by two hundred ways: each would be told.
+    # Two thousand links that lead nowhere, reached by two hundred paths. Each would be reported.
     make("mkdir x; cd x; seq 2000 | xargs -I{} ln -s nowhere {}; cd ..; for i in $(seq 200); do ln -s x l$i; done")
     told(start(), "is larger than the limit of 400000 looks at its names")

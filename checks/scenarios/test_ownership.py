@@ -1,4 +1,4 @@
-"""Who owns what, inside and on disk: the host user and the agent change places, everybody else stays."""
+"""Owners inside and on disk: the host user and the agent are swapped, everybody else stays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_what_is_the_users_appears_as_the_agents_and_what_is_the_agents_as_the_u
     assert seen["of-team"] == (user.pw_uid, team)
     assert seen["of-root"] == (0, 0)
     assert seen["of-nobody"] == (65534, 65534)
-    # The namespace of users knows 65536 numbers (systemd.exec(5), PrivateUsers=identity); the rest is nobody's to see.
+    # The user namespace knows 65536 ids (systemd.exec(5), PrivateUsers=identity). All others are invisible.
     assert seen["of-high"] == (65534, 65534)
     assert (project / "of-high").stat().st_uid == 4_000_000_000
 
@@ -53,7 +53,7 @@ def test_what_the_agent_makes_is_the_users_on_disk_whatever_it_is() -> None:
     for name in ("file", "dir", "link", "hard", "pipe", "dir/below", "copy", "copy/below"):
         status = (demo("alice") / name).lstat()
         assert (status.st_uid, status.st_gid) == (alice.pw_uid, alice.pw_gid), name
-    # And she can use it without the agent.
+    # She can use it without the agent.
     as_user("alice", "rm", "-r", "file", "dir", "link", "hard", "pipe", "copy").ok()
 
 
@@ -98,11 +98,11 @@ def test_in_a_shared_setgid_directory_new_files_get_its_group() -> None:
     seen = owners(inside(LIST, command=command, cwd=SHARED).ok().text)
     assert seen["of-bob"] == (pwd.getpwnam("bob").pw_uid, team)
     assert seen["file"] == (agent(command).pw_uid, team)
-    # Bob's stay his, as they do for alice herself.
+    # Bob's files stay his, as they do for alice herself.
     assert pwd.getpwuid((SHARED / "of-bob").stat().st_uid).pw_name == "bob"
     assert (SHARED / "of-bob").read_text() == "bob'smore\n"
     assert inside("cat private", command=command, cwd=SHARED).status != 0
-    # Without the group, the agent is nobody there.
+    # Without the group, the agent has no rights there.
     assert inside("ls", command="pi-probe", cwd=SHARED).status != 0
 
 
@@ -118,7 +118,7 @@ def test_a_setuid_file_of_another_users_gives_nothing_inside() -> None:
     on_machine("install", "-o", "bob", "-m", "6755", bash, demo("alice") / "shell-of-bob").ok()
     seen = inside("./shell-of-bob -p -c 'id -u; id -ru'").ok().text.split()
     assert set(seen) == {str(agent("pi-probe").pw_uid)}
-    # Outside it would have been bob's.
+    # Outside, it would have been bob's.
     program = demo("alice") / "shell-of-bob"
     assert as_user("alice", program, "-p", "-c", "id -u").text == str(pwd.getpwnam("bob").pw_uid)
 

@@ -20,14 +20,14 @@ from pi_agent.cli.command_table import Argument, Command
 _SYSTEM: Final = Path("/run/current-system/sw/share")
 _SHELLS: Final = ("bash", "zsh", "fish")
 _NAMES: Final = [command.name for command in command_table.COMMANDS]
-# Has all that a command can have; `sandbox` is a command of its own, so that none of the installed ones is loaded.
+# Has every feature of a command. `sandbox` is a command of its own, so that no installed one is loaded.
 _MANY: Final = Command(
     "--sandbox-many",
     "it's [a]: «b»",
     (Argument("--json", "it's [a]: «b»"), Argument("SESSION", "x"), Argument("DIR", "y")),
 )
 _BEGIN: Final[Mapping[str, str]] = {
-    # The same file, in Debian's place and in that of NixOS.
+    # The same file, at Debian's path and at that of NixOS.
     "bash": "for f in /usr/share/bash-completion/bash_completion {share}/bash-completion/bash_completion; do "
     "[ -e $f ] && . $f; done; PS1='rea''dy> '; bind 'set enable-bracketed-paste off'; ",
     "zsh": "fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -u -D; PS1='rea''dy> '; ",
@@ -41,11 +41,11 @@ def _environment(share: Path, place: Path) -> dict[str, str]:
 
 
 def _completed(shell: str, line: str, place: Path, share: Path = _SYSTEM) -> str:
-    """The arguments that the line has, in brackets, when somebody has typed it in the directory and pressed tab."""
+    """The arguments on the line, in brackets, after somebody types it in the directory and presses tab."""
     env = _environment(share, place)
     program, *words = line.split(" ")
     if shell == "fish":
-        # It knows completions only of what there is; and it offers what merely has the letters, too.
+        # It completes only existing files, and also offers names that merely contain the letters.
         script = f"function {program}; end; complete -C $argv[1]"
         offered = on_machine("env", "-C", place, "fish", "-c", script, line, env=env).ok().text.splitlines()
         likely = [entry for entry in (found.partition("\t")[0] for found in offered) if entry.startswith(words[-1])]
@@ -70,7 +70,7 @@ def _completed(shell: str, line: str, place: Path, share: Path = _SYSTEM) -> str
     assert screen.match is not None
     found = str(screen.match.group(1))
     screen.close(force=True)
-    # Whether a directory's slash stays is the shell's taste.
+    # Shells differ in whether a directory's slash stays.
     return found.replace("/>", ">")
 
 
@@ -92,7 +92,7 @@ def test_every_command_can_be_completed_and_so_can_its_flags(shell: str, place: 
             if not any(name.startswith(command.name[:end]) for name in others)
         )
         assert _completed(shell, f"pi {shortest}", place) == f"<{command.name}>"
-        if command.before_pi:  # what follows is Pi's
+        if command.before_pi:  # the rest belongs to Pi
             assert _completed(shell, f"pi {command.name} some-f", place) == f"<{command.name}><some-file>"
             continue
         for flag in [argument.name for argument in command.arguments if not argument.positional] + ["--help"]:
@@ -104,7 +104,7 @@ def test_every_command_can_be_completed_and_so_can_its_flags(shell: str, place: 
 def test_what_is_pis_own_is_completed_by_files_as_ever(shell: str, place: Path) -> None:
     assert _completed(shell, "pi some-f", place) == "<some-file>"
     assert _completed(shell, "pi -p some-d", place) == "<-p><some-dir>"
-    # A command is one only where it comes first.
+    # A command counts only if it comes first.
     assert _completed(shell, "pi -p --sandbox-sh", place) == "<-p><--sandbox-sh>"
 
 

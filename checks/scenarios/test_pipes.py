@@ -1,4 +1,4 @@
-"""Standard streams and arguments pass through to the byte."""
+"""Standard streams and arguments pass through unchanged, byte for byte."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_real_pi_in_json_and_before_a_reader_that_stops() -> None:
 
 
 def iter_until(lines: IO[bytes], last: bytes) -> Iterator[bytes]:
-    """Lines, to the first with these bytes in it."""
+    """Lines, up to the first one with these bytes."""
     for line in lines:
         yield line
         if last in line:
@@ -125,7 +125,7 @@ def test_the_real_pi_answers_as_many_requests_as_come() -> None:
             request = {"id": str(number), "type": "prompt", "message": f"number {number}"}
             client.stdin.write(json.dumps(request).encode() + b"\n")
             client.stdin.flush()
-            # Every line is an event, and nothing else is among them.
+            # Every line is an event, and nothing else is printed.
             events = [json.loads(line) for line in iter_until(client.stdout, b'"type":"agent_settled"')]
             assert [event["id"] for event in events if event["type"] == "response"] == [str(number)]
             assert f"echo: number {number}" in json.dumps(events)
@@ -135,7 +135,7 @@ def test_the_real_pi_answers_as_many_requests_as_come() -> None:
 
 
 GIGABYTE: Final = 1 << 30
-# On a quiet machine it is 1.2 without what a launch takes; the bound leaves room for one that is not.
+# On a quiet machine it is 1.2 without the launch itself. The bound leaves room for a busy one.
 NOT_SLOWER_THAN: Final = 2.0
 
 
@@ -150,7 +150,7 @@ def test_a_gigabyte_passes_about_as_fast_as_through_sudo_alone() -> None:
     plain = partial(seconds, on_machine)
     rounds = []
     for _ in range(9):
-        # In turn, so that what else the machine does hits all of them; and again, until it does so no more.
+        # Alternating, so that other load affects all of them; repeated until it does not.
         rounds.append(
             [
                 each
@@ -243,7 +243,7 @@ def test_arguments_are_in_no_command_line_that_others_can_read() -> None:
     ) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == b"CHECKS-WORD\n"
-        # The caller's own command line holds what the caller put there: sudo, the wrapper. The unit's does not.
+        # The caller's own command lines, of sudo and the wrapper, hold the caller's words. The unit's does not.
         shown = subprocess.run(
             ["systemctl", "show", "pi-agent-alice-*"], capture_output=True, check=True, cwd="/", text=True
         ).stdout

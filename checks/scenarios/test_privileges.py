@@ -1,4 +1,4 @@
-"""What a program in the sandbox may do: to processes, to the kernel, to become somebody else."""
+"""What a program in the sandbox may do: to processes, to the kernel, to gain another identity."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_process_can_signal_its_own() -> None:
     assert inside("sleep 100 & kill -TERM $!; wait $!").status == 128 + signal.SIGTERM
 
 
-# Each way to begin a trace of one's own child, and what came of it: see ptrace(2), pidfd_getfd(2).
+# Each way to begin a trace of one's own child, and its result. See ptrace(2), pidfd_getfd(2).
 TRACE: Final = """
 import ctypes, errno, os, signal
 libc = ctypes.CDLL(None, use_errno=True)
@@ -55,13 +55,13 @@ WAYS: Final = ("TRACEME", "ATTACH", "SEIZE", "pidfd_getfd")
 
 
 def test_a_process_cannot_trace_its_own() -> None:
-    """The system call filter refuses it, so that no debugger works inside."""
+    """The system call filter refuses it, so debuggers do not work inside."""
     refused = inside('python3 -c "$1"', TRACE).ok().text.splitlines()
     assert refused == [f"{way} EPERM" for way in WAYS]
     told = inside("strace true")
     assert told.status == 1
     assert "PTRACE_TRACEME, ...): Operation not permitted" in told.complaint
-    # The same user does it outside.
+    # The same user can do it outside.
     user = agent("pi-probe")
     words = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     done = on_machine(*words, "python3", "-c", TRACE).ok().text.splitlines()

@@ -1,4 +1,4 @@
-"""A first sync that takes long says so on a terminal, and nowhere else."""
+"""A long first sync shows progress on a terminal, and only there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY: Final = """
 mkdir -p ~/.pi/agent/skills/many && cd ~/.pi/agent/skills/many
 seq 40 | while read -r folder; do mkdir $folder; seq -f "$folder/%g" 5 | xargs touch; done
 """
-# How long a machine takes to copy so much is its own affair: here one file of the many takes longer than a second.
+# Independent of the machine's copying speed: here one of the many files takes longer than a second.
 SLOW: Final = strace.slow("renameat", 20)
 
 

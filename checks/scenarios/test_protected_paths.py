@@ -1,4 +1,4 @@
-"""Protection of what the host runs by itself is in nobody's way. That it holds is tested in checks/escapes."""
+"""Protection of files that the host runs by itself does not disturb work. checks/escapes tests that it holds."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_host_sees_nothing_of_the_protection(fortress: Path) -> None:
 )
 def test_everyday_work_goes_on(script: str, fortress: Path) -> None:
     result = inside(f"set -e; {script}", timeout=120, cwd=fortress)
-    # From the outer root the remotes beside the project are there too.
+    # From the outer root, the remotes beside the project are visible too.
     if "../origin" in script or "fetch" in script:
         result = inside(f"set -e; cd demo; {script}", timeout=120, cwd=home("alice") / "p")
     result.ok()
@@ -160,14 +160,14 @@ def test_hundreds_of_nested_repositories_are_protected_and_keep_nobody_waiting()
     )
     assert inside(script, timeout=60).ok().text == "900"
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Of the processor, and so whatever else the machine does.
+    # Processor time, independent of other load.
     taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"a launch with 300 repositories took {taken:.1f} seconds of the processor")
     assert taken < 5
 
 
 def test_what_changes_meanwhile_never_keeps_a_session_from_starting(fortress: Path) -> None:
-    """Another session tears at the same repository while sessions start."""
+    """Another session changes the same repository all the time while sessions start."""
     tear = (
         "echo ready; while read -t 0 2>/dev/null; test ! -e stop; do mkdir -p nest/.git/hooks; echo >nest/.git/config;"
         "echo >nest/.envrc; mv nest tsen; ln -s /etc nest; rm nest; rm -rf tsen; done"

@@ -1,10 +1,10 @@
-"""Whoever owns a directory can put something else in its place between two looks: in many launches, without a pause.
+"""The owner of a directory can exchange its content between two look-ups: in many launches, without pause.
 
-alice exchanges her project root, her configuration and parts of both for links to places that she or her agent have no
-business in, thousands of times a second. Detectors watch those places meanwhile: nobody opens, reads, writes or mounts
-them. Each detector is first shown to see somebody who goes by paths alone.
+alice exchanges her project root, her configuration and parts of both for links to places that she or her agent may not
+use, thousands of times a second. Detectors watch those places: nobody opens, reads, writes or mounts them. Each
+detector is first shown to notice somebody who goes by paths alone.
 
-`PI_AGENT_RACES` is for how many seconds to try.
+`PI_AGENT_RACES`: how many seconds to try.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ while True:
         libc.renameat2(*pair, 2)  # RENAME_EXCHANGE
         time.sleep(random.choice(pause))
 """
-# Starts a session after the other in one directory for some seconds; prints how each ended and what was seen inside.
+# Starts one session after the other in a directory for some seconds. Prints how each ended and what was seen inside.
 _LAUNCH: Final = """
 import os, subprocess, sys, time
 seconds, *argv = sys.argv[1:]
@@ -58,7 +58,7 @@ while time.monotonic() < end:
     sys.stdout.buffer.write(b"== %d\\n" % done.returncode + done.stdout)
     sys.stdout.flush()
 """
-# Everything that the sandbox shows of the project and of the agent's home, and where it comes from.
+# Everything that the sandbox shows of the project and of the agent's home, and its source.
 _LOOK: Final = (
     "cat /proc/self/mountinfo; cd /; find home srv var/lib/pi-probe -name '*forbid*' -o -type l -prune 2>&1; "
     + ("grep -rasF forbidden home srv var/lib/pi-probe; exit 0")
@@ -73,7 +73,7 @@ def as_alice(program: str, *words: str | Path, cwd: Path) -> subprocess.Popen[by
 
 @pytest.fixture(autouse=True)
 def forbidden() -> Iterator[list[Path]]:
-    """Places that look like all that a launch looks for, in which every file has the forbidden word."""
+    """Places that look like everything a launch looks for. Every file in them has the forbidden word."""
     try:
         for place, user in ((ROOTS, "root"), (BOBS, "bob"), (ALICES, "alice")):
             for name in (
@@ -92,13 +92,13 @@ def forbidden() -> Iterator[list[Path]]:
             on_machine("chmod", "-R", "u=rwX,go=", place).ok()
         yield [ROOTS, BOBS, ALICES]
     finally:
-        # What alice exchanged is anywhere; fixtures make it anew.
+        # What alice exchanged may be anywhere. Fixtures make it anew.
         on_machine("rm", "-rf", ROOTS, BOBS, ALICES, *(home("alice") / name for name in ("p", ".pi", "links"))).ok()
 
 
 @contextmanager
 def swapped(*pairs: tuple[Path, Path]) -> Iterator[None]:
-    """Meanwhile alice exchanges what is at the one path for a link to the other, and back."""
+    """Meanwhile, alice exchanges what is at one path for a link to the other, and back."""
     links = home("alice") / "links"
     links.mkdir(exist_ok=True)
     os.chown(links, home("alice").stat().st_uid, -1)
@@ -119,12 +119,12 @@ def swapped(*pairs: tuple[Path, Path]) -> Iterator[None]:
 
 
 def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwds: list[Path]) -> Counter[int]:
-    """Launch in a loop from each of cwds while alice swaps, and count by status; fail when a detector saw anything."""
+    """Launch in a loop from each of cwds while alice swaps, and count by status. Fails if a detector saw anything."""
     before = fingerprints(forbidden)
     watched, mounts = Watched(forbidden), Mounts()
     command = [FACTS["sudo"], "-n", "--", RUNNER, "exec", "sh", "-c", _LOOK]
     try:
-        # Begun before anything moves, so that each has a directory to return to.
+        # Started before anything moves, so that each has a directory to return to.
         launchers = [as_alice(_LAUNCH, str(seconds), *command, cwd=cwd) for cwd in cwds]
         with swapped(*pairs):
             outputs = [launcher.communicate(timeout=seconds + 4 * PATIENCE)[0] for launcher in launchers]
@@ -142,7 +142,7 @@ def race(forbidden: list[Path], seconds: float, *pairs: tuple[Path, Path], cwds:
             counts[int(status)] += 1
             assert b"a bug in pi-agent" not in said and b"Traceback" not in said, said
             if status == b"0":
-                # A notice may name a link's path; a mount's source or a file's content may not be there.
+                # A notice may name a link's path. The source of a mount or the content of a file may not appear.
                 inside = [
                     line for line in said.splitlines() if FORBIDDEN.encode() in line and b"pi-probe: " not in line
                 ]
@@ -158,7 +158,7 @@ SHARE: Final = SECONDS / 3
 
 
 def race_to(wanted: set[int], forbidden: list[Path], *pairs: tuple[Path, Path], cwds: list[Path]) -> None:
-    """Race until launches have ended with each of these statuses: a slow machine makes few of them."""
+    """Race until launches have ended with each of these statuses: a slow machine makes few launches."""
     counts = race(forbidden, SHARE, *pairs, cwds=cwds)
     deadline = time.monotonic() + 4 * PATIENCE
     while not wanted <= set(counts):
@@ -168,7 +168,7 @@ def race_to(wanted: set[int], forbidden: list[Path], *pairs: tuple[Path, Path], 
 
 def test_a_root_that_is_swapped_for_a_link_is_never_followed(forbidden: list[Path]) -> None:
     p = home("alice") / "p"
-    # From within what the link leads to: were it followed, this would be inside a root.
+    # From inside the link's target: if the link were followed, this would be inside a root.
     cwds = [demo("alice"), ALICES / "demo"]
     race_to({77}, forbidden, (p, ALICES), (p, ROOTS), (demo("alice"), ALICES / "demo"), cwds=cwds)
 
@@ -195,7 +195,7 @@ def test_a_git_directory_that_is_swapped_for_a_link_leads_nobody_out(forbidden: 
 
 
 def met(act: Callable[[], object], condition: Callable[[], object]) -> None:
-    """Do act again and again until condition holds; that a swap is in the way now and then is the point."""
+    """Repeat act until condition holds: now and then a swap is in the way."""
 
     def attempt() -> object:
         try:

@@ -1,4 +1,4 @@
-"""Who and where is refused: the exit status, what the message names, and that nothing was started or made."""
+"""Which users and directories are refused: exit status, facts in the message, and that nothing was started or made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_sudo(user: str, *argv: str, cwd: Path | str | None = None) -> Result:
     [
         ("/srv", "/srv"),
         ("/home/alice/.ssh", "/home/alice/.ssh"),
-        # A whole home is never proposed, and what the sandbox brings itself cannot become a root.
+        # A whole home is never proposed, and paths that the sandbox provides itself cannot become a root.
         ("/home/alice", "~/projects"),
         ("/", None),
         ("/tmp", None),
@@ -61,7 +61,7 @@ def test_the_line_that_a_refusal_proposes_is_nix() -> None:
     literal = refused[refused.index("[ ") : refused.index("];") + 1]
     parsed = on_machine("nix", "eval", "--json", "--expr", literal).ok().text
     assert json.loads(parsed) == [*policy()["hostUsers"]["alice"]["projectRoots"], str(home("alice") / "a ${b}")]
-    # A name that systemd cannot mount is not proposed at all.
+    # A name that systemd cannot mount is not proposed.
     assert "projectRoots" not in as_user("alice", "pi", "-p", "hello", cwd=place).complaint
 
 
@@ -85,7 +85,7 @@ def test_a_name_that_only_begins_like_a_root_is_outside() -> None:
 
 
 def test_somebody_elses_project_is_refused() -> None:
-    # Also where permissions would let her in.
+    # Even if permissions would let her in.
     for directory in (home("bob"), home("bob") / "p", demo("bob")):
         directory.chmod(0o755)
     refused = as_user("alice", "pi", "-p", "hello", cwd=demo("bob"))
@@ -128,7 +128,7 @@ def test_a_python_file_beside_the_caller_is_not_imported_by_root() -> None:
     for name in ("orjson", "os", "json", "sitecustomize", "usercustomize", "pi_agent", "fcntl"):
         (demo("alice") / f"{name}.py").write_text("open('/tmp/checks-imported', 'w').close()\nraise SystemExit(42)\n")
     try:
-        # The probe is a Python program of the sandbox's, and none of our business here.
+        # The probe is a Python program of the sandbox's, and is not tested here.
         command = ("env", f"PYTHONPATH={demo('alice')}", f"PYTHONHOME={demo('alice')}", "PYTHONSTARTUP=os.py")
         early = as_user("alice", *command, "pi", "--version")
         late = as_user("alice", *command, FACTS["sudo"], "-n", "--", FACTS["variants"]["pi"]["runner"], "--version")
@@ -160,7 +160,7 @@ def test_a_uid_that_is_no_listed_users_is_refused_even_from_root(claim: str) -> 
 
 
 def test_root_may_speak_for_a_user_as_sudo_does() -> None:
-    # What sets SUDO_UID as root is root already: the runner believes it, and then holds it to that user's policy.
+    # Only root can set SUDO_UID. The runner believes it, and applies that user's policy.
     alice = str(pwd.getpwnam("alice").pw_uid)
     as_root("env", f"SUDO_UID={alice}", RUNNER, "x", cwd=demo("alice")).ok()
     assert as_root("env", f"SUDO_UID={alice}", RUNNER, "x", cwd=demo("bob")).status == NOT_PERMITTED
@@ -187,7 +187,7 @@ def test_a_directory_that_was_replaced_is_refused() -> None:
 
 
 def test_a_root_that_its_user_can_redirect_is_not_considered() -> None:
-    # ~/p is one of alice's roots, and its parent is hers.
+    # ~/p is one of alice's roots, and she owns its parent.
     elsewhere = home("alice") / "private"
     on_machine("install", "-d", "-o", "alice", elsewhere / "demo").ok()
     shutil.rmtree(home("alice") / "p")
@@ -217,7 +217,7 @@ def test_an_inner_root_wins_over_an_outer_one() -> None:
 
 
 def test_where_the_agent_cannot_go_it_says_so() -> None:
-    # Alice may enter as a member of the group; this variant's agent is not one.
+    # Alice may enter as a member of the group. This variant's agent is not a member.
     refused = as_user("alice", "pi-probe", "x", cwd=SHARED)
     assert refused.status == NOT_PERMITTED
     assert "the agent cannot enter" in refused.complaint

@@ -1,4 +1,4 @@
-"""`--sandbox-reset`: what the agent keeps is removed, at its user's word alone, and never under a session."""
+"""`--sandbox-reset` removes what the agent keeps, only if its user confirms, and never during a session."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_at_a_terminal_a_yes_is_one() -> None:
     inside(KEPT).ok()
     screen = terminal("alice", "pi-probe", "--sandbox-reset", "--all", cwd="/")
     screen.expect_exact("[y/N]")
-    # Nobody gets the state that is about to go.
+    # Nobody can use the state that is about to be removed.
     refused = as_user("alice", "pi-probe", *IDLE)
     assert refused.status == 69
     assert "being reset" in refused.complaint
@@ -111,7 +111,7 @@ def test_under_a_session_nothing_goes() -> None:
         assert refused.status == 69
         assert hers.unit.rpartition("-")[2][:8] in refused.complaint and "--sandbox-stop" in refused.complaint
         assert tree("alice") == before
-        # Another user's session is no hindrance.
+        # Another user's session does not prevent it.
         inside(KEPT, user="bob").ok()
         as_user("bob", "pi-probe", "--sandbox-reset", "--all", "--yes", cwd="/").ok()
         assert not state("bob", "pi-probe").exists()
@@ -123,7 +123,7 @@ def test_a_unit_whose_runner_and_guard_were_killed_is_ended_first() -> None:
     with session("alice", "pi-probe", *IDLE) as hers:
         hers.settled()
         for kind in ("guard", "runner"):
-            for process in ours()[kind]:  # of the one session that there is
+            for process in ours()[kind]:  # of the only session
                 process.kill(signal.SIGKILL)
         reset = ("pi-probe", "--sandbox-reset", "--all", "--yes")
         until(lambda: as_user("alice", *reset, cwd="/").status == 0, "it is reset")

@@ -1,4 +1,4 @@
-"""Properties, resources and Nix's daemon: what these options of the sandbox grant and what they deny."""
+"""Properties, resources and the Nix daemon: what these sandbox options grant and deny."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_administrators_properties_are_on_the_unit_and_work() -> None:
         assert shown(going.unit, "LimitNOFILE") == "4096"
         assert shown(going.unit, "LimitCORE") == "0"
         assert {"mount", "pivot_root"} <= set(shown(going.unit, "SystemCallFilter").split())
-        # The others are what they are everywhere.
+        # The others have their usual values.
         assert shown(going.unit, "NoNewPrivileges") == "yes"
         assert shown(going.unit, "PrivatePIDs") == "yes"
     assert inside("ulimit -n; ulimit -c", command="pi-open").ok().text.split() == ["4096", "0"]
@@ -31,7 +31,7 @@ def test_the_administrators_properties_are_on_the_unit_and_work() -> None:
 
 
 def test_even_with_namespaces_of_its_own_the_agent_cannot_lift_a_cover() -> None:
-    """Mounts that came from a more privileged namespace are locked together (mount_namespaces(7))."""
+    """Mounts from a more privileged namespace are locked together (mount_namespaces(7))."""
     as_user("alice", "sh", "-c", "echo secret >.envrc", timeout=20).ok()
     script = (
         'in_own() { unshare --user --map-root-user --mount bash -c "$1" 2>/dev/null; };'

@@ -1,4 +1,4 @@
-"""`--sandbox-sessions`: the transcripts in a tree that is the agent's, listed for their user alone."""
+"""`--sandbox-sessions` lists the transcripts in a tree of the agent's, for their user only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings and logins: what the host user has, what Pi chose inside and what Nix says, as a running Pi finds it."""
+"""Settings and logins from the host user, from Pi inside and from Nix, as a running Pi finds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODE = {
 
 
 def choose(change: str, name: str = "settings.json", command: str = "pi-probe") -> None:
-    """Change a document inside, as Pi does: `s` is the object."""
+    """Change a document inside, as Pi does. `s` is the object."""
     script = (
         "import json, os, sys\n"
         f"path = os.environ['PI_CODING_AGENT_DIR'] + '/{name}'\n"
@@ -58,12 +58,12 @@ def test_a_choice_made_inside_stands_until_the_host_says_something_new() -> None
     choose("s['defaultModel'] = 'inside'; s['added'] = [1]")
     for _ in range(2):
         assert document() == {"defaultModel": "inside", "other": 1, "added": [1], "theme": "light"}
-    # Something new elsewhere is no reason to give it up.
+    # A change elsewhere does not override it.
     write(host_file("settings.json"), {"defaultModel": "host-1", "other": 2})
     assert document() == {"defaultModel": "inside", "other": 2, "added": [1], "theme": "light"}
     write(host_file("settings.json"), {"defaultModel": "host-2", "other": 2})
     assert document() == {"defaultModel": "host-2", "other": 2, "added": [1], "theme": "light"}
-    # And a new choice wins again.
+    # A new choice wins again.
     choose("s['defaultModel'] = 'inside-2'")
     assert document()["defaultModel"] == "inside-2"
     # The host's own file is never written.
@@ -115,7 +115,7 @@ def test_logins_merge_by_provider_in_both_directions() -> None:
         "one": {"type": "oauth", "refresh": "h1"},
         "two": {"type": "api_key", "key": "h2"},
     }
-    # A refresh inside replaces the whole entry, a login adds one.
+    # A refresh inside replaces the whole entry. A login adds one.
     choose("s['one'] = {'type': 'oauth', 'access': 'i1'}; s['three'] = {'key': 'i3'}", "auth.json")
     expected = {
         "one": {"type": "oauth", "access": "i1"},

@@ -1,4 +1,4 @@
-"""What the real Pi writes for itself, and what is left of it at the next start: choices, logins, packages."""
+"""What the real Pi writes for itself, and what remains of it at the next start: choices, logins, packages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def three_models() -> None:
 
 
 def model(command: str = "pi") -> str:
-    """The model that Pi starts with."""
+    """The model with which Pi starts."""
     asked = as_user("alice", command, "--mode", "rpc", stdin=b'{"type": "get_state"}\n').ok().text
     [answer] = [event for line in asked.splitlines() if (event := json.loads(line))["type"] == "response"]
     name: str = answer["data"]["model"]["id"]
@@ -44,7 +44,7 @@ def model(command: str = "pi") -> str:
 
 
 def choose(name: str, command: str = "pi") -> None:
-    """Make it the default, by keys: without, `/model` is for the one session (Pi 0.87)."""
+    """Make it the default with keys: without them, `/model` applies only to the session (Pi 0.87)."""
     with tmux.shell() as screen:
         screen.enter(f"{command}; echo status=$?")
         screen.shows(r"scripted-\d$")
@@ -81,7 +81,7 @@ def test_a_model_that_nix_chose_stands_whatever_is_chosen_inside_or_on_the_host(
 
 
 def log_in(provider: str, credential: Json) -> None:
-    """What `/login` and a refreshed token come to, by Pi's own code: its lock, its way to write."""
+    """The effect of `/login` and of a refreshed token, by Pi's own code: its lock, its way of writing."""
     [code] = pi_package().glob("**/pi-coding-agent/dist/core/auth-storage.js")
     script = (
         f"import {{ AuthStorage }} from {json.dumps(str(code))};\n"
@@ -100,16 +100,16 @@ def oauth(tokens: str) -> Json:
 
 
 def test_a_login_made_inside_lasts_and_a_refreshed_one_is_not_taken_back() -> None:
-    # The host's seeds an empty one.
+    # The host's login initialises an empty one.
     write("auth.json", {"scripted": oauth("host")})
     assert logins() == {"scripted": oauth("host")}
-    # The first refresh inside makes the host's worthless.
+    # The first refresh inside invalidates the host's token.
     log_in("scripted", oauth("refreshed"))
     log_in("other", {"type": "api_key", "key": "of-the-inside"})
     expected = {"scripted": oauth("refreshed"), "other": {"type": "api_key", "key": "of-the-inside"}}
     for _ in range(2):
         assert logins() == expected
-    # Another provider's news is no reason to take it back, and its own is.
+    # A change of another provider does not reset it. A change of its own does.
     write("auth.json", {"scripted": oauth("host"), "third": oauth("host")})
     assert logins() == {**expected, "third": oauth("host")}
     write("auth.json", {"scripted": oauth("anew"), "third": oauth("host")})
@@ -119,7 +119,7 @@ def test_a_login_made_inside_lasts_and_a_refreshed_one_is_not_taken_back() -> No
 
 def test_a_key_that_the_real_pi_stored_inside_is_the_one_that_its_model_sees() -> None:
     log_in("scripted", {"type": "api_key", "key": "stored-inside"})
-    # The tree of the variant that the code ran in becomes that of the real Pi.
+    # The tree of the variant that ran the code becomes that of the real Pi.
     kept = isolated("alice", "auth.json", "pi-probe").read_text()
     as_user("alice", "pi", "-p", "first").ok()
     isolated("alice", "auth.json").write_text(kept)
@@ -169,7 +169,7 @@ def test_code_that_was_named_or_planted_inside_is_not_loaded_by_the_real_pi() ->
     top = policy()["stateDir"]
     planted = {**kept, "packages": [f"{top}/evil"], "extensions": [f"{top}/evil.ts"]}
     path.write_text(json.dumps(planted))
-    # A control: the same code is loaded where the host names it.
+    # A control: the same code is loaded if the host names it.
     as_user("alice", "pi", "-p", "hello").ok()
     assert loaded("pi") == 0
     write("settings.json", {**read("settings.json"), "extensions": [f"{top}/evil.ts"]})

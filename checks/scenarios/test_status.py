@@ -1,4 +1,4 @@
-"""`--sandbox-status` and `--sandbox-stop`: one's own sessions, and never anybody else's."""
+"""`--sandbox-status` and `--sandbox-stop` concern one's own sessions, and never anybody else's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STUBBORN = ("exec", "bash", "-c", "trap '' TERM; echo ready; while read -r _; do
 
 
 def command(user: str, *words: str) -> Result:
-    """A command of pi's, from a directory that is no project."""
+    """A sandbox command, from a directory that is not a project."""
     return as_user(user, "pi-probe", *words, cwd="/")
 
 

@@ -1,4 +1,4 @@
-"""Launches, running sessions and the host user change the same configuration at once: nothing is torn, nothing lost."""
+"""Launches, running sessions and the host user change one configuration at once: nothing is torn or lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.sessions import session
 from support.waiting import until
 
 VARIANT = "pi-probe"
-# Sets a key of a document as Pi does: under its lock (proper-lockfile: a directory beside the file), the file whole.
+# Sets a key of a document as Pi does: under its lock (proper-lockfile: a directory beside the file), as a whole file.
 CHANGE = """
 import json, os, sys, time
 name, key, value = sys.argv[1:]
@@ -44,7 +44,7 @@ DOCUMENTS = ("settings.json", "auth.json")
 
 
 def put(name: str, content: Json) -> None:
-    """The host user saves a document, as editors do: whole."""
+    """The host user saves a document as a whole, as editors do."""
     path = home("alice") / ".pi/agent" / name
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(content))
@@ -59,7 +59,7 @@ def inner(name: str) -> Json:
 
 
 class Watch:
-    """Reads the documents as fast as it can, and remembers what was no JSON object."""
+    """Reads the documents as fast as it can, and records content that is not a JSON object."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
@@ -167,7 +167,7 @@ def test_a_lock_that_its_holder_left_costs_no_time(age: float) -> None:
 
 
 def test_a_choice_and_a_change_of_the_host_at_the_same_place() -> None:
-    """The host's word is the later one, whichever was written first (README, How configuration comes together)."""
+    """The host's change is the later one, whichever was written first (README, How configuration comes together)."""
     put("settings.json", {"same": "host 1", "other": 1})
     inside("true").ok()
     with session(

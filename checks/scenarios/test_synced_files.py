@@ -1,4 +1,4 @@
-"""The files of the configuration beside the documents: code and instructions, others, Pi's own, links."""
+"""The files of the configuration other than the documents: code and instructions, others, Pi's own, links."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_directories_of_code_and_instructions_are_exactly_what_the_host_has() ->
     assert seen.ok().text == "goodinstructions"
     listed = inside('cd "$PI_CODING_AGENT_DIR"; find extensions skills prompts themes *.md -type f').text.split()
     assert sorted(listed) == ["AGENTS.md", "extensions/good/index.ts", "skills/one/SKILL.md"]
-    # What the host gives up is gone too.
+    # What the host removes is removed inside too.
     as_user("alice", "rm", "-r", host_file("extensions"), host_file("AGENTS.md")).ok()
     listed = inside('cd "$PI_CODING_AGENT_DIR"; find extensions skills *.md -type f').text.split()
     assert listed == ["skills/one/SKILL.md"]

@@ -24,7 +24,7 @@ def test_all_three_streams_are_the_sessions_terminal() -> None:
 
 
 def test_no_terminal_but_those_made_inside_can_be_named() -> None:
-    """All agents are one user: by its name one could open the terminal that another's words are typed at."""
+    """All agents are one user. With the name of a terminal, one could open another's."""
     screen = bash_inside("ls /dev/pts; tty; script -qec tty /dev/null")
     assert ended(screen) == 0
     assert screen.before.splitlines() == [b"ptmx", b"not a tty", b"/dev/pts/0"]
@@ -134,7 +134,7 @@ def test_a_bash_inside_has_job_control_of_its_own() -> None:
     assert b"no job control" not in screen.before
     assert b"cannot set terminal process group" not in screen.before
     screen.sendline(b"sh -c 'echo u''p; exec sleep 1000'")
-    screen.expect_exact(b"up\r\n")  # of the command's echo there is u''p
+    screen.expect_exact(b"up\r\n")  # the command's echo contains u''p
     screen.send(b"\x03")
     screen.expect(PROMPT)
     screen.sendline(b"exit 4")
@@ -145,7 +145,7 @@ def test_a_bash_inside_has_job_control_of_its_own() -> None:
 
 
 def real_pi() -> pexpect.spawn:
-    """A shell in which Pi's own interface has come up."""
+    """A shell in which Pi's own interface has started."""
     screen = shell()
     screen.sendline(b"pi; echo status=$?")
     screen.expect_exact(b"scripted-1")
@@ -154,7 +154,7 @@ def real_pi() -> pexpect.spawn:
 
 def assert_left(screen: pexpect.spawn, status: int) -> None:
     screen.expect_exact(f"status={status}\r\n".encode())
-    # Whatever Pi switched on, it switched off again.
+    # Pi has switched off every mode that it switched on.
     for mode in (b"25", b"2004", b"1049", b"1000", b"1006"):
         switches = re.findall(rb"\x1b\[\?" + mode + rb"([hl])", screen.before)
         assert not switches or switches[-1] == (b"h" if mode == b"25" else b"l"), mode
@@ -203,7 +203,7 @@ def test_the_title_and_background_of_the_terminal_are_pis_to_set_alone() -> None
     ("script", "within"),
     [
         ("echo ready; exec sleep 1000", CLEAN_WITHIN),
-        # It may take its time to end by itself, and then takes it all.
+        # It may take all the time that it has to end by itself.
         ("trap '' HUP TERM; echo ready; while :; do sleep 0.1; done", 2 * CLEAN_WITHIN),
     ],
 )

@@ -1,4 +1,4 @@
-"""`pi --sandbox-timing`: the same launch, and where its time went."""
+"""`pi --sandbox-timing`: the same launch, with the time of each step."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_status_and_output_are_those_of_the_launch_and_the_steps_come_last() -> 
     assert (timed.status, timed.stdout, first + b"\n") == (plain.status, plain.stdout, plain.stderr)
     names, steps, total = _told(line)
     assert names == [*_BEFORE, *_SESSION]
-    # All of the session, and nothing that was not.
+    # The whole session, and nothing else.
     assert steps["session start"] + steps["session run"] >= 0.3
     assert 0.3 < total < took
 
@@ -61,7 +61,7 @@ def test_people_are_told_in_a_table() -> None:
 
 
 def test_at_a_terminal_it_is_told_when_the_terminal_is_the_users_again() -> None:
-    """Who is killed in raw mode leaves a terminal where a line feed is no new line: what puts it right comes first."""
+    """On a terminal left in raw mode, a line feed does not start a new line. The reset must come first."""
     screen = terminal("alice", "pi-probe", "--sandbox-timing=json", "exec", "bash", "-c", "stty raw; kill -9 $$")
     assert ended(screen) == 137
     before, brace, told = screen.before.partition(b"{")
@@ -91,7 +91,7 @@ def test_what_follows_is_pis_alone() -> None:
     for words in (["--sandbox-shell"], ["--sandbox-timing"], ["--help", "x"]):
         shown = as_user("alice", "pi-probe", "--sandbox-timing=json", *words, cwd=demo("alice")).ok()
         assert json.loads(shown.stdout)["argv"] == words
-    # As `pi --version` alone, it needs no project.
+    # Like `pi --version` alone, it needs no project.
     timed = as_user("alice", "pi", "--sandbox-timing", "--version", cwd="/").ok()
     assert timed.stdout == as_user("alice", "pi", "--version", cwd="/").ok().stdout
     assert timed.stderr.decode().splitlines()[0] == _TITLE

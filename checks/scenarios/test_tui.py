@@ -1,4 +1,4 @@
-"""The interface of the real Pi in a real terminal, beside the same Pi that nothing is wrapped around."""
+"""The interface of the real Pi in a real terminal, compared with the same Pi without a wrapper."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from support.waiting import until
 
 @pytest.fixture(autouse=True)
 def same_settings() -> None:
-    """What Nix says in the wrapped Pi, the host says for the other one."""
+    """Settings that Nix makes in the wrapped Pi, and the host in the other one."""
     path = home("alice") / ".pi/agent/settings.json"
     settings = {**json.loads(path.read_text()), **policy()["settings"]}
     as_user("alice", "sh", "-c", 'cat >"$1"', "sh", path, stdin=json.dumps(settings).encode()).ok()
 
 
 def plain(screen_text: str) -> list[str]:
-    """The lines, but for the command; Pi writes ~ for its own home, which is another one inside."""
+    """The lines without the command. Pi writes ~ for its own home, which differs inside."""
     text = screen_text.replace("~/p/demo", str(demo("alice")))
     return [line.rstrip() for line in text.splitlines() if "status=" not in line]
 
 
 def settled(screen: Screen, command: str) -> list[str]:
-    """Pi's first screen, once it stays as it is."""
+    """Pi's first screen, once it no longer changes."""
     started(screen, command)
     seen = [plain(screen.text())]
 
@@ -60,23 +60,23 @@ def test_the_first_screen_and_the_title_are_those_of_the_unwrapped_pi() -> None:
         screen.shows("status=0")
 
 
-# What a terminal would say of itself: Pi decides on colours, images and links by it.
+# What a terminal reports about itself. Pi decides about colours, images and links by it.
 TERMINALS: Final[dict[str, dict[str, str]]] = {
     "plain": {"TERM": "xterm"},
     "kitty": {"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"},
     "tmux": {"TERM": "tmux-256color", "TMUX": "/tmp/none,1,0", "TERM_PROGRAM": "tmux", "COLORTERM": "truecolor"},
 }
-# Modes, ways to report keys, questions, titles and colours; not what moves the cursor or holds back what is shown.
+# Modes, key reporting, queries, titles and colours; not cursor movement or held-back output.
 SEQUENCES: Final = re.compile(rb"\x1b\[[?>=<][0-9;]*[a-zA-Z]|\x1b\][0-9]+;[^\x07\x1b]*|\x1b\[[0-9;]*m|\x1b\[c")
 HELD_BACK: Final = {b"\x1b[?2026h", b"\x1b[?2026l"}
 
 
 def at_start(command: str, environment: dict[str, str]) -> list[bytes]:
-    """Every such sequence until Pi's first screen stands, once each, in their order."""
+    """Every such sequence before Pi's first screen is complete, once each, in order."""
     words = [f"{name}={value}" for name, value in environment.items()]
     screen: pexpect.spawn = terminal("alice", "env", *words, command)
     screen.expect_exact(b"scripted-1")
-    # What comes last at a start: the keys' protocol is asked for before the first screen is drawn.
+    # The last sequence at a start: Pi queries the keyboard protocol before it draws the first screen.
     found = SEQUENCES.findall(screen.before)
     screen.send(b"\x04")
     assert ended(screen) == 0
@@ -91,7 +91,7 @@ def test_colours_and_protocols_are_those_of_the_unwrapped_pi(kind: str) -> None:
     assert at_start("pi", TERMINALS[kind]) == expected
 
 
-# Read by Pi's interface, and not ours to hand on.
+# Read by Pi's interface, but not for us to pass on.
 NOT_HANDED_ON: Final = {
     "COLUMNS": "the size is the terminal's",
     "LINES": "the size is the terminal's",
@@ -113,7 +113,7 @@ def test_all_that_pis_interface_reads_of_a_terminal_reaches_it() -> None:
         read |= set(re.findall(r"\benv\.([A-Z][A-Z0-9_]+)", path.read_text()))
     names = read - NOT_HANDED_ON.keys()
     assert {"TERM_PROGRAM", "KITTY_WINDOW_ID", "WT_SESSION"} <= names
-    # TERM is for setsid(1) and login shells to see; any value will do for the others.
+    # setsid(1) and login shells see TERM. For the others, any value will do.
     words = [f"{name}=checks" for name in sorted(names)]
     seen = as_user("alice", "env", *words, "pi-probe", "exec", "env").ok().text.splitlines()
     assert {word.split("=")[0] for word in words} == {line.split("=")[0] for line in seen if line.endswith("=checks")}
@@ -137,7 +137,7 @@ def running(word: str) -> bool:
 
 
 def answers(screen: Screen) -> bool:
-    """Whether Pi takes keys; of those that come while it leaves its interface and takes it up again, some are lost."""
+    """Whether Pi accepts keys. Some of those that arrive while it leaves and resumes its interface are lost."""
     screen.press("C-u")
     screen.type("still here")
     time.sleep(0.5)
@@ -157,7 +157,7 @@ def test_keys_do_what_they_do_in_pi() -> None:
             until(lambda: answers(screen), "Pi has been continued")
             screen.press("C-u")
             until(lambda: "still here" not in screen.text(), "what was typed is gone")
-        # Escape ends a turn, with what it runs, and not Pi.
+        # Escape ends a turn and what it runs, but not Pi.
         screen.enter("run: sleep 4321")
         until(lambda: running("4321"), "the tool runs")
         screen.press("Escape")

@@ -1,4 +1,4 @@
-"""A terminal after every kind of end of what ran on it, and Pi after its terminal or wrapper has gone."""
+"""The terminal after every kind of end of the command on it, and Pi after its terminal or wrapper has gone."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ ENDS: Final[dict[str, tuple[Callable[[], list[int]], signal.Signals, str]]] = {
 
 
 def front() -> Process:
-    """The sudo that the wrapper became: what the caller's shell started."""
+    """The sudo process that the wrapper became: the caller's shell started it."""
     sudos = ours()["sudo"]
     return min(sudos, key=lambda process: process.pid)
 
 
 def assert_sane(screen: Screen, status: str) -> None:
-    # Not a key before sudo has ended: with one that it had still to pass on, sudo (1.9.16) goes on reading keys and
-    # writing them to the terminal that it made, where nobody is, whatever it ran.
+    # No key before sudo has ended: with a key still to pass on, sudo (1.9.16) goes on reading keys and writing them to
+    # the terminal that it made, where nobody is, whatever it ran.
     assert_clean(PATIENCE)
 
     def sane() -> bool:
@@ -121,7 +121,7 @@ def test_control_z_stops_nothing_for_ever_where_streams_are_a_pipe() -> None:
 
         def over() -> bool:
             if re.search(AT_PROMPT, screen.text(), re.MULTILINE):
-                screen.enter("fg")  # it was suspended, as any other
+                screen.enter("fg")  # it was suspended, like any other program
             return re.search("^over$", screen.text(), re.MULTILINE) is not None
 
         until(over, "the session ended")

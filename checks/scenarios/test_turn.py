@@ -1,4 +1,4 @@
-"""The main job: the real Pi, asked by a person, has its model use a tool on that person's project."""
+"""The main use case: the real Pi, prompted by a person, has its model use a tool on that person's project."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_bobs_agent_sees_nothing_of_alice() -> None:
     assert "/home/alice': No such file or directory" in answer.text
     assert "users': No such file or directory" in answer.text
     assert "alice--" not in answer.text
-    # And the other way round: bob's turn left alice's tree as it was.
+    # Conversely, bob's turn left alice's tree unchanged.
     assert (state("alice") / "note").exists()
     assert not (state("bob") / "note").exists()
 

@@ -1,5 +1,7 @@
-"""What a program in the sandbox can see and change of the machine. Asked from inside, with each denial proven to be
-one: what is absent inside exists outside."""
+"""What a program in the sandbox can see and change of the machine.
+
+The program looks from inside. Each denial is proven to be one: what is absent inside exists outside.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,7 @@ def test_what_the_host_has_in_run_is_not_there() -> None:
     assert seen <= {"current-system", "host", "nscd", "systemd", "user"}
     assert {"pi-agent", "dbus", "sudo"} <= set(os.listdir("/run")) - seen
     assert inside("ls -A /run/user").ok().text == ""
-    # The ways to ask system services for something.
+    # Ways to ask system services for something.
     for socket in ("/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/journal/socket"):
         assert Path(socket).exists()
         assert inside('test -e "$1"', socket).status == 1
@@ -76,7 +78,7 @@ def test_every_mount_but_our_own_is_read_only_or_empty_and_none_honours_setuid()
         fields = line.split()
         target, options = fields[4], fields[5].split(",")
         assert "nosuid" in options, line
-        # What keeps protected paths in place is mounted over itself, within the project.
+        # Mounts over themselves that keep protected paths in place, within the project.
         if "rw" in options and not target.startswith(f"{demo('alice')}/"):
             writable.add(target)
     assert writable <= {
@@ -170,6 +172,6 @@ def test_a_session_in_the_outer_root_sees_its_whole_tree_and_no_more() -> None:
 
 
 def test_the_policy_inside_is_the_one_that_was_asked_for() -> None:
-    # Nix's store is readable by all by design: nothing secret is in the policy.
+    # Everybody can read the Nix store by design: the policy holds no secret.
     text = json.dumps(policy())
     assert "from an environment file" not in text

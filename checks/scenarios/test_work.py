@@ -1,4 +1,4 @@
-"""The work that a coding agent is there for, done inside as it would be outside."""
+"""The usual work of a coding agent, done inside as it would be outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_git_works_in_the_users_repository_and_finds_no_dubious_owner() -> None:
     assert "dubious" not in result.complaint
     author = "alice alice@machine.invalid"
     assert result.text.splitlines()[:2] == [f"{author} By the agent", f"{author} Begin"]
-    # And the user goes on with it.
+    # The user continues with it.
     as_user("alice", "git", "commit", "--quiet", "--allow-empty", "--message", "By herself").ok()
     assert as_user("alice", "git", "status", "--short").ok().stdout == b""
     strangers = on_machine("find", demo("alice"), "!", "-user", "alice")
@@ -63,7 +63,7 @@ def test_a_package_that_npm_installed_globally_is_found_in_the_next_session() ->
         f"{policy('pi-probe')['stateDir']}/.npm-global",
         f"{policy('pi-probe')['stateDir']}/.npm",
     ]
-    # It is that user's alone, and not on the host.
+    # It belongs to that user only, and is not on the host.
     assert inside("checks-tool", user="bob").status == 127
     assert as_user("alice", "sh", "-c", "command -v checks-tool").status == 127
     assert (state("alice", "pi-probe") / ".npm-global/bin/checks-tool").exists()
@@ -177,7 +177,7 @@ def test_projects_links_lead_to_the_mounted_root() -> None:
         str(demo("alice")),
     ]
     assert inside("ls ~/projects/p/demo/README", cwd=home("alice") / "p").ok()
-    # The other link is there and leads nowhere now.
+    # The other link exists, but now leads nowhere.
     assert inside("test -L ~/projects/p && test ! -e ~/projects/p/demo/../other").ok()
 
 
@@ -190,7 +190,7 @@ def test_what_is_written_at_home_is_there_in_the_next_session_and_in_no_other_us
     inside("echo kept >~/file").ok()
     assert inside("cat ~/file").ok().text == "kept"
     assert inside("cat ~/file", user="bob").status != 0
-    # One person's sessions share it, wherever they are.
+    # All sessions of one person share it, wherever they are.
     assert inside("cat ~/file", cwd=home("alice") / "p").ok().text == "kept"
 
 
@@ -220,7 +220,7 @@ def test_nix_builds_something_new_and_links_it_into_the_project() -> None:
     assert said == "built by the daemon"
     assert os.readlink(demo("alice") / "result") == path
     assert (demo("alice") / "result").lstat().st_uid == home("alice").stat().st_uid
-    # Building is the daemon's right, writing into the store nobody's.
+    # The daemon may build. Nobody may write to the store.
     assert inside('touch /nix/store/checks || rm -f "$1" || echo x >>"$1"', path).status != 0
     assert Path(path).exists()
 

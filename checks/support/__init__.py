@@ -1,1 +1,1 @@
-"""What scenarios, escapes and benchmarks share: they run on the machine as its root, and this drives it."""
+"""Shared by scenarios, escapes and benchmarks. They run on the machine as root, and drive it with these modules."""

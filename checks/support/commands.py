@@ -1,4 +1,4 @@
-"""Commands that run to their end: as root, as a user who logs in, in the sandbox."""
+"""Run commands to their end: as root, as a user who logs in, or in the sandbox."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from support.installed import Json, demo
 from support.waiting import PATIENCE
 
 Word = str | bytes | os.PathLike[str]
-# Run by the user's login shell, as this text and nothing of ours: arguments stay arguments.
+# The user's login shell runs this text and nothing of ours, so arguments stay arguments.
 _IN_DIRECTORY: Final = 'cd -- "$1" && shift && exec "$@"'
-# The environment that checks start with.
+# The environment in which checks start.
 CLEAN: Final = {
     "PATH": "/run/wrappers/bin:/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -25,7 +25,7 @@ CLEAN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A command that ended: its exit status (128 + n when signal n ended it), standard output and error."""
+    """A command that has ended: its exit status (128 + n if signal n ended it), standard output and error."""
 
     status: int
     stdout: bytes
@@ -33,27 +33,27 @@ class Result:
 
     @property
     def text(self) -> str:
-        """Standard output without white space at its ends."""
+        """Standard output without leading and trailing white space."""
         return self.stdout.decode("utf-8", "backslashreplace").strip()
 
     @property
     def complaint(self) -> str:
-        """Standard error, with line breaks as spaces, so that a sentence can be looked for."""
+        """Standard error, with line breaks as spaces, so that sentences can be found."""
         return " ".join(self.stderr.decode("utf-8", "backslashreplace").split())
 
     def ok(self) -> Result:
-        """This result, if it is a success."""
+        """This result. Fails unless the status is 0."""
         assert self.status == 0, f"exit status {self.status}\n{self.text}\n{self.complaint}"
         return self
 
 
 def exit_status(code: int) -> int:
-    """The status of a process as a shell has it: 128 + n when signal n ended it."""
+    """The status of a process as a shell reports it: 128 + n if signal n ended it."""
     return code if code >= 0 else 128 - code
 
 
 def login(user: str, argv: Sequence[Word], cwd: Path | str | None = None) -> list[Word]:
-    """The command that logs user in and becomes argv in the directory cwd (their project)."""
+    """The command that logs user in and becomes argv in the directory cwd (default: the user's project)."""
     directory = os.fspath(cwd if cwd is not None else demo(user))
     return ["runuser", "--login", "--session-command", _IN_DIRECTORY, "--", user, "sh", directory, *argv]
 
@@ -65,7 +65,7 @@ def as_user(
     stdin: bytes = b"",
     timeout: float = PATIENCE,
 ) -> Result:
-    """Log user in and run argv to its end, without a terminal."""
+    """Log user in, and run argv to its end, without a terminal."""
     return on_machine(*login(user, argv, cwd), stdin=stdin, timeout=timeout)
 
 
@@ -92,17 +92,17 @@ def inside(
 def probe(
     *arguments: Word, user: str = "alice", command: str = "pi-probe", cwd: Path | str | None = None, stdin: bytes = b""
 ) -> Json:
-    """What a program in the sandbox of a variant is given; see checks/guest/probe.py."""
+    """The report of a program inside the sandbox of a variant. See checks/guest/probe.py."""
     value: Json = json.loads(as_user(user, command, *arguments, cwd=cwd, stdin=stdin).ok().stdout)
     return value
 
 
 def pi(prompt: str, *arguments: Word, user: str = "alice", cwd: Path | str | None = None) -> Result:
-    """One turn of the real Pi; `run: COMMAND` has the scripted model call the bash tool."""
+    """One turn of the real Pi. `run: COMMAND` makes the scripted model call the bash tool."""
     return as_user(user, "pi", *arguments, "-p", prompt, cwd=cwd)
 
 
 def asked_of_the_model() -> str:
-    """What the scripted model was asked last, and with which key."""
+    """The last request to the scripted model, and its key."""
     on_machine("journalctl", "--sync").ok()
     return on_machine("journalctl", "--unit=model-server", "--lines=20", "--output=cat").ok().text

@@ -1,4 +1,4 @@
-"""Detectors for races: who opens, mounts or changes a forbidden place."""
+"""Detectors for races: report anybody who opens, mounts or changes a forbidden place."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 from typing import Final
 
-# Part of every path and of every content that must not be seen.
+# Part of every path and every content that must not be seen.
 FORBIDDEN: Final = "forbidden"
 
 
 class Watched:
-    """Who opens, reads, writes or changes anything in some directories, by inotify(7)."""
+    """Reports anybody who opens, reads, writes or changes something in some directories, by inotify(7)."""
 
     _EVENTS = 0x1 | 0x2 | 0x4 | 0x20 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 
@@ -24,10 +24,10 @@ class Watched:
         for place in places:
             for directory in [place, *(path for path in place.rglob("*") if path.is_dir())]:
                 assert libc.inotify_add_watch(self._descriptor, os.fsencode(directory), self._EVENTS) >= 0
-        self.seen()  # what the search for directories did itself
+        self.seen()  # events of the search for directories itself
 
     def seen(self) -> bytes:
-        """The events since the last look."""
+        """The events since the last call."""
         try:
             return os.read(self._descriptor, 1 << 16)
         except BlockingIOError:
@@ -38,7 +38,7 @@ class Watched:
 
 
 class Mounts:
-    """What of the machine's mounts, looked at again and again, comes from a forbidden place."""
+    """Reads the machine's mounts again and again, and reports those that come from a forbidden place."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -60,7 +60,7 @@ class Mounts:
 
 
 def fingerprints(places: list[Path]) -> dict[str, tuple[object, ...]]:
-    """Everything that can be told of what is in the places."""
+    """Everything that can be known about what is in the places."""
     found: dict[str, tuple[object, ...]] = {}
     for place in places:
         for path in [place, *place.rglob("*")]:

@@ -1,4 +1,4 @@
-"""How far the sandbox is closed, in systemd's own measure, with the real Pi at work in it."""
+"""The exposure level of the sandbox in systemd's own measure, with the real Pi at work in it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from support.units import units
 from support.waiting import until
 
 AT_MOST = 1.2
-# Pi asks the model, which asks for this; so a real tool call goes on while we look.
+# Pi asks the model, which requests this command, so a real tool call runs during the measurement.
 WAITING = "run: touch started; until test -e stop; do sleep 0.05; done; echo finished"
 
 
 def exposure(unit: str) -> float:
-    """The overall level that systemd-analyze(1) gives a running unit."""
+    """The overall exposure level that systemd-analyze(1) reports for a running unit."""
     report = on_machine("systemd-analyze", "security", "--no-pager", unit).text
     overall = re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)
     assert overall, report
@@ -24,7 +24,7 @@ def exposure(unit: str) -> float:
 
 
 def at_work() -> float:
-    """The exposure of a session of the real Pi in which a tool runs."""
+    """The exposure level of a session of the real Pi that runs a tool."""
     with subprocess.Popen(login("alice", ["pi", "-p", WAITING]), stdout=subprocess.PIPE, cwd="/") as client:
         try:
             until(lambda: (demo("alice") / "started").exists(), "the bash tool runs")

@@ -1,4 +1,4 @@
-"""Launches with a fault at one step, and what each may leave: the state as it was, or as it was to be."""
+"""Launches with a fault at one step, and the states that each may leave: the old one or the new one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW: Final[dict[str, Json]] = {
     "settings.json": {"a": 2, "chosen": "inside", "b": [1], "theme": "light"},
     "auth.json": {"one": {"key": "h2"}, "mine": {"key": "i1"}},
 }
-# How often a step is tried that some launches do not take.
+# How often to try a step that not every launch takes.
 TRIES: Final = 8
 
 
@@ -38,7 +38,7 @@ def host(name: str, content: str) -> None:
 
 
 class Scene:
-    """alice's state with something to lose; `restore` brings it back to how it was before a launch."""
+    """alice's state, with something to lose. `restore` brings it back to its state before a launch."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,21 +68,23 @@ class Scene:
 
 
 def check_state(allowed: Sequence[dict[str, Json]]) -> None:
-    """What Pi keeps is there to the last byte; each document is one of its allowed versions, whole."""
+    """Check that what Pi keeps is unchanged, and that each document is one of its allowed versions, complete."""
     for name in NEW:
         found = json.loads(isolated("alice", name, strace.VARIANT).read_text(encoding="utf-8"))
         assert found in [version[name] for version in allowed], f"{name}: {found}"
     assert isolated("alice", "sessions/x/1.jsonl", strace.VARIANT).read_bytes() == SESSION
     assert isolated("alice", "trust.json", strace.VARIANT).read_text() == "own\n"
-    # What is the host's follows the host: what could not be read there may be missing until it can.
+    # The host's files follow the host. A file that could not be read may be missing until it can.
     skill = isolated("alice", "skills/one/SKILL.md", strace.VARIANT)
     found = skill.read_text() if skill.exists() else ""
     assert found in (["new"] if OLD not in allowed else ["old", "new", ""]), f"torn: {found!r}"
 
 
 def check_aftermath(*, dead: bool = False, spared: str = "") -> None:
-    """No trace, no damage, and the next launch completes what this one could not. dead: it could not tidy up. spared:
-    what the call that failed was to remove."""
+    """Check that there is no trace and no damage, and that the next launch completes what this one could not.
+
+    dead: the launch could not clean up. spared: what the failed call was to remove.
+    """
     assert_clean()
     check_state([OLD, NEW])
     if not dead:
@@ -105,7 +107,7 @@ def at_each(
     options: Sequence[str] = (),
     command: Sequence[Word] = (),
 ) -> None:
-    """Launch once for each chosen step with a fault there; judge how it ended, then look at what it left.
+    """Launch once for each chosen step, with a fault there. Judge how it ended, then check what it left.
 
     options: strace's. command: instead of the runner.
     """
@@ -124,8 +126,10 @@ def at_each(
 
 
 def strike(step: Step, fault: str, scene: Scene, options: Sequence[str], command: Sequence[Word]) -> Struck:
-    """A launch with a fault at a step, from the scene's beginning. Where launches do not always come so far, as when
-    systemd is asked again, several are tried."""
+    """Launch with a fault at a step, from the scene's beginning.
+
+    Not every launch gets that far, for example if systemd must be asked again; then several are tried.
+    """
     for _ in range(TRIES):
         scene.restore()
         struck = strace.strike(step, fault, command or strace.runner(*COMMAND), demo("alice"), options)

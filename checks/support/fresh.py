@@ -1,4 +1,4 @@
-"""Before each test: people, projects and isolated state as fixtures made them. After it: no session left."""
+"""Restores people, projects and isolated state before each test, and checks for leftover sessions after it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _places() -> dict[str, Path]:
 
 @contextmanager
 def fresh(pristine: Path, *, known_to_fail: bool = False) -> Iterator[None]:
-    """Put everything back that a scenario may have changed, and see afterwards that no session left anything."""
+    """Restore everything that a scenario may have changed. Afterwards, check that no session left anything."""
     for place in _places().values():
         _empty(place)
     pairs = [os.fspath(path) for name, place in _places().items() for path in (pristine / name, place)]
@@ -80,18 +80,18 @@ def fresh(pristine: Path, *, known_to_fail: bool = False) -> Iterator[None]:
 
 
 def _clear() -> None:
-    """Let the next scenario start from nothing."""
+    """Remove everything that an earlier scenario left."""
     on_machine("systemctl", "stop", UNITS)
     on_machine("systemctl", "reset-failed", UNITS)
     for group in ours().values():
         for process in group:
             process.kill(signal.SIGKILL)
-    # Nobody is left who would release the staging.
+    # Nobody is left to release the staging.
     on_machine("sh", "-c", _RELEASE)
 
 
 def tell_of_groups(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the empty control groups of sessions; see `leftovers`."""
+    """Report empty control groups of sessions. See `leftovers`."""
     for group, pids in groups().items():
         if not pids:
             terminalreporter.write_line(f"systemd left the empty control group {group}")

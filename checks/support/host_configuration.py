@@ -10,7 +10,7 @@ from support.installed import Json, home
 
 
 def write(path: Path, content: Json | str, user: str = "alice") -> None:
-    """Write a file as the user, and the directories that it needs."""
+    """Write a file as the user, and create the directories that it needs."""
     text = content if isinstance(content, str) else json.dumps(content)
     as_user(user, "sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1"', "sh", path, stdin=text.encode()).ok()
 
@@ -21,7 +21,7 @@ def host_file(name: str, user: str = "alice") -> Path:
 
 
 def document(name: str = "settings.json", command: str = "pi-probe", user: str = "alice") -> Json:
-    """A document of Pi's as a program inside reads it."""
+    """One of Pi's documents, as a program inside reads it."""
     text = inside('cat "$PI_CODING_AGENT_DIR/$1"', name, command=command, user=user).ok().stdout
     value: Json = json.loads(text)
     return value

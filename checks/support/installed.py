@@ -1,8 +1,8 @@
-"""What is installed on the machine that the checks run on: variants of the module, their policies, people and places.
+"""What is installed on the machine under test: variants of the module, their policies, people and paths.
 
-Nothing here knows which machine that is, apart from what /etc/pi-agent-checks.json says: `variants`, from the name of
-a command to the policy, runner and wrapper behind it; `model`, where the scripted model listens; `probe`, the program
-that most variants run instead of Pi; `sudo`.
+All knowledge of the machine comes from /etc/pi-agent-checks.json. `variants` maps the name of a command to its policy,
+runner and wrapper; `model` is the address of the scripted model; `probe` is the program that most variants run instead
+of Pi; `sudo` is sudo.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def home(user: str) -> Path:
 
 
 def demo(user: str) -> Path:
-    """The project of a user's that fixtures made."""
+    """The project of a user, made by fixtures."""
     return home(user) / "p" / "demo"
 
 
 @cache
 def policy(variant: str = "pi") -> Json:
-    """The frozen policy of a variant, with the host users' files in the place of their paths."""
+    """The frozen policy of a variant, with the content of the host users' files instead of their paths."""
     value: Json = json.loads(Path(FACTS["variants"][variant]["policy"]).read_text(encoding="utf-8"))
     users = {name: json.loads(Path(file).read_text(encoding="utf-8")) for name, file in value["hostUsers"].items()}
     return {**value, "hostUsers": users}
@@ -42,7 +42,7 @@ def policy(variant: str = "pi") -> Json:
 
 @cache
 def pi_package() -> Path:
-    """A directory that has the real Pi and all its modules below it: what its program is in, or names."""
+    """A directory that contains the real Pi and all its modules: the one that its program is in or names."""
     program = Path(policy()["program"]).resolve()
     named = re.findall(rb"/nix/store/[0-9a-z]{32}-[^/\s\"']+", program.read_bytes())
     places = [program.parents[1], *(Path(os.fsdecode(path)) for path in named)]
@@ -56,7 +56,7 @@ def agent(variant: str = "pi") -> pwd.struct_passwd:
 
 
 def state(user: str, variant: str = "pi") -> Path:
-    """The tree that user's agent sees as its home."""
+    """The tree that the user's agent sees as its home."""
     return Path(policy(variant)["stateDir"]) / "users" / user
 
 

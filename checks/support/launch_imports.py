@@ -1,7 +1,7 @@
-"""Which modules a launch may import: each costs every launch its time, from a tenth of a millisecond to many.
+"""The modules that a launch may import. Each one costs every launch time, from a tenth of a millisecond to many.
 
-What `python -X importtime` tells, and the sets that are allowed. A module that is not among them is not forbidden
-for ever: whoever adds it here has looked at what it costs, and whether it can wait until it is needed.
+Reads the output of `python -X importtime` and lists the allowed modules. To add a module to the list, measure its cost
+first, and check whether it can be imported later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 # Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("json_reader", "records"),
-    "messages": ("quoting", "refusal", "refusals"),
+    "messages": ("quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
     "session": ("audit",),
@@ -25,7 +25,7 @@ _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("collector", "lazy_orjson"),
-    "messages": ("notices", "reasons"),
+    "messages": ("notices",),
     "linux": (
         *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
         "terminals",
@@ -42,7 +42,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "cli": ("launch_request",),
 }
-# Which of them a version of Python has, and what it has loaded before it begins, differs. Above each group: for whom.
+# Versions of Python differ in the modules that they have and load at start. Above each group: what needs it.
 _STANDARD: Final = frozenset(
     {
         *("__future__", "contextlib", "errno", "grp", "pwd", "struct", "_struct", "_collections_abc", "posixpath"),
@@ -51,14 +51,14 @@ _STANDARD: Final = frozenset(
         *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
         *("types", "_collections", "_functools", "_operator"),
         "_json",
-        # what the journal is told with, while systemd is at work
+        # for the journal entries, while systemd is at work
         *("_ctypes", "_socket", "array", "enum", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
     }
 )
 
 
 def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
-    """The full names of the modules, and of the packages that they are in."""
+    """The full names of the modules, and of the packages that contain them."""
     return frozenset(
         name
         for floor, names in floors.items()
@@ -67,14 +67,14 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 
 WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
-RUNNER: Final = (
-    WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
-)
+RUNNER: Final = WRAPPER | _modules(_RUNNER_ALONE) | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
 
 
 def imported(log: str) -> Mapping[str, str]:
-    """Module → the chain of those that asked for it, the first last; from the log of `-X importtime`, on whatever else
-    was written to standard error."""
+    """Module → the chain of importers, the first one last, from the log of `-X importtime`.
+
+    Other text on standard error is ignored.
+    """
     found: list[tuple[int, str]] = []
     for line in log.splitlines():
         if match := _LINE.match(line):
@@ -92,7 +92,9 @@ def imported(log: str) -> Mapping[str, str]:
 
 
 def strangers(log: str, bare: str, allowed: Iterable[str]) -> list[str]:
-    """The modules in a log, each with its chain, that are neither allowed nor loaded by Python itself: bare is the log
-    of a Python that does nothing."""
+    """The modules in a log, each with its chain, that are neither allowed nor loaded by Python itself.
+
+    bare: the log of a Python that does nothing.
+    """
     known = {*allowed, *imported(bare)}
     return [chain for name, chain in imported(log).items() if name not in known]

@@ -1,4 +1,4 @@
-"""What sessions have on the machine, and must not leave behind."""
+"""Parts of sessions on the machine, which must not be left behind."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from support.waiting import CLEAN_WITHIN
 
 
 def staged() -> list[Path]:
-    """The directories that sessions are staged in; each has the name of its unit."""
+    """The staging directories of sessions. Each is named after its unit."""
     return sorted(path for path in STAGING.rglob("pi-agent-*") if path.is_dir())
 
 
 def groups() -> dict[Path, str]:
-    """The control groups of sessions, those too that systemd knows no unit of, with the ids of their processes."""
+    """The control groups of sessions, including those without a unit, with the ids of their processes."""
     found = {}
     for path in Path("/sys/fs/cgroup").rglob("pi-agent-*.service"):
         try:
             found[path] = (path / "cgroup.procs").read_text(encoding="utf-8").strip()
-        except OSError:  # it is gone, or about to be
+        except OSError:  # it is gone, or about to vanish
             continue
     return found
 
 
 def leftovers() -> list[str]:
-    """What is there of sessions: units, processes in control groups, staging directories, mounts, processes.
+    """All parts of sessions: units, processes in control groups, staging directories, mounts, processes.
 
-    An empty control group without a unit is systemd's: it gives up a directory that is not empty when it is to be
-    removed, but is when it is looked at once more (unit_prune_cgroup). Scenarios and escapes tell of them at their end.
+    An empty control group without a unit is systemd's fault: it gives up on a directory that is not empty when it is to
+    be removed, even if it is empty a moment later (unit_prune_cgroup). Scenarios and escapes report these groups at
+    their end.
     """
     found = [f"unit {line}" for line in listed(UNITS)]
     found += [f"control group {path} of {pids.split()}" for path, pids in groups().items() if pids]
@@ -46,7 +47,7 @@ def leftovers() -> list[str]:
 
 
 def assert_clean(seconds: float = CLEAN_WITHIN) -> None:
-    """Wait until nothing of any session is there; say what is left where that does not come about."""
+    """Wait until nothing of any session exists. Fails with a list of what is left."""
     deadline = time.monotonic() + seconds
     while left := leftovers():
         assert time.monotonic() < deadline, f"left behind after {seconds} seconds: " + "\n".join(left)

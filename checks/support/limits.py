@@ -1,4 +1,4 @@
-"""Whether the limits of a unit mean anything on this machine: systemd sets them and says nothing where they do not."""
+"""Whether the limits of a unit have an effect on this machine: systemd sets them, and says nothing if they do not."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from support.commands import on_machine
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 CONTROLLERS: Final = {"cpu", "memory", "pids"}
-# A datagram to nobody. It is sent, unless the unit may reach nothing.
+# A datagram to nobody. It can be sent, unless the unit may reach nothing.
 SEND: Final = "echo >/dev/udp/127.0.0.1/9"
-# The marks of tests about limits.
+# Marks of tests about limits.
 NEEDS_LIMITS: Final = "needs_limits"
 SHOWS_LIMITS: Final = "shows_limits"
 
 
 def register(config: pytest.Config) -> None:
-    """Tell pytest of the marks."""
+    """Register the marks with pytest."""
     config.addinivalue_line("markers", f"{NEEDS_LIMITS}: runs only where the kernel enforces the limits of a unit")
     config.addinivalue_line("markers", f"{SHOWS_LIMITS}: runs everywhere, and proves its denial only there")
 
 
 def missing() -> str:
-    """What this machine lacks for limits to be enforced; empty where it lacks nothing."""
+    """What this machine lacks to enforce limits; empty if it lacks nothing."""
     available = CGROUPS / "cgroup.controllers"
     if not available.exists():
         return "no cgroup v2 here"

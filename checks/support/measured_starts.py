@@ -9,7 +9,7 @@ from support.commands import Result, as_user
 from support.hostile import harmless
 from support.installed import home
 
-# Seconds and KiB that no start may go beyond. A machine under load is slow; one that does too much is slower by far.
+# Seconds and KiB that no start may exceed. A loaded machine is slow; a start that does too much is much slower.
 SOON = 30.0
 LITTLE = 512 * 1024
 PROGRAM = ["pi-probe", "exec", "cat", "/var/lib/pi-probe/.pi/agent/settings.json"]
@@ -29,12 +29,12 @@ def configuration() -> Path:
 
 
 def make(script: str, *arguments: str) -> None:
-    """Run a shell script as alice in her configuration."""
+    """Run a shell script as alice, in her configuration."""
     as_user("alice", "sh", "-euc", script, "sh", *arguments, cwd=configuration(), timeout=120).ok()
 
 
 def start() -> Result:
-    """A start, held to its bounds of the processor's time and of memory."""
+    """A start, held to its bounds of processor time and memory."""
     result = as_user("alice", sys.executable, "-I", "-c", _MEASURED, *PROGRAM, timeout=300)
     *lines, took, peak = result.stderr.rstrip(b"\n").split(b"\n")
     assert float(took) < SOON, f"it took {float(took):.0f} seconds"

@@ -1,4 +1,4 @@
-"""The real Pi on a screen that tmux draws, in the sandbox and outside."""
+"""The real Pi on a screen that tmux draws, inside and outside the sandbox."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ UNWRAPPED: Final = policy()["program"]
 
 
 def started(screen: Screen, command: str = "pi") -> str:
-    """Start Pi by a command, in a shell on the screen, and return what is there once it is up."""
+    """Start Pi with a command in a shell on the screen, and return the screen's content once Pi is up."""
     screen.enter(f"clear; {command}; echo status=$?")
     return screen.shows(UP)

@@ -1,4 +1,4 @@
-"""The runner and the wrapper as they are under another policy than the one they were built with."""
+"""The runner and the wrapper under another policy than the one they were built with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from support.commands import Word
 from support.installed import Json
 
-# Roots that nobody is in: with ~/p a hundred.
+# Roots that hold nobody: a hundred, together with ~/p.
 ELSEWHERE: Final = tuple(f"/srv/none/{number}" for number in range(99))
 
 
@@ -24,10 +24,10 @@ def wrapped(program: Word) -> Path:
 def under(
     facts: Mapping[str, str], which: str, folder: Path, policy: Json, more: Mapping[str, str] | None = None
 ) -> Path:
-    """Write the policy, and the program that reads it, into folder and return the program.
+    """Write the policy, and the program that reads it, to folder. Returns the program.
 
-    facts: of a variant (installed.FACTS). which: `runner` or `wrapper`. policy: as installed.policy has it, with the
-    host users' files in the place of their paths. more: further text to replace in the program.
+    facts: of a variant (installed.FACTS). which: `runner` or `wrapper`. policy: in the form of installed.policy, with
+    the content of the host users' files instead of their paths. more: further text to replace in the program.
     """
     document, users, program = folder / "policy.json", folder / "users", folder / which
     users.mkdir(exist_ok=True)
@@ -46,7 +46,7 @@ def under(
 
 
 def crowded(policy: Json, users: int = 1000, roots: Sequence[str] = ELSEWHERE) -> Json:
-    """The policy with so many host users more. Each of them, and alice, has these roots, and then ~/p."""
+    """The policy with this number of further host users. Each of them, and alice, has these roots, and then ~/p."""
     large = deepcopy(policy)
     for name in ("alice", *(f"user{number}" for number in range(users))):
         large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}

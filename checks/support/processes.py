@@ -1,4 +1,4 @@
-"""The processes of the machine, and those among them that make up sessions."""
+"""The processes of the machine, and those that make up sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GUARD: Final = "pi-agent-guard"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of this machine: its id, short name, words and uid."""
+    """A process of this machine: its id, short name, arguments and uid."""
 
     pid: int
     name: str
@@ -36,7 +36,7 @@ class Process:
 
 
 def processes() -> list[Process]:
-    """Every process of this machine that is not a kernel's thread or a zombie."""
+    """Every process of this machine, except kernel threads and zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -54,7 +54,7 @@ def processes() -> list[Process]:
 
 
 def ours(among: Sequence[Process] | None = None) -> dict[str, list[Process]]:
-    """The processes outside that make up sessions: `sudo`, `runner`, `guard`, `systemd-run`."""
+    """The processes outside the sandbox that make up sessions: `sudo`, `runner`, `guard`, `systemd-run`."""
     found: dict[str, list[Process]] = {"sudo": [], "runner": [], "guard": [], "systemd-run": []}
     for process in processes() if among is None else among:
         program = os.path.basename(process.words[0])
@@ -64,7 +64,7 @@ def ours(among: Sequence[Process] | None = None) -> dict[str, list[Process]]:
             found["systemd-run"].append(process)
         elif program == "sudo" and any(facts["runner"] in process.words for facts in FACTS["variants"].values()):
             found["sudo"].append(process)
-        # The runner is a wrapped script: its interpreter, and beside the program the file that it was wrapped from.
+        # The runner is a wrapped script: an interpreter that runs the wrapped file beside the program.
         elif program.startswith("python3") and len(process.words) > 1 and _is_runner(process.words[1]):
             found["runner"].append(process)
     return found

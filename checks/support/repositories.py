@@ -12,13 +12,13 @@ import pytest
 from support.commands import as_user
 from support.installed import demo, home
 
-# Planted code says here that it ran; no session can.
+# Planted code writes here that it ran. No session can write it.
 TRAP: Final = "planted-code-ran"
 
-# A program that tells, made by the owner: her own hooks still run.
+# A program that reports that it ran, made by the owner: her own hooks still run.
 OWN: Final = "own-hook-ran"
 
-# Makes the repositories of alice that the attempts are made on, all below the current directory.
+# Makes alice's repositories for the attempts, all below the current directory.
 FORTRESS: Final = r"""
 set -eu
 git config --global protocol.file.allow always
@@ -86,7 +86,7 @@ PROTECTED: Final = (
 
 
 def snapshot(path: Path) -> dict[str, object]:
-    """All that can be told of what is at path and below it, but for times of access."""
+    """Everything that can be known about what is at path and below it, except access times."""
     found: dict[str, object] = {}
     for directory, directories, files in os.walk(path.parent if not path.is_dir() else path):
         for name in [".", *directories, *files]:
@@ -107,7 +107,7 @@ def _facts(path: Path) -> tuple[object, ...]:
 
 
 def on_host(script: str, cwd: Path | str | None = None, user: str = "alice") -> str:
-    """Run a script as the user on the host and return what it prints."""
+    """Run a script as the user on the host, and return its output."""
     return as_user(user, "bash", "-c", script, cwd=cwd, timeout=120).ok().text
 
 
@@ -119,7 +119,7 @@ def fortress() -> Path:
 
 
 def assert_nothing_planted_runs(*repositories: Path) -> None:
-    """Work in each repository on the host as its user does, and see that only her own hooks ran."""
+    """Work in each repository on the host as its user does, and check that only her own hooks ran."""
     for repository in repositories:
         on_host(
             "git status; git add -A; git commit --quiet --allow-empty --message 'By herself'; git log -1;"

@@ -1,4 +1,4 @@
-"""Servers on the host, and programs that connect to them from inside."""
+"""Servers on the host, and programs inside that connect to them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from support.commands import inside
 
-# Another host, as far as the machine's network goes.
+# Stands for another host on the machine's network.
 OTHER_HOST: Final = "192.0.2.10"
-# Says whether a connection to the address in the arguments comes about: a family, an address and perhaps a port.
+# Reports whether a connection to the address in the arguments succeeds: a family, an address and perhaps a port.
 CONNECT: Final = r"""
 import socket, sys
 family, address, *port = sys.argv[1:]
@@ -26,7 +26,7 @@ with socket.socket(kind) as client:
 
 @contextmanager
 def listening(family: int, address: str | tuple[Any, ...]) -> Iterator[str | int]:
-    """A server of the host's that takes connections; gives its port."""
+    """A server on the host that accepts connections. Yields its port."""
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.bind(address)
         server.listen()
@@ -49,7 +49,7 @@ def listening(family: int, address: str | tuple[Any, ...]) -> Iterator[str | int
 
 
 def connects(command: str, *where: str) -> bool:
-    """Whether a program in the sandbox of a variant can connect there; see CONNECT."""
+    """Whether a program in the sandbox of a variant can connect there. See CONNECT."""
     return inside('python3 -c "$@"', CONNECT, *where, command=command).status == 0
 
 

@@ -1,4 +1,4 @@
-"""Sessions that go on while a check looks at them."""
+"""Sessions that keep running while a check examines them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from support.waiting import CLEAN_WITHIN, PATIENCE
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A command of a user's that goes on: client, what the user started; unit, the session's."""
+    """A user's command that keeps running. client: what the user started; unit: the session's unit."""
 
     client: subprocess.Popen[bytes]
     unit: str
 
     def settled(self) -> Session:
-        """This session, once systemd has done all its work for the start.
+        """This session, once systemd has finished starting it.
 
-        A stop in the first moments ends the unit in other ways than later; what then counts is tested apart.
+        A stop in the first moments ends the unit in other ways than later. That is tested separately.
         """
         settle(self.unit)
         return self
@@ -34,7 +34,7 @@ class Session:
         return int(shown(self.unit, "MainPID"))
 
     def wait(self, seconds: float = PATIENCE) -> Result:
-        """Let it end, with its standard input at an end."""
+        """Close its standard input, and let it end."""
         output, complaint = self.client.communicate(timeout=seconds)
         return Result(exit_status(self.client.returncode), output, complaint)
 
@@ -52,7 +52,7 @@ class Session:
 
 @contextmanager
 def session(user: str, *argv: Word, cwd: Path | str | None = None) -> Iterator[Session]:
-    """Start argv, which must print a line once it is inside, and give it while it runs; then it is ended."""
+    """Start argv, which must print a line once it is inside. Yields the running session, and ends it afterwards."""
     before = set(units(user))
     client = subprocess.Popen(
         login(user, argv, cwd),
@@ -86,5 +86,5 @@ def session(user: str, *argv: Word, cwd: Path | str | None = None) -> Iterator[S
             client.wait(PATIENCE)
 
 
-# What a session does that only has to be there: say so, then wait for the end of its input.
+# For a session that only has to exist: print a line, then wait for the end of its input.
 IDLE: Final = ("exec", "bash", "-c", "echo ready; cat >/dev/null")

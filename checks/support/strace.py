@@ -1,8 +1,8 @@
-"""Faults at a chosen step of a launch: what the kernel is asked for, one system call after the other.
+"""Faults at a chosen step of a launch: the system calls it makes, one after the other.
 
-A launch is watched once by strace(1), which gives its steps; then it is run again and again, each time with one fault
-at one step: a signal as the call begins, or an error instead of what the call would have done. Nothing in the product
-knows of it. strace starts the runner as sudo would: as root, with sudo's variables, in the user's project.
+strace(1) first watches a launch and yields its steps. The launch then runs again and again, each time with one fault at
+one step: a signal as the call begins, or an error instead of the call's effect. The product contains no code for this.
+strace starts the runner as sudo would: as root, with sudo's variables, in the user's project.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from support.installed import FACTS, Json, demo, policy, state
 from support.waiting import PATIENCE, until
 
 VARIANT: Final = "pi-probe"
-# What strace prints for a call: in a log of several processes the id of the process comes first.
+# strace's output for a call. In a log of several processes, the process id comes first.
 _CALL: Final = re.compile(r"^(?:(?P<pid>\d+) +)?(?P<name>\w+)\((?P<rest>.*)$")
 _INJECTED: Final = re.compile(r"\(INJECTED|^(?:\d+ +)?--- SIG(?!CHLD)\w+ .*SI_(?:USER|TKILL|QUEUE)|killed by SIG")
-# Set to look at every step instead of a sample: minutes become an hour.
+# Set to test every step instead of a sample: minutes become an hour.
 ALL_STEPS: Final = "PI_AGENT_ALL_STEPS"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The number-th call of that name by one process of a launch; text: how strace prints it."""
+    """The number-th call of that name by one process of a launch. text: strace's output for it."""
 
     name: str
     number: int
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """A launch with a fault: how it ended, and whether the fault came about."""
+    """A launch with a fault: how it ended, and whether the fault occurred."""
 
     result: Result
     hit: bool
@@ -62,14 +62,14 @@ def runner(*arguments: Word, user: str = "alice") -> list[Word]:
 
 
 def under_policy(value: Json, command: Sequence[Word], place: Path) -> list[Word]:
-    """The command of `runner`, by a copy of the runner in the empty directory place that has another policy."""
+    """The command of `runner`, with a copy of the runner, in the empty directory place, that has another policy."""
     facts = FACTS["variants"][VARIANT]
     program = policy_override.under(facts, "runner", place, value)
     return [program if word == facts["runner"] else word for word in command]
 
 
 def trace(options: Sequence[str], command: Sequence[Word], cwd: Path, timeout: float = PATIENCE) -> tuple[Result, str]:
-    """Run command below strace in the directory cwd; its result, and strace's log."""
+    """Run command under strace in the directory cwd. Returns its result and strace's log."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         words: list[Word] = ["strace", "-s", "200", "-o", log, *options, *command]
@@ -81,15 +81,15 @@ def trace(options: Sequence[str], command: Sequence[Word], cwd: Path, timeout: f
 
 
 def at_terminal(options: Sequence[str], command: Sequence[Word], cwd: Path) -> pexpect.spawn:
-    """Run command below strace in the directory cwd, on a new terminal."""
+    """Run command under strace in the directory cwd, on a new terminal."""
     words = [os.fsdecode(word) for word in ("-o", "/dev/null", *options, *command)]
     return pexpect.spawn("strace", words, cwd=os.fspath(cwd), timeout=PATIENCE)
 
 
 def calls(log: str) -> dict[str, list[Step]]:
-    """The calls in a log by the id of the process ("" where there is only one), in order.
+    """The calls in a log, in order, by process id ("" if there is only one process).
 
-    The first of all, by which strace's child becomes the command, is none that strace could strike, or counts.
+    The very first call, by which strace's child becomes the command, is left out: strace neither strikes nor counts it.
     """
     found: dict[str, list[Step]] = {}
     counts: Counter[tuple[str, str]] = Counter()
@@ -113,9 +113,10 @@ def of_the_runner(command: Sequence[Word], cwd: Path) -> list[Step]:
 
 
 def peculiar(command: Sequence[Word], cwd: Path, mark: str) -> list[Step]:
-    """The steps that in a launch only one process takes: the one in whose calls mark appears.
+    """The steps that only one process of a launch takes: the one in whose calls mark appears.
 
-    strace counts each process's calls apart, so a fault at another's number would strike that one, too.
+    Calls that other processes make too are left out: strace counts the calls of each process separately, so a fault
+    would strike the others too.
     """
     result, log = trace(["-f"], command, cwd)
     result.ok()
@@ -126,31 +127,31 @@ def peculiar(command: Sequence[Word], cwd: Path, mark: str) -> list[Step]:
 
 
 def slow(name: str, number: int) -> list[str]:
-    """strace's options by which the number-th call of that name takes longer than what is shown only to who waits."""
+    """strace's options to make the number-th call of that name slow enough for progress to be shown."""
     return ["-e", f"trace={name}", "-e", f"inject={name}:delay_enter=1200000:when={number}"]
 
 
 def injection(step: Step, fault: str) -> list[str]:
-    """strace's options that bring a fault, in strace's words, about at a step."""
+    """strace's options for a fault, in strace's words, at a step."""
     return ["-e", f"trace={step.name}", "-e", f"inject={step.name}:{fault}:when={step.number}"]
 
 
 def came_about(log: str) -> bool:
-    """Whether strace's log tells of a fault."""
+    """Whether strace's log reports a fault."""
     return any(_INJECTED.search(line) for line in log.splitlines())
 
 
 def strike(step: Step, fault: str, command: Sequence[Word], cwd: Path, options: Sequence[str] = ()) -> Struck:
-    """Run command with a fault at a step. options: strace's; `-f` strikes in the processes that it starts, too."""
+    """Run command with a fault at a step. options: strace's; `-f` also strikes processes that it starts."""
     result, log = trace([*options, *injection(step, fault)], command, cwd)
-    # Of a signal that is ignored just there, as all are once the session has ended, strace tells nothing.
+    # strace does not report a signal that is ignored there, as all are once the session has ended.
     reached = any(len(made) >= step.number for made in calls(log).values())
     return Struck(result, came_about(log) or ("signal=" in fault and reached))
 
 
 @contextmanager
 def attached(pid: int, options: Sequence[str]) -> Iterator[Path]:
-    """Have strace follow a process that runs already; gives the log's path."""
+    """Attach strace to a running process. Yields the log's path."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         words = ["strace", "-s", "200", "-o", os.fspath(log), *options, "-p", str(pid)]
@@ -164,7 +165,7 @@ def attached(pid: int, options: Sequence[str]) -> Iterator[Path]:
 
 
 def changing(steps: Iterable[Step]) -> list[Step]:
-    """Those steps that make, change or start something, or wait for it; each is a place to be stopped at."""
+    """The steps that create, change or start something, or wait for it. Each is a point at which to stop the launch."""
     names = {
         *(
             "mkdir",
@@ -186,19 +187,19 @@ def changing(steps: Iterable[Step]) -> list[Step]:
 
 
 def sample(steps: Sequence[Step], at_most: int) -> list[Step]:
-    """At most so many of the steps, spread evenly with the first and the last; all of them where that is asked for."""
+    """At most so many of the steps, evenly spread and including first and last. All of them if ALL_STEPS is set."""
     if os.environ.get(ALL_STEPS) or len(steps) <= at_most:
         return list(steps)
     return [steps[place * (len(steps) - 1) // (at_most - 1)] for place in range(at_most)]
 
 
 def own_tree(user: str = "alice") -> list[Path]:
-    """What a user's isolated state is made of: the tree and sync's memory."""
+    """The parts of a user's isolated state: the tree and sync's memory."""
     return [state(user, VARIANT), Path(policy(VARIANT)["stateDir"]) / "sync" / user]
 
 
 def debris(user: str = "alice") -> list[Path]:
-    """What a launch that was stopped may leave in the isolated state until the next: half-written files, locks."""
+    """What a stopped launch may leave in the isolated state until the next one: half-written files and locks."""
     trees = [tree for tree in own_tree(user) if tree.exists()]
     found = [path for tree in trees for path in tree.rglob("*") if path.name.startswith(".pi-agent-")]
     return found + [path for tree in trees for path in tree.rglob("*.json.lock")]

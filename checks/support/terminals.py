@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, byte for byte. Where the picture counts, see `tmux`."""
+"""A command on a terminal of its own, byte for byte. To test the picture on the screen, see `tmux`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pexpect
 from support.commands import CLEAN, Word, login
 from support.waiting import PATIENCE
 
-# The leader of a terminal's session must die with the terminal for the others to be told; runuser blocks that signal.
+# The others are told only if the leader of the terminal's session dies with the terminal; runuser blocks that signal.
 _LEADER: Final = '"$@"; exit $?'
 
 
@@ -28,7 +28,7 @@ def terminal(
 
 
 def ended(screen: pexpect.spawn) -> int:
-    """The exit status of what ran on a terminal, once that has ended."""
+    """Wait until the command on a terminal has ended, and return its exit status."""
     screen.expect(pexpect.EOF)
     screen.close()
     assert screen.exitstatus is not None, f"signal {screen.signalstatus} ended the terminal's leader"
@@ -36,7 +36,7 @@ def ended(screen: pexpect.spawn) -> int:
 
 
 def hang_up(screen: pexpect.spawn) -> None:
-    """Take the terminal away, as a window that is closed or a lost connection does."""
+    """Take the terminal away, like a closed window or a lost connection."""
     os.close(screen.child_fd)
     os.waitpid(screen.pid, 0)
     screen.closed = screen.terminated = True
@@ -46,7 +46,7 @@ PROMPT = rb"\$ $"
 
 
 def shell() -> pexpect.spawn:
-    """Alice's own interactive shell, with job control."""
+    """Alice's interactive shell, with job control."""
     screen = terminal("alice", "env", "PS1=$ ", "PROMPT_COMMAND=", "HISTFILE=", "bash", "--norc", "-i")
     screen.expect(PROMPT)
     screen.sendline(b"bind 'set enable-bracketed-paste off'")

@@ -1,6 +1,6 @@
-"""A terminal as a person has one: tmux draws what a program writes, answers what it asks, and types the keys.
+"""A terminal as a person has one: tmux draws a program's output, answers its queries, and types the keys.
 
-Where the bytes themselves count, a scenario uses `terminals` instead.
+To test the bytes themselves, a scenario uses `terminals` instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from support.waiting import PATIENCE, until
 _PROMPT: Final = "ready$ "
 # The prompt of `shell`, last on the screen.
 AT_PROMPT: Final = r"^ready\$\n*\Z"
-# What a terminal is like before a program has changed it: see FORMATS in tmux(1).
+# The state of a terminal before a program has changed it. See FORMATS in tmux(1).
 SANE: Final = {
     "alternate_on": "0",
     "cursor_flag": "1",
@@ -35,13 +35,13 @@ _NAME: Final = "pi-agent-checks"
 
 
 class Screen:
-    """A tmux server with one window; to be closed."""
+    """A tmux server with one window. Close it after use."""
 
     def __init__(self, argv: list[Word], width: int, height: int) -> None:
-        # Nobody's settings but the machine's.
+        # Without any user's settings.
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), *argv)
         self._tmux("set-option", "-g", "remain-on-exit", "on")
-        # With the kitty or xterm way of reporting keys, for programs that ask.
+        # Support kitty's or xterm's key reporting, for programs that request it.
         self._tmux("set-option", "-s", "extended-keys", "on")
 
     def close(self) -> None:
@@ -53,11 +53,11 @@ class Screen:
         return done.ok().stdout.decode("utf-8", "replace")
 
     def text(self) -> str:
-        """What is on the screen."""
+        """The content of the screen."""
         return self._tmux("capture-pane", "-p")
 
     def shows(self, pattern: str, seconds: float = PATIENCE) -> str:
-        """Wait until a regular expression matches what is on the screen, and return all of that."""
+        """Wait until a regular expression matches the screen, and return the screen's content."""
         seen = ""
 
         def matches() -> bool:
@@ -76,7 +76,7 @@ class Screen:
         self._tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys: str) -> None:
-        """Press these keys, by tmux's names: C-c, Enter, Escape."""
+        """Press these keys, by their tmux names: C-c, Enter, Escape."""
         self._tmux("send-keys", *keys)
 
     def enter(self, line: str) -> None:
@@ -85,20 +85,20 @@ class Screen:
         self.press("Enter")
 
     def paste(self, text: str) -> None:
-        """Paste text, in brackets if the program asked for them."""
+        """Paste text, bracketed if the program requested that."""
         self._tmux("load-buffer", "-", stdin=text.encode())
         self._tmux("paste-buffer", "-p", "-r")
 
     def resize(self, width: int, height: int) -> None:
-        """Give the terminal another size."""
+        """Resize the terminal."""
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def tells(self, name: str) -> str:
-        """The value of one of tmux's formats."""
+        """The value of a tmux format."""
         return self._tmux("display-message", "-p", f"#{{{name}}}").rstrip("\n")
 
     def modes(self) -> dict[str, str]:
-        """How the terminal is set: see SANE."""
+        """The terminal's modes. See SANE."""
         values = self._tmux("display-message", "-p", " ".join(f"#{{{name}}}" for name in SANE)).split()
         return dict(zip(SANE, values, strict=True))
 
@@ -107,8 +107,8 @@ class Screen:
 def screen(
     user: str, *argv: Word, cwd: Path | str | None = None, width: int = 100, height: int = 30
 ) -> Iterator[Screen]:
-    """Log user in on a new terminal and run argv there."""
-    # The leader of a terminal's session must die with the terminal: see `terminals`.
+    """Log user in on a new terminal, and run argv there."""
+    # The leader of a terminal's session must die with the terminal. See `terminals`.
     made = Screen(["sh", "-c", '"$@"; exit $?', "leader", *map(os.fsdecode, login(user, argv, cwd))], width, height)
     try:
         yield made
@@ -118,7 +118,7 @@ def screen(
 
 @contextmanager
 def shell(user: str = "alice", cwd: Path | str | None = None, width: int = 100, height: int = 30) -> Iterator[Screen]:
-    """The user's interactive shell, which has shown its prompt."""
+    """The user's interactive shell, at its prompt."""
     words = ("env", f"PS1={_PROMPT}", "PROMPT_COMMAND=", "HISTFILE=", "bash", "--norc", "-i")
     with screen(user, *words, cwd=cwd, width=width, height=height) as made:
         made.shows(AT_PROMPT)

@@ -1,4 +1,4 @@
-"""Transcripts that a program inside writes in the place of Pi's."""
+"""Transcripts that a program inside writes where Pi's belong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from support.commands import inside
 
-# Begins a script: $S is the directory of transcripts inside.
+# The beginning of a script: $S is the directory of transcripts inside.
 IN_SESSIONS: Final = "S=~/.pi/agent/sessions; mkdir -p $S/--p--; "
 
 

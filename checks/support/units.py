@@ -1,4 +1,4 @@
-"""Units of systemd, and their properties."""
+"""systemd units and their properties."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ UNITS: Final = "pi-agent-*.service"
 
 
 def units(user: str = "") -> list[str]:
-    """The session units that systemd knows, of one user or of all, dead ones too."""
+    """The session units that systemd knows, of one user or of all, including dead ones."""
     return [line.split()[0] for line in listed(f"pi-agent-{user}-*.service" if user else UNITS)]
 
 
 def every_unit() -> list[str]:
-    """Every unit that systemd knows of, each with its states."""
+    """Every unit that systemd knows, with its states."""
     return listed("*")
 
 
 def listed(pattern: str) -> list[str]:
-    """The units with a name of that pattern, each with its states."""
+    """The units whose name matches the pattern, with their states."""
     return on_machine("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).ok().text.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""How long anything may take, and waiting for it."""
+"""Time limits, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 T = TypeVar("T")
-# How long anything may take before it counts as stuck, in seconds.
+# Seconds after which anything counts as stuck.
 PATIENCE: Final = 30.0
-# How long a session may take to be gone without a trace, in seconds.
+# Seconds within which every trace of a session must vanish.
 CLEAN_WITHIN: Final = 5.0
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Wait until condition gives something true, and return that."""
+    """Wait until condition returns a true value, and return that value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"after {seconds} seconds still not: {what}"

@@ -1,1 +1,1 @@
-"""The variables of a session: who sets them, and where they are read from."""
+"""The environment of a session: variable layers, env files and the git identity."""

@@ -1,6 +1,6 @@
-"""`.pi/.env` in the agent's home: a record of the variables without the secrets, for whoever wants to look them up.
+"""`.pi/.env` in the agent's home: lists the variables of a session, without secrets, for reference.
 
-Nothing reads it to set variables: those reach a session by an env file of its own.
+The file sets nothing: a session gets its variables from an env file of its own.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from pi_agent.state.user_state import PI_DIRECTORY
 
 
 def plan(policy: Policy, host: Mapping[str, str], home: int | None) -> HomeFile | None:
-    """The file where it is to be written; None where it says so already. home: open, None where it does not exist yet.
+    """The file, if it must be written; None if it is current. home: an open directory, None if it does not exist yet.
 
-    host: what the host user's env files set. Must run as the agent.
+    host: the variables that the host user's env files set. Must run as the agent.
     """
-    wanted = HomeFile(PI_DIRECTORY, ENV, content(policy, host))
-    return None if home_files.is_current(home, wanted) else wanted
+    return home_files.plan(home, HomeFile(PI_DIRECTORY, ENV, content(policy, host)))
 
 
 def content(policy: Policy, host: Mapping[str, str]) -> bytes:
-    """The host's values, then the module's. Secrets are not written down. A pure function."""
+    """The host's values, then the module's. Secrets are left out. A pure function."""
     text = env_file_syntax.rendered(host) + b"# m3ta.pi-agent.environment\n"
     text += env_file_syntax.rendered(policy.environment)
     for path in policy.environment_files:

@@ -1,8 +1,8 @@
-"""Environment files as systemd reads them (systemd.exec(5), EnvironmentFile=): parsing and writing. Pure functions.
+"""Parses and writes environment files as systemd does (systemd.exec(5), EnvironmentFile=). Pure functions.
 
-systemd parses these files itself, and what we hand to it is only ever text that `rendered` made. Text of others is
-read here first, for two reasons: systemd writes a line that it does not understand into the journal, and that line
-may be a secret; and a file that does not say what its author meant is refused rather than half believed.
+systemd reads only text that `rendered` wrote. Files of other people are parsed here first, for two reasons. systemd
+logs a line that it does not understand, and that line may be a secret. And a file that does not say what its author
+meant is refused, not half applied.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 _NEWLINE: Final = "\n\r"
 _BLANK: Final = " \t" + _NEWLINE
 _COMMENT: Final = "#;"
-_ESCAPED: Final = '"\\`$'  # what a backslash protects between double quotes
+_ESCAPED: Final = '"\\`$'  # what a backslash escapes between double quotes
 _EXPORT: Final = ("export ", "export\t")
 
 
 def parse(content: bytes) -> dict[str, str]:
-    """The variables that an environment file sets; the later of two wins. `export NAME=value` is taken as well.
+    """The variables that an environment file sets. The last value of a name wins. `export NAME=value` is accepted too.
 
-    Raises ValueError naming the line, never its content: no UTF-8, no `=`, a name that is none, an open quote, or a
-    control character in a value (newlines and tabs may stand between quotes).
+    Raises UnicodeDecodeError for text that is not UTF-8. Otherwise raises ValueError, which names the line and never
+    its content, for a missing `=`, an invalid name, an unclosed quote, or a control character in a value (newlines and
+    tabs may stand between quotes).
     """
     text = content.decode("utf-8")
     found: dict[str, str] = {}
@@ -45,17 +46,17 @@ def parse(content: bytes) -> dict[str, str]:
 
 
 def is_name(name: str) -> bool:
-    """Whether name can be an environment variable's (environ(7)): ASCII letters, digits and `_`, no digit first."""
+    """Whether name can name an environment variable (environ(7)): ASCII letters, digits and `_`, no digit first."""
     return name.isascii() and name.isidentifier()
 
 
 def is_value(value: str) -> bool:
-    """Whether systemd passes value on: no control characters but tab and newline."""
+    """Whether systemd passes value on: no control characters except tab and newline."""
     return all(char.isprintable() or char in "\t\n" or ord(char) >= 0xA0 for char in value)
 
 
 def rendered(variables: Mapping[str, str]) -> bytes:
-    """variables as an environment file: each value between double quotes, with what is special there escaped."""
+    """variables as an environment file: each value in double quotes, with special characters escaped."""
     lines = []
     for name, value in variables.items():
         escaped = "".join(f"\\{char}" if char in _ESCAPED else char for char in value)
@@ -64,7 +65,7 @@ def rendered(variables: Mapping[str, str]) -> bytes:
 
 
 class _Reader:
-    """A position in the text. The states and their transitions are those of systemd's src/basic/env-file.c."""
+    """A position in the text. The states and transitions are those of systemd's src/basic/env-file.c."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -72,14 +73,14 @@ class _Reader:
         self._line = 1
 
     def _take(self) -> str:
-        """The next character, "" at the end."""
+        """The next character; "" at the end."""
         char = self._text[self._at : self._at + 1]
         self._at += 1
         self._line += char == "\n"
         return char
 
     def next_assignment(self) -> int | None:
-        """Go to the first character of the next assignment and return its line; None at the end of the text."""
+        """Go to the first character of the next assignment, and return its line number; None at the end of the text."""
         while char := self._take():
             if char in _COMMENT:
                 self._skip_line()
@@ -93,7 +94,7 @@ class _Reader:
             pass
 
     def name(self) -> str:
-        """What stands before the `=`; "" when there is none on the line."""
+        """The text before the `=`; "" if the line has none."""
         name = ""
         while (char := self._take()) and char not in _NEWLINE:
             if char == "=":
@@ -102,9 +103,9 @@ class _Reader:
         return ""
 
     def value(self, line: int) -> str:
-        """The value behind the `=`. Raises ValueError for a quote that is never closed."""
+        """The value after the `=`. Raises ValueError for an unclosed quote."""
         value = ""
-        solid = 0  # how much of value is no trailing blank
+        solid = 0  # length of value without trailing blanks
         quotable = True  # a quote opens at the beginning, or right after a closed one
         while (char := self._take()) and char not in _NEWLINE:
             if quotable and char in "'\"":
@@ -116,7 +117,7 @@ class _Reader:
                 quotable = False
                 if char == "\\":
                     char = self._take()
-                    if char in _NEWLINE:  # the line goes on below
+                    if char in _NEWLINE:  # the value continues on the next line
                         continue
                     value += char
                     solid = len(value)

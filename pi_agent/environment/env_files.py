@@ -1,4 +1,4 @@
-"""The env files of others: the host user's, read as that user, and the module's `environmentFiles`, read as root."""
+"""Reads env files: the host user's, as that user, and the module's `environmentFiles`, as root."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ VARIABLES_AT_MOST: Final = 2000
 
 
 def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
-    """The host user's env files and what each sets: `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in
-    it; those that are there.
+    """The host user's existing env files and the variables that each sets.
 
-    Must run as the host user. Raises Refusal (65) for one that cannot be read or understood, naming the line.
+    They are `.env` beside Pi's agent directory (`~/.pi/.env`), then `.env` in it. Must run as the host user. Raises
+    Refusal (65) for a file that cannot be read or parsed; it names the line.
     """
     places = [f"{tree.path}/{ENV}"]
     above = os.path.dirname(tree.path)
@@ -51,23 +51,24 @@ def host_files(tree: HostTree) -> dict[str, dict[str, str]]:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be used, without a word of what it says: a UnicodeDecodeError would quote it."""
+    """Why a file cannot be used, without quoting its content: a UnicodeDecodeError would quote it."""
     if isinstance(error, UnicodeDecodeError):
         return reasons.NOT_UTF8
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def secret_files(policy: Policy) -> dict[str, dict[str, str]]:
-    """The `environmentFiles` and what each sets, read as root.
+    """The `environmentFiles` and the variables that each sets, read as root.
 
-    Root follows these paths only through directories that root alone can change: elsewhere, whoever can change one
-    could have root read any file on the machine. Raises Refusal (78), naming the line where one is not understood.
+    Root follows these paths only through directories that root alone can change. Otherwise, whoever can change such a
+    directory could make root read any file on the machine. Raises Refusal (78); it names the line that cannot be
+    parsed.
     """
     return {path: variables_in(path) for path in policy.environment_files}
 
 
 def variables_in(path: str) -> dict[str, str]:
-    """What one of the `environmentFiles` sets; see `secret_files`."""
+    """The variables that one of the `environmentFiles` sets. See `secret_files`."""
     try:
         looked = paths.walk(path, on_directory=_trusted)
         try:

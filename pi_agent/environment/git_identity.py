@@ -1,8 +1,8 @@
-"""Whose commits they are: the host user's name and e-mail, for git inside the sandbox.
+"""The host user's name and e-mail, for git commits made inside the sandbox.
 
-The host user's git configuration is not shown inside (it may name credential helpers, keys and aliases). Only
-`user.name` and `user.email` are taken over, into the user file that ranks lowest (git-config(1),
-`~/.config/git/config`): a repository's own identity, and one the agent was told to set, still win.
+The host user's git configuration is not shown inside: it may name credential helpers, keys and aliases. Only
+`user.name` and `user.email` are copied, into the user file with the lowest precedence (git-config(1),
+`~/.config/git/config`). A repository's own identity, and one that the agent was told to set, still win.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# The later wins, as in git.
+# The later file wins, as in git.
 _SOURCES: Final = (".config/git/config", ".gitconfig")
 _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
@@ -34,9 +34,9 @@ GitIdentity = Mapping[str, str]
 
 
 def of_host_user(home: str) -> GitIdentity:
-    """`name` and `email` as the git configuration under home sets them, where it does. Must run as the host user.
+    """`name` and `email`, if the git configuration under home sets them. Must run as the host user.
 
-    A file that is missing, unreadable or odd says nothing; includes are not followed.
+    A file that is missing or cannot be used counts as empty. Includes are not followed.
     """
     found: dict[str, str] = {}
     for source in _SOURCES:
@@ -64,7 +64,7 @@ def _content(path: str) -> str:
 
 
 def parsed(text: str) -> GitIdentity:
-    """`name` and `email` of the `[user]` sections in git configuration text. A pure function."""
+    """`name` and `email` from the `[user]` sections of git configuration text. A pure function."""
     found: dict[str, str] = {}
     section = ""
     lines = iter(text.split("\n"))
@@ -80,17 +80,17 @@ def parsed(text: str) -> GitIdentity:
 
 
 def _value(text: str, lines: Iterator[str]) -> str | None:
-    """The value that text begins, without quotes, escapes and comment (git-config(1), Syntax).
+    """The value that begins in text, without quotes, escapes and comment (git-config(1), Syntax).
 
-    lines: what follows, taken from as long as the value goes on. None where git would not take it, and for what is
-    not printable or too long to be a name.
+    lines: the lines that follow, consumed while the value continues. None if git would reject the value, or if it is
+    not printable or too long for a name.
     """
     plain = ""
     quoted = False
     waiting = list(reversed(text))
     while waiting:
         char = waiting.pop()
-        if char == "\\" and not waiting:  # at the end of the line: the value goes on in the next
+        if char == "\\" and not waiting:  # the value continues on the next line
             waiting = list(reversed(next(lines, "")))
         elif char == "\\":
             char = waiting.pop()
@@ -108,7 +108,7 @@ def _value(text: str, lines: Iterator[str]) -> str | None:
 
 
 def rendered(identity: GitIdentity) -> bytes:
-    """The git configuration file that says identity."""
+    """The git configuration file that sets identity."""
     lines = []
     for key, value in identity.items():
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -117,26 +117,10 @@ def rendered(identity: GitIdentity) -> bytes:
 
 
 def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
-    """The file where it is to be written. home: open, None where it does not exist yet. Must run as the agent.
+    """The file, if it must be written. home: an open directory, None if it does not exist yet. Must run as the agent.
 
-    None where there is no identity, the file says it already, or a file that is not ours stands in its place.
+    None if there is no identity, the file is current, or pi-agent did not write the file in its place.
     """
     if not identity:
         return None
-    wanted = HomeFile(_FOLDER, NAME, rendered(identity))
-    directory = home_files.open_folder(home, _FOLDER)
-    if directory is None:
-        return wanted
-    try:
-        return None if _stays(directory, wanted.content) else wanted
-    finally:
-        os.close(directory)
-
-
-def _stays(directory: int, content: bytes) -> bool:
-    """Whether the file in the open directory is left as it is: it is not ours, or has that content already."""
-    try:
-        current = files.read_named(directory, NAME, _BYTES_AT_MOST)
-    except (OSError, ValueError):
-        return True
-    return current is not None and (not current.startswith(_HEADER) or current == content)
+    return home_files.plan(home, HomeFile(_FOLDER, NAME, rendered(identity), _HEADER))

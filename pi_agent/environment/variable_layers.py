@@ -1,4 +1,4 @@
-"""The environment of a session as layers, of which the later wins.
+"""The environment of a session, in layers. Later layers win.
 
 From first to last: what every session needs, the host user's `.env`, the module's `environment`, its
 `environmentFiles`, `wrapper.extraEnvironment`, and what none of them may change.
@@ -25,7 +25,7 @@ _TERMINAL_VALUE_AT_MOST: Final = 256
 
 @record
 class Surroundings:
-    """What exists on this machine that the environment names. path: the PATH candidates that exist."""
+    """Parts of this machine that the environment refers to. path: the PATH candidates that exist."""
 
     path: tuple[str, ...]
     nix_daemon: bool
@@ -36,14 +36,14 @@ class Surroundings:
 
 @record
 class Layer:
-    """What one place sets. setter: its name for the user; `nix` is the module's `environment`."""
+    """The variables that one source sets. setter: its name for the user; `nix` is the module's `environment`."""
 
     setter: str
     variables: Mapping[str, str]
 
 
 def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
-    """Look around on the host. All places are root's own. nix_daemon: whether the sandbox shows its socket."""
+    """Find these parts on the host. All belong to root. nix_daemon: whether the sandbox shows the daemon's socket."""
     candidates = (
         f"/etc/profiles/per-user/{caller.name}/bin",
         f"/etc/profiles/per-user/{agent.name}/bin",
@@ -65,7 +65,7 @@ def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surr
 
 
 def terminal(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of environ that describe the caller's terminal, language and time zone, if harmless."""
+    """The variables of environ that describe the terminal, language and time zone, if short and printable ASCII."""
     return {
         name: value
         for name, value in environ.items()
@@ -77,14 +77,17 @@ def terminal(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def merged(layers: Iterable[Layer]) -> dict[str, str]:
-    """The session's environment: the later layer wins. A pure function."""
+    """The session's environment: later layers win. A pure function."""
     return {name: value for layer in layers for name, value in layer.variables.items()}
 
 
 @record
 class Sources:
-    """What sets variables beside the policy. terminal: what describes the caller's terminal. host_files, secret_files:
-    path → variables, of the host user's env files and of the module's `environmentFiles`."""
+    """The sources of variables, apart from the policy.
+
+    terminal: variables that describe the caller's terminal. host_files, secret_files: path → variables, of the host
+    user's env files and of the module's `environmentFiles`.
+    """
 
     terminal: Mapping[str, str]
     host_files: Mapping[str, Mapping[str, str]]
@@ -92,12 +95,12 @@ class Sources:
 
     @property
     def host(self) -> dict[str, str]:
-        """What the host user's files set together; the later wins."""
+        """The variables of all the host user's files; later files win."""
         return _united(self.host_files)
 
     @property
     def secrets(self) -> dict[str, str]:
-        """What the `environmentFiles` set together; the later wins."""
+        """The variables of all `environmentFiles`; later files win."""
         return _united(self.secret_files)
 
 
@@ -108,9 +111,9 @@ def _united(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 def layers(
     policy: Policy, agent: Identity, around: Surroundings, sources: Sources, safe_directory: str | None
 ) -> tuple[Layer, ...]:
-    """Who sets what in the session's environment, the later wins. A pure function.
+    """The layers of the session's environment; later layers win. A pure function.
 
-    safe_directory: a directory whose files belong to somebody else than the agent, for git to trust.
+    safe_directory: a directory that git is to trust although its files do not belong to the agent; None for none.
     """
     return (
         Layer("terminal", sources.terminal),
@@ -125,7 +128,7 @@ def layers(
 
 
 def _provided(agent: Identity, around: Surroundings) -> dict[str, str]:
-    """What every session has unless somebody sets it."""
+    """Values that every session has unless another layer sets them."""
     found = {"NPM_CONFIG_CACHE": f"{agent.home}/.npm", "NPM_CONFIG_PREFIX": f"{agent.home}/.npm-global"}
     if around.nix_daemon:
         found["NIX_REMOTE"] = "daemon"
@@ -139,7 +142,7 @@ def _provided(agent: Identity, around: Surroundings) -> dict[str, str]:
 
 
 def _trusted(directory: str) -> dict[str, str]:
-    """git's own way to be configured by variables (git-config(1), GIT_CONFIG_COUNT)."""
+    """Variables that configure git (git-config(1), GIT_CONFIG_COUNT)."""
     return {
         "GIT_CONFIG_COUNT": "2",
         "GIT_CONFIG_KEY_0": "safe.directory",
@@ -150,9 +153,9 @@ def _trusted(directory: str) -> dict[str, str]:
 
 
 def _fixed(policy: Policy, agent: Identity, around: Surroundings) -> dict[str, str]:
-    """What nobody may change, except that the administrator may choose another PATH.
+    """Values that nobody may change, except that the administrator may choose another PATH.
 
-    A host user's `.env` that sets PATH means the host's.
+    PATH in a host user's `.env` is meant for the host.
     """
     found = {
         "HOME": agent.home,

@@ -1,1 +1,1 @@
-"""The kernel and the system's services, as the programs use them. Nothing here knows a policy."""
+"""Access to the kernel and to system services. Nothing here knows the policy."""

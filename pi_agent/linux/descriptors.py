@@ -6,17 +6,17 @@ import os
 
 
 class Descriptors:
-    """Open descriptors that belong to one value. Closing them twice is fine."""
+    """Open descriptors that belong to one value. Closing them twice is harmless."""
 
     def __init__(self) -> None:
         self._open: list[int] = []
 
     def hold(self, descriptor: int) -> int:
-        """Close this descriptor with the others; it is returned."""
+        """Add a descriptor to those to close, and return it."""
         self._open.append(descriptor)
         return descriptor
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all descriptors."""
         while self._open:
             os.close(self._open.pop())

@@ -1,7 +1,7 @@
-"""Directories in a tree that somebody else can write to, by name in an open directory.
+"""Open, create and rename directories by name in an open directory, in a tree that others can write to.
 
-No link is followed. What stands in the way of a directory that must exist is moved aside rather than removed, so that
-nothing is lost. A directory is entered whatever permissions its owner, whom we act as, has taken from it.
+No symbolic link is followed. Whatever occupies the place of a required directory is renamed, not removed, so no data is
+lost. The process acts as the tree's owner; a directory without its owner's permissions gets them back.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Self
 
-# What reaching for a name says when it is gone, or something else, since we looked.
+# Errors that mean: the name has vanished, or names something else, since the last look.
 GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_HELD_AT_MOST: Final = 8  # descriptors: more than configurations are deep, fewer than anybody is left with
+_HELD_AT_MOST: Final = 8  # descriptors: more than configurations are deep, well below any limit on open files
 _DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def enter(parent: int, name: str) -> int:
-    """Open the directory name in the open directory parent for listing. Raises OSError for a link or anything else.
+    """Open the directory name in the open directory parent, for listing. Raises OSError for a link or any other file.
 
-    A directory whose permissions keep us out, although it is ours, is opened up first.
+    A directory that lacks permissions for its owner is set to mode 0700 first.
     """
     try:
         here = os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=parent)
@@ -53,17 +53,17 @@ def _enter_closed(parent: int, name: str) -> int:
 
 
 def enter_path(top: int, path: str) -> int:
-    """`enter` each component of a relative path in turn, from the open directory top; "" is top itself."""
+    """Apply `enter` to each component of a relative path, from the open directory top. "" is top itself."""
     return descend(top, path, enter)
 
 
 def peek_path(top: int, path: str) -> int:
-    """As `enter_path`, but nothing is opened up: what keeps us out raises PermissionError."""
+    """As `enter_path`, but changes no permissions: an inaccessible directory raises PermissionError."""
     return descend(top, path, peek)
 
 
 def peek(parent: int, name: str) -> int:
-    """As `enter`, but nothing is opened up: what keeps us out raises PermissionError."""
+    """As `enter`, but changes no permissions: an inaccessible directory raises PermissionError."""
     return os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=parent)
 
 
@@ -77,7 +77,7 @@ def peek_usable(parent: int, name: str) -> int:
 
 
 def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
-    """Go down a relative path from the open directory top. step: opens a name in an open directory."""
+    """Walk down a relative path from the open directory top. step: opens a name in an open directory."""
     here = os.dup(top)
     for name in filter(None, path.split("/")):
         try:
@@ -89,15 +89,15 @@ def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
 
 
 class Trail:
-    """Directories below an open one, by relative path, each opened from the nearest above it that is still open.
+    """Opens directories below an open one by relative path, each from the nearest ancestor that is still open.
 
-    So a walk that goes deep first opens each directory once, and holds few, however deep it goes. A context manager.
-    top: open, and not ours to close. step: opens a name in an open directory.
+    A depth-first walk opens each directory only once, and holds few descriptors at any depth. A context manager. top:
+    an open directory, which the caller closes. step: opens a name in an open directory.
     """
 
     def __init__(self, top: int, step: Callable[[int, str], int]) -> None:
         self._step = step
-        # What leads to each directory that is held, with a slash behind it, from the outermost to the last.
+        # The path and descriptor of each directory held, from the outermost to the last. Paths end with a slash.
         self._held = [("", top)]
 
     def __enter__(self) -> Self:
@@ -108,13 +108,13 @@ class Trail:
             os.close(self._held.pop()[1])
 
     def open(self, path: str) -> int:
-        """The directory path, "" for the top: to be used until the next is asked for. Raises what step does."""
+        """Open the directory path, "" for the top. Valid until the next call. Raises what step raises."""
         try:
             return self._go(path)
         except OSError as error:
             if error.errno not in GONE or len(self._held) == 1:
                 raise
-        # A directory that we hold may not be where it was: only the way from the top tells.
+        # A held directory may have been moved. Only a walk from the top finds the current one.
         self._go_back("")
         return self._go(path)
 
@@ -126,7 +126,7 @@ class Trail:
         return self._held[-1][1]
 
     def take(self, path: str, descriptor: int) -> int:
-        """Make the directory path, opened by somebody else, the last of ours."""
+        """Hold the directory path, which the caller has opened, as the last of the trail. Returns descriptor."""
         self._go_back(path)
         self._hold(f"{path}/", descriptor)
         return descriptor
@@ -142,9 +142,9 @@ class Trail:
 
 
 def ensure(parent: int, name: str) -> int:
-    """`enter` the directory name in parent, made (mode 0700) when nothing stands there.
+    """`enter` the directory name in parent. Create it (mode 0700) if the name is free.
 
-    What stands there and is no directory (a link that leads elsewhere, say) is moved aside.
+    Anything else of that name, such as a link to another place, is moved aside first.
     """
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
@@ -156,18 +156,18 @@ def ensure(parent: int, name: str) -> int:
 
 
 def ensure_path(top: int, path: str) -> int:
-    """`ensure` each component of a relative path in turn, from the open directory top; "" is top itself."""
+    """Apply `ensure` to each component of a relative path, from the open directory top. "" is top itself."""
     return descend(top, path, ensure)
 
 
 def make_path(top: int, path: str) -> None:
-    """`ensure_path` for its effect alone."""
+    """As `ensure_path`, but close the directory."""
     os.close(ensure_path(top, path))
 
 
 @contextmanager
 def suppress_gone() -> Iterator[None]:
-    """Go on where something is gone, or something else, since we looked: a session may be running."""
+    """Ignore errors that mean a name has vanished or been replaced: a session may be running."""
     try:
         yield
     except OSError as error:
@@ -176,15 +176,16 @@ def suppress_gone() -> Iterator[None]:
 
 
 def is_directory(parent: int, name: str) -> bool:
+    """Whether the name in the open directory parent is a directory. A link is not followed. Raises OSError."""
     return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
 
 
-OURS: Final = ".pi-agent-"  # how the names begin that exist only while we work
-_NAME_AT_MOST: Final = 200  # bytes that leave room for a suffix below the 255 of a file name
+OURS: Final = ".pi-agent-"  # prefix of temporary names
+_NAME_AT_MOST: Final = 200  # bytes; leaves room for a suffix within the 255 bytes of a file name
 
 
 def move_aside(directory: int, name: str) -> str:
-    """Give what is called name in the open directory another name, which is returned."""
+    """Rename name in the open directory to `<name>.displaced-<nanoseconds>`, and return the new name."""
     short = os.fsdecode(os.fsencode(name)[:_NAME_AT_MOST])
     kept = f"{short}.displaced-{time.time_ns()}"
     os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=directory)

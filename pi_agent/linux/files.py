@@ -1,6 +1,6 @@
-"""Reading and replacing files in a tree that somebody else can write to, by name in an open directory.
+"""Read and replace files by name in an open directory, in a tree that others can write to.
 
-No link is followed, and a file is replaced as a whole or not at all.
+No symbolic link is followed. A file is replaced completely or not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHUNK: Final = 1 << 16
 
 
 def read(descriptor: int, at_most: int) -> bytes:
-    """All that an open file holds. Raises ValueError when that is more than at_most bytes or it is no regular file."""
+    """The content of an open file. Raises ValueError if it is not a regular file or holds more than at_most bytes."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise ValueError(reasons.NOT_A_REGULAR_FILE)
     content = b""
@@ -34,9 +34,9 @@ def read(descriptor: int, at_most: int) -> bytes:
 
 
 def read_named(directory: int, name: str, at_most: int) -> bytes | None:
-    """What the file name in the open directory holds; None when there is none.
+    """The content of the file name in the open directory; None if it does not exist.
 
-    Raises OSError for a link or an unreadable file, ValueError as `read` does.
+    Raises OSError for a link or an unreadable file, and ValueError as `read` does.
     """
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
@@ -49,10 +49,10 @@ def read_named(directory: int, name: str, at_most: int) -> bytes | None:
 
 
 class Replacement:
-    """A file that takes its place whole or not at all: written under another name, then renamed (rename(2)).
+    """Replaces a file completely or not at all: writes it under another name, then renames it (rename(2)).
 
-    A context manager. directory: open; name: the file to replace; mode: its permissions. Inside, `descriptor` is
-    writable; afterwards, `signature` is that of the file we wrote, whatever somebody may have put in its place since.
+    A context manager. directory: open; name: the file to replace; mode: its permissions. While entered, `descriptor` is
+    writable. Afterwards, `signature` belongs to the file that was written, even if another file has replaced it since.
     Raises OSError; then nothing has changed.
     """
 
@@ -68,7 +68,7 @@ class Replacement:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
-        except FileExistsError:  # an earlier sync was killed at this very point
+        except FileExistsError:  # left by a sync that was killed at this point
             removal.remove(self._directory, _TEMPORARY)
             self.descriptor = os.open(_TEMPORARY, flags, self._mode, dir_fd=self._directory)
         return self
@@ -95,21 +95,15 @@ class Replacement:
 
 
 def replace(directory: int, name: str, content: bytes) -> None:
-    """Put content into the file name (mode 0600) of the open directory, whole or not at all. Raises OSError."""
+    """Write content to the file name (mode 0600) of the open directory, completely or not at all. Raises OSError."""
     with Replacement(directory, name, 0o600) as new:
         view = memoryview(content)
         while view:
             view = view[os.write(new.descriptor, view) :]
 
 
-def keep(directory: int, name: str, content: bytes) -> None:
-    """See that the file name in the open directory says content, writing only when it says something else."""
-    if not says(directory, name, content):
-        replace(directory, name, content)
-
-
 def says(directory: int, name: str, content: bytes) -> bool:
-    """Whether the file name in the open directory holds content and nothing else."""
+    """Whether the file name in the open directory holds content and nothing else. False if it cannot be read."""
     try:
         return read_named(directory, name, len(content)) == content
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Users as the kernel knows them, and acting as one of them.
+"""User identities, and acting as one of them.
 
-The runner is root. Whatever lies under a directory that a host user or the agent can change is touched only inside
-`acting_as(...)` that very identity: then the kernel grants what that user could have done anyway, and no more
-(credentials(7), capabilities(7): leaving euid 0 clears the effective capabilities).
+The runner is root. Below a directory that a host user or the agent can change, it works only inside `acting_as(...)`
+that identity. The kernel then grants what that user could have done anyway, and no more (credentials(7),
+capabilities(7): leaving euid 0 clears the effective capabilities).
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class Identity:
 
 
 def from_passwd(entry: pwd.struct_passwd) -> Identity:
-    """The identity that a passwd entry describes, with its supplementary groups as a login would get them."""
+    """The identity of a passwd entry, with the supplementary groups that a login would get."""
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(groups), entry.pw_dir)
 
 
 def root() -> Identity:
-    """The superuser, as whom the runner acts where it acts as nobody else."""
+    """The superuser: the runner's identity where it acts as no other user."""
     return Identity("root", 0, 0, (0,), "/root")
 
 
 @contextmanager
 def acting_as(identity: Identity) -> Iterator[None]:
-    """Switch the effective uid, gid and the supplementary groups to identity, and back to root afterwards.
+    """Switch the effective uid, gid and supplementary groups to identity, and back to root afterwards.
 
-    Does nothing when the process already is that user (the wrapper). The whole process switches: never hold this
-    across a yield to foreign code, and start no process inside.
+    Does nothing if the process already is that user (the wrapper). The whole process switches: never hold this across a
+    yield to foreign code, and start no process inside.
     """
     if os.geteuid() == identity.uid:
         yield

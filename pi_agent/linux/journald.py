@@ -1,6 +1,6 @@
-"""Sending entries to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
+"""Send entries to journald by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
 
-A value may hold any bytes there, so that no name can forge a field or a second line.
+A value may hold any bytes, so no name can forge a field or a second line.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SOCKET: Final = "/run/systemd/journal/socket"
 
 
 def send(entry: Mapping[str, str]) -> None:
-    """Send an entry, field name → value. A journal that cannot be reached stops nobody from working."""
-    import socket  # here alone, so that it is imported while systemd is busy with the session
+    """Send an entry, field name → value. An unreachable journal is not an error."""
+    import socket  # imported here, while systemd is busy with the session
 
     _clear_arguments()
     content = b"".join(_field(name, value) for name, value in entry.items())
@@ -30,9 +30,9 @@ def send(entry: Mapping[str, str]) -> None:
 
 
 def _clear_arguments() -> None:
-    """Remove the arguments, a prompt perhaps, from what the kernel shows of this process (proc_pid_cmdline(5)).
+    """Remove the arguments, which may hold a prompt, from the command line that the kernel shows (proc_pid_cmdline(5)).
 
-    journald keeps the command line of whoever sends an entry (`_CMDLINE`). sys.argv has its own copy.
+    journald records the command line of the sender (`_CMDLINE`). sys.argv has its own copy.
     """
     import ctypes
 

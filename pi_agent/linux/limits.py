@@ -1,7 +1,7 @@
-"""What a privileged program inherits from whoever starts it, and must not be governed by.
+"""Resets the process state that a privileged program inherits from its caller.
 
-sudo(8) cleans the environment, the descriptors and the working identity. It hands on the caller's umask, resource
-limits, blocked and ignored signals; with these a host user could cut a launch short just where it hurts.
+sudo(8) cleans the environment, the descriptors and the working identity. It passes on the caller's umask, resource
+limits, and blocked and ignored signals. With these, a host user could interrupt a launch at a harmful moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# A file of any size can be written, any memory used, and a clean-up is never killed for its share of the processor.
+# Unlimited: files of any size can be written, any memory used, and no clean-up is killed for its CPU time.
 _UNLIMITED: Final = (
     resource.RLIMIT_AS,
     resource.RLIMIT_CPU,
@@ -27,7 +27,7 @@ _STACK: Final = 8 * 1024**2
 
 
 def drop_inherited() -> None:
-    """Set umask, resource limits, signal mask and dispositions to what this program expects. Must run as root."""
+    """Set umask, resource limits, signal mask and dispositions to fixed values. Must run as root."""
     os.umask(0o022)
     for limit in _UNLIMITED:
         _raise(limit, resource.RLIM_INFINITY)
@@ -37,7 +37,7 @@ def drop_inherited() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    # A launch that is stopped half-way might never be continued; what is staged would stay.
+    # A stopped launch might never be continued, and would leave its staging directory behind.
     for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,6 +46,6 @@ def drop_inherited() -> None:
 def _raise(limit: int, value: int) -> None:
     try:
         resource.setrlimit(limit, (value, value))
-    except (ValueError, OSError):  # root without CAP_SYS_RESOURCE, as in a container: then as far as it goes
+    except (ValueError, OSError):  # root without CAP_SYS_RESOURCE, as in a container: raise it as far as possible
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (hard, hard))

@@ -1,8 +1,8 @@
 """The kernel's mount API by descriptor: open_tree(2), mount_setattr(2), move_mount(2), fsopen(2).
 
-Everything here names objects by open descriptors, source and target alike, so no path is resolved that somebody else
-could change meanwhile. mount(8) cannot do that for the target: it takes a path, and a magic link in /proc is none to
-move_mount(2). glibc 2.36 and later have the functions; Python has no binding of its own.
+Mounting takes open descriptors for source and target, so no path is resolved that somebody else could change meanwhile.
+mount(8) cannot do that for the target: it takes a path, and move_mount(2) does not follow a magic link in /proc. glibc
+2.36 and later have the functions; Python has no bindings for them.
 
 Runs as root.
 """
@@ -51,15 +51,15 @@ class _Attributes(ctypes.Structure):
 
 
 def clone(descriptor: int) -> int:
-    """A detached copy of the mount that shows the open object, from that object down; closing it unmounts it."""
+    """A detached copy of the mount at the open object, from there down. Closing it unmounts it. Raises OSError."""
     return _checked(_libc.open_tree(descriptor, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC))
 
 
 def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
-    """Set attributes on a mount; with user_namespace, on a detached one, also map its owners by that namespace's maps.
+    """Set attributes on a mount. With user_namespace, also map the owners of a detached mount by that namespace's maps.
 
-    It also leaves the group of mounts that it was cloned from: what is mounted on it would else appear on the host,
-    too (mount_namespaces(7), shared subtrees). Raises OSError: EINVAL where the file system cannot be idmapped.
+    The mount also leaves the peer group of the mount it was cloned from; otherwise mounts on it would also appear on
+    the host (mount_namespaces(7), shared subtrees). Raises OSError; EINVAL if the file system cannot be idmapped.
     """
     wanted = _Attributes(set=attributes, propagation=_MS_PRIVATE)
     if user_namespace is not None:
@@ -69,7 +69,7 @@ def set_attributes(tree: int, attributes: int, user_namespace: int | None = None
 
 
 def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
-    """A detached mount of a new file system of that kind, with options as mount(8) would give them. Raises OSError."""
+    """A detached mount of a new file system of that kind, with options as mount(8) takes them. Raises OSError."""
     context = _checked(_libc.fsopen(kind.encode(), _FSOPEN_CLOEXEC))
     try:
         for name, value in options.items():
@@ -81,9 +81,9 @@ def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
 
 
 def detach(path: str) -> None:
-    """Unmount what is mounted at path, with all below it, also while it is in use; nothing mounted there is fine.
+    """Unmount path and everything below it, even while in use. Does nothing if path is not a mount point.
 
-    path must be in a directory that root alone can change (umount2(2), MNT_DETACH). Raises OSError.
+    path must be in a directory that only root can change (umount2(2), MNT_DETACH). Raises OSError.
     """
     if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
         number = ctypes.get_errno()
@@ -97,9 +97,9 @@ def attach(tree: int, target: int) -> None:
 
 
 def user_namespace(uid_map: str, gid_map: str) -> int:
-    """A descriptor of a user namespace with these maps (user_namespaces(7), uid_map), and nobody in it.
+    """Create a user namespace with these maps and without a process (user_namespaces(7), uid_map).
 
-    Raises OSError.
+    Returns its descriptor. Raises OSError.
     """
     ready, announce = os.pipe()
     waits, alive = os.pipe()

@@ -1,9 +1,9 @@
-"""Walking paths by descriptor, so that what was checked is what is used.
+"""Resolve paths by descriptor, so that the object that was checked is the object that is used.
 
-A path is a wish: between two looks at it, whoever can write to a directory on the way can put something else there.
-Here a path is taken apart and walked one component at a time, each opened relative to the one before and never
-through a symbolic link (openat(2), O_NOFOLLOW). Where a link stands on the way, a judge decides whether it may be
-followed; then its target is walked in the same manner.
+Between two uses of a path, anybody who can write to a directory on it can change what it names. This module resolves a
+path one component at a time. It opens each component relative to the one before, and never through a symbolic link
+(openat(2), O_NOFOLLOW). At a link, a callback, the judge, decides whether to follow it. The target is then resolved in
+the same way.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# What a judge sees: the open directory that holds a link, and the link's name in it. It returns or raises.
+# Called with the open directory that holds a link and the link's name in it. Returns to allow it, or raises.
 LinkJudge = Callable[[int, str], None]
-# What a judge of directories sees: each open directory that is walked through. It returns or raises.
+# Called with each open directory that the walk goes through. Returns to allow it, or raises.
 DirectoryJudge = Callable[[int], None]
 _FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,10 +32,10 @@ def walk(
     on_link: LinkJudge | None = None,
     on_directory: DirectoryJudge | None = None,
 ) -> int:
-    """Open path component by component and return an O_PATH descriptor of what it names (never a link).
+    """Open path component by component, and return an O_PATH descriptor of what it names (never a link).
 
-    start: the directory a relative path begins at; absolute paths begin at `/`. on_link: asked before a link is
-    followed; without it every link is followed. on_directory: shown every directory the walk goes through.
+    start: the directory in which a relative path begins; absolute paths begin at `/`. on_link: called before a link is
+    followed; without it, every link is followed. on_directory: called with every directory that the walk goes through.
     Raises OSError as open(2) would, ELOOP past 40 links, and whatever a judge raises.
     """
     here = _begin(path, start)
@@ -64,14 +64,13 @@ def walk(
 
 
 def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None = None) -> int:
-    """Open what the relative path names below the open directory top, and never anything outside of it.
+    """Open what the relative path names below the open directory top, and never anything outside it.
 
-    on_link: asked before a link is followed, as in `walk`.
-
-    Links are followed as long as they stay inside: an absolute target counts as inside when it begins with top_path,
-    the name that top has on the host. Returns an O_PATH descriptor. Raises OSError; EXDEV for a way out.
+    Links are followed as long as they stay inside. An absolute target counts as inside if it begins with top_path, the
+    path of top on the host. on_link: called before a link is followed, as in `walk`. Returns an O_PATH descriptor.
+    Raises OSError; EXDEV for a way out.
     """
-    way = [os.dup(top)]  # what `..` leads back to, so that the kernel's own parents are never asked
+    way = [os.dup(top)]  # the directories that `..` returns to, so that the kernel's own parents are never used
     try:
         waiting = _components(path)
         followed = 0
@@ -102,9 +101,9 @@ def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None
 
 
 def _target(link: int, place: tuple[int, str], followed: int, on_link: LinkJudge | None) -> str:
-    """Where an open link leads, which is closed. place: the directory and the name that the judge is asked about.
+    """Read the target of an open link, and close the link. place: the directory and the name to pass to on_link.
 
-    followed: how many links were followed, this one included.
+    followed: the number of links followed, including this one.
     """
     try:
         if followed > _FOLLOWED_AT_MOST:
@@ -123,24 +122,24 @@ def _begin(path: str, start: int | None) -> int:
 
 
 def _components(path: str) -> list[str]:
-    """The components of path, last first, so that pop() gives the next."""
+    """The components of path, last first, so that pop() returns the next one."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
 def real_path(descriptor: int) -> str:
-    """The path the kernel knows an open descriptor by (proc_pid_fd(5))."""
+    """The kernel's path of an open descriptor (proc_pid_fd(5))."""
     return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 def reopen(descriptor: int, flags: int) -> int:
-    """A new descriptor of the same object, opened with flags under the rights we have now (proc_pid_fd(5))."""
+    """A new descriptor of the same object, opened with flags under the current rights (proc_pid_fd(5))."""
     return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
 
 
 def only_root_changes(directory: int, or_uid: int = 0) -> bool:
-    """Whether nobody but root, or the user or_uid, can add, remove or replace a name in this open directory.
+    """Whether only root, or the user or_uid, can add, remove or replace a name in this open directory.
 
-    A POSIX ACL that grants more shows in the group bits, as its mask (acl(5)).
+    A POSIX ACL that grants more shows in the group bits, which are its mask (acl(5)).
     """
     status = os.fstat(directory)
     if status.st_uid not in (0, or_uid) or status.st_mode & stat.S_IWOTH:
@@ -149,5 +148,5 @@ def only_root_changes(directory: int, or_uid: int = 0) -> bool:
 
 
 def contains(directory: str, path: str) -> bool:
-    """Whether path is directory or lies below it, by name alone."""
+    """Whether path is directory or lies below it, judged by name only."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,7 +1,8 @@
-"""The one place that starts processes.
+"""The only place that starts processes.
 
-Argument lists only, never a shell; an environment built from nothing; standard input closed unless the process is
-the session itself. posix_spawn(3) instead of the subprocess module, whose import alone costs a tenth of a launch.
+Argument lists only, never a shell. The environment is built from nothing. Standard input is /dev/null unless the
+process is the session itself. Uses posix_spawn(3): importing the subprocess module alone would take a tenth of a
+launch.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# systemd-run and systemctl colour what they print and dress the terminal up unless told not to.
+# By default, systemd-run and systemctl colour their output and change the terminal's title.
 PLAIN_SYSTEMD: Final = {"SYSTEMD_COLORS": "0", "SYSTEMD_ADJUST_TERMINAL_TITLE": "0", "SYSTEMD_PAGER": "", "LC_ALL": "C"}
-# Python ignores these for itself; an ignored signal would stay ignored in what it starts.
+# Python ignores these signals, and a child would inherit that.
 _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-# One of the file actions of os.posix_spawn.
+# A file action of os.posix_spawn.
 _Action = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 
 
 @record
 class Finished:
-    """A process that ended: its exit status (128 + n when signal n ended it) and what it wrote."""
+    """A process that has ended: its exit status (128 + n if signal n ended it) and its output."""
 
     status: int
     output: str
 
 
 def run(argv: Sequence[str], *, descriptors: Sequence[int] = (), accept: Sequence[int] = (0,)) -> Finished:
-    """Run argv to its end, with standard output and error collected together.
+    """Run argv to its end, and collect standard output and error together.
 
-    descriptors: file descriptors the process gets under the same numbers. accept: exit statuses that are not a
-    failure. Raises Refusal (69) for any other, or when the program cannot be run.
+    descriptors: file descriptors that the process gets under the same numbers. accept: exit statuses that are not a
+    failure. Raises Refusal (69) for any other status, or if the program cannot be run.
     """
     memory = os.memfd_create("output")
     try:
@@ -58,15 +59,15 @@ def run(argv: Sequence[str], *, descriptors: Sequence[int] = (), accept: Sequenc
 
 
 def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -> int:
-    """Start argv on our own standard streams and return its pid.
+    """Start argv on this process's standard streams, and return its pid. Raises Refusal (69) if it cannot be run.
 
-    own_group: put it into a process group of its own, so that a Ctrl-C meant for the session does not hit it.
+    own_group: start it in a process group of its own, so that a Ctrl-C meant for the session does not reach it.
     """
     return _spawn(list(argv), {**environ, **PLAIN_SYSTEMD}, [], own_group=own_group)
 
 
 def wait(pid: int) -> int:
-    """Wait for a child and return its exit status, 128 + n when signal n ended it."""
+    """Wait for a child, and return its exit status: 128 + n if signal n ended it."""
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code

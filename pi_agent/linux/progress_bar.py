@@ -1,6 +1,6 @@
-"""A progress bar: a line on standard error that is drawn over itself and removed at the end.
+"""A progress bar: a line on standard error that is redrawn in place and erased at the end.
 
-Nothing is shown in a pipe, or for work that is done within a second.
+Nothing is shown in a pipe, or for work that takes less than a second.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Line:
 
 
 def drawn(what: str, files: int, total: int, size: int, columns: int) -> str:
-    """The line, not wider than the terminal's columns. what: the work; files: done, of total; size: done, in bytes."""
+    """The line, cut to the terminal's columns. what: the work; files: how many of total are done; size: bytes done."""
     done = _WIDTH * files // max(total, 1)
     bar = "#" * done + "-" * (_WIDTH - done)
     return progress_texts.line(what, bar, files, total, size)[: max(columns - 1, 0)]
@@ -49,9 +49,9 @@ def drawn(what: str, files: int, total: int, size: int, columns: int) -> str:
 
 @contextmanager
 def shown(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while entered. Gives a function to call with the files and bytes done since its last call.
+    """Show a bar while entered. Yields a function that takes the files and bytes done since its last call.
 
-    what: the work, of progress_texts. total: files in all.
+    what: the work, from progress_texts. total: the number of files.
     """
     if not os.isatty(2):
         yield lambda files, size: None
@@ -71,5 +71,5 @@ def _columns() -> int:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError):  # a lost terminal stops no work
+    with suppress(OSError):  # a lost terminal does not stop the work
         os.write(2, text.encode())

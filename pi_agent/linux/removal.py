@@ -1,4 +1,4 @@
-"""Removing files and directories in a tree that somebody else can write to. No link is followed."""
+"""Remove files and directories in a tree that others can write to. No symbolic link is followed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REMOVING: Final = f"{directories.OURS}removing"
 
 
 def remove(directory: int, name: str) -> None:
-    """Remove what is called name in the open directory, with all below it; links are removed, never followed.
+    """Remove name from the open directory, with everything below it. Links are removed, never followed.
 
-    However deep the tree is: each directory found inside is first moved up beside the others that are to go, so that
-    neither the stack nor the number of open files depends on what somebody nested. What vanishes meanwhile is gone.
+    Works at any depth: each directory found inside is first moved up to the others that are to be removed. So neither
+    the stack nor the number of open files depends on the nesting. Entries may vanish meanwhile. Raises OSError.
     """
     waiting = [name]
     patience = _ATTEMPTS
@@ -32,7 +32,7 @@ def remove(directory: int, name: str) -> None:
             waiting += _emptied(directory, going)
             try:
                 os.rmdir(going, dir_fd=directory)
-            except OSError as error:  # somebody put something into it meanwhile
+            except OSError as error:  # somebody added an entry meanwhile
                 patience -= 1
                 if error.errno != errno.ENOTEMPTY or not patience:
                     raise
@@ -40,7 +40,7 @@ def remove(directory: int, name: str) -> None:
 
 
 def remove_path(top: int, path: str) -> None:
-    """`remove` what is at a relative path below the open directory top, if it is still there."""
+    """`remove` what is at a relative path below the open directory top, if it still exists."""
     folder, _, name = path.rpartition("/")
     with directories.suppress_gone():
         parent = directories.enter_path(top, folder)
@@ -51,7 +51,7 @@ def remove_path(top: int, path: str) -> None:
 
 
 def _emptied(directory: int, name: str) -> list[str]:
-    """Remove what is in the directory name, but for directories: they are moved up, and their new names returned."""
+    """Remove everything in the directory name except directories. Move these up, and return their new names."""
     raised = []
     inside = directories.enter(directory, name)
     try:
@@ -60,7 +60,7 @@ def _emptied(directory: int, name: str) -> list[str]:
                 if not directories.is_directory(inside, child):
                     os.unlink(child, dir_fd=inside)
                     continue
-                os.close(directories.enter(inside, child))  # a directory moves only if it may be written to
+                os.close(directories.enter(inside, child))  # moving a directory requires write permission on it
                 moved = f"{_REMOVING}-{os.urandom(8).hex()}"
                 os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=directory)
                 raised.append(moved)

@@ -6,7 +6,7 @@ import os
 
 
 def say(command: str, text: str) -> None:
-    """Write text to standard error, its first line after the command's name. A lost terminal is not an error."""
+    """Write text to standard error, with the command's name before its first line. A lost terminal is not an error."""
     first, *rest = text.split("\n")
     lines = [f"{command}: {first}", *(f"    {line}" for line in rest)]
     try:

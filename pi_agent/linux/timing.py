@@ -1,6 +1,6 @@
-"""How long each step of a launch takes, for `--sandbox-timing`: `mark` at the end of each step.
+"""How long each step of a launch takes, for `--sandbox-timing`. Call `mark` at the end of each step.
 
-One stopwatch for the process. A launch that was not asked where its time goes never starts it, and `mark` does nothing.
+There is one stopwatch per process. Without `--sandbox-timing` it never starts, and `mark` does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 
 class _Stopwatch:
-    """Adds up how long each step takes. It begins with the process, whose start counts as the first step."""
+    """Adds up the time that each step takes. The first step, `start`, begins with the process."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -31,26 +31,26 @@ _running: _Stopwatch | None = None
 
 
 def start() -> None:
-    """Measure from now on; what passed since the process was started is the step `start`."""
+    """Start measuring. The time since the process started is the step `start`."""
     global _running
     _running = _Stopwatch()
 
 
 def mark(step: str) -> None:
-    """Count the time since the last mark to the step, which may have several."""
+    """Add the time since the last mark to step, which may be marked several times."""
     if _running is not None:
         _running.mark(step)
 
 
 def stop() -> Mapping[str, float]:
-    """Step → seconds, in the order in which they first ended; the time since the last mark is `rest`."""
+    """Stop, and return step → seconds, in the order of first marks. The time since the last mark is `rest`."""
     global _running
     stopwatch, _running = _running, None
     return {} if stopwatch is None else stopwatch.stop()
 
 
 def since_start() -> float:
-    """How long ago this process was started, in seconds, to a hundredth (proc_pid_stat(5), starttime)."""
+    """The age of this process in seconds, to a hundredth (proc_pid_stat(5), starttime)."""
     with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))

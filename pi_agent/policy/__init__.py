@@ -1,1 +1,1 @@
-"""What is allowed: the frozen policy, the two accounts of a launch, the project roots."""
+"""What is allowed: the frozen policy, the two accounts of a launch, and the project roots."""

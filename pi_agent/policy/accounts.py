@@ -1,7 +1,7 @@
-"""The two accounts of a launch: the host user who asks, and the isolated user that the agent runs as.
+"""The two accounts of a launch: the host user who asks for it, and the isolated user that the agent runs as.
 
-sudo(8) names the host user to the runner by SUDO_UID; the wrapper knows its own uid. Nothing else of the environment is
-believed: SUDO_USER is a name, and two names can share a uid.
+sudo(8) passes the host user's uid to the runner in SUDO_UID; the wrapper uses its own uid. No other variable is
+trusted: SUDO_USER is a name, and two names can share a uid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pi_agent.policy.policy_file import Policy
 
 
 def through_sudo(policy: Policy, environ: Mapping[str, str]) -> Identity:
-    """The listed host user who called sudo. Raises Refusal (77) for root, for nobody and for anybody not listed."""
+    """The listed host user who called sudo. Raises Refusal (77) for root, a missing SUDO_UID, or a user not listed."""
     text = environ.get("SUDO_UID", "")
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(2**32)):
         raise refusals.not_through_sudo()
@@ -24,7 +24,7 @@ def through_sudo(policy: Policy, environ: Mapping[str, str]) -> Identity:
 
 
 def by_uid(policy: Policy, uid: int) -> Identity:
-    """The listed host user with this uid. Raises Refusal (77) when there is none."""
+    """The listed host user with this uid. Raises Refusal (77) for root or a user not listed."""
     if uid == 0:
         raise refusals.root_refused(policy.command_name)
     try:
@@ -37,7 +37,7 @@ def by_uid(policy: Policy, uid: int) -> Identity:
 
 
 def agent(policy: Policy) -> Identity:
-    """The isolated identity. Its home is the state directory. Raises Refusal (78) when the user or group is missing."""
+    """The isolated identity. Its home is the state directory. Raises Refusal (78) if the user or a group is missing."""
     try:
         entry = pwd.getpwnam(policy.user)
     except KeyError as error:

@@ -1,7 +1,7 @@
-"""The frozen policy: one JSON file in the store, and one for each host user, parsed into immutable values.
+"""Parses the frozen policy, one JSON file in the store and one for each host user, into immutable values.
 
-The module wrote it (docs/architecture.md has the schema); nothing else configures the two programs. What this room
-does not understand it refuses: an unknown version or key is a policy made for another pi-agent.
+The NixOS module writes these files (docs/architecture.md has the schema). Nothing else configures the two programs. An
+unknown version or key is refused: it belongs to a policy made for another pi-agent.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ VERSION: Final = 2
 
 @record
 class HostUser:
-    """What one host user may use. A leading `~` in a root, and a relative configPath, mean the user's home."""
+    """What one host user may use. A leading `~` in a root stands for the user's home; a relative configPath starts
+    there.
+    """
 
     project_roots: tuple[str, ...]
     config_path: str
 
 
 class HostUsers:
-    """The host users by name. What one may use is read when it is asked for: a launch is about one of a thousand."""
+    """The host users by name. A user's file is read only when needed: a launch concerns one user of many."""
 
     def __init__(self, files: Mapping[str, str], read: Callable[[str], bytes]) -> None:
         self._files = files
@@ -42,7 +44,7 @@ class HostUsers:
         return name in self._files
 
     def __getitem__(self, name: str) -> HostUser:
-        """Raises KeyError for who is not listed, Refusal (78) when the user's file cannot be used."""
+        """The host user. Raises KeyError if name is not listed, and Refusal (78) if the user's file cannot be used."""
         if name not in self._known:
             file = self._files[name]
             self._known[name] = _understood(file, self._read, lambda content: _host_user(content, name))
@@ -51,7 +53,7 @@ class HostUsers:
 
 @record
 class Sandbox:
-    """The options of the sandbox. properties: systemd's, as NAME=VALUE, laid over ours in this order."""
+    """The sandbox options. properties: systemd's, as NAME=VALUE, applied over our own in this order."""
 
     protected_paths: tuple[str, ...]
     hidden_paths: tuple[str, ...]
@@ -78,7 +80,7 @@ class Tools:
 
 @record
 class Policy:
-    """The module's options as the Python needs them; docs/options.md says what each means."""
+    """The module's options, as the programs need them. docs/options.md describes each."""
 
     user: str
     group: str
@@ -107,7 +109,7 @@ def _read(path: str) -> bytes:
 
 
 def _understood(path: str, read: Callable[[str], bytes], understand: Callable[[bytes], _T]) -> _T:
-    """What the file at path says. Raises Refusal (78) when it cannot be read or is not understood."""
+    """Read and parse the file at path. Raises Refusal (78) if it cannot be read or understood."""
     try:
         content = read(path)
     except OSError as error:
@@ -119,14 +121,14 @@ def _understood(path: str, read: Callable[[str], bytes], understand: Callable[[b
 
 
 def load(path: str) -> Policy:
-    """Read and parse the policy file at path. Raises Refusal (78) when it cannot be read or is not understood."""
+    """Read and parse the policy file at path. Raises Refusal (78) if it cannot be read or understood."""
     return _understood(path, _read, parse)
 
 
 def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
-    """Parse the policy's JSON. Raises ValueError naming the place that is wrong.
+    """Parse the policy's JSON. Raises ValueError, which names the wrong place.
 
-    read: gives the content of a host user's file, at its path.
+    read: returns the content of a host user's file, by its path.
     """
     top = _Table(json_reader.loads(content), "policy")
     version = top.take("version")
@@ -198,7 +200,7 @@ def _host_user(content: bytes, name: str) -> HostUser:
 
 
 class _Table:
-    """A JSON object being consumed: each key is taken once, with its type checked, and none may remain."""
+    """A JSON object being parsed. Each key is taken once, with its type checked, and no key may remain."""
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
@@ -252,7 +254,7 @@ class _Table:
         return tuple(value)
 
     def places(self, key: str, *, home: bool = False) -> tuple[str, ...]:
-        """Absolute paths; with home, also those that begin with the user's `~`."""
+        """Absolute paths. With home, also paths that begin with the user's `~`."""
         value = self.texts(key)
         for path in value:
             if not (path.startswith("/") or (home and (path == "~" or path.startswith("~/")))):
@@ -266,7 +268,7 @@ class _Table:
         return value
 
     def places_by_name(self, key: str) -> dict[str, str]:
-        """Absolute paths."""
+        """Absolute paths by name."""
         value = self.texts_by_name(key)
         for name, path in value.items():
             if not path.startswith("/"):

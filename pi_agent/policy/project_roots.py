@@ -1,10 +1,10 @@
-"""Which allowed root holds the caller's working directory.
+"""Finds the allowed root that holds the caller's working directory.
 
-Runs as root for the runner and as the host user for the wrapper; every look at a path is taken as the host user.
-The root is held by descriptor from here on, so nothing that is renamed later changes what gets mounted.
+Runs as root in the runner and as the host user in the wrapper. Every path is looked up as the host user. The root is
+held by descriptor from here on, so a later rename does not change what is mounted.
 
-A root may be reached through a symbolic link only where root alone can change that link: otherwise the host user
-could point an allowed name at any directory and widen the policy.
+A root may be reached through a symbolic link only if root alone can change that link. Otherwise the host user could
+point an allowed name at any directory and widen the policy.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 from pi_agent.linux import errors, paths
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import refusals
-from pi_agent.messages.quoting import escaped
+from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import RESERVED_PATHS
@@ -27,9 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# The sandbox brings its own of these; a root there would hide it or be hidden.
+# The sandbox provides these itself: a root there would hide one or be hidden.
 RESERVED: Final = RESERVED_PATHS
-# systemd takes these apart in BindPaths= even when quoted.
+# systemd interprets these in BindPaths= even inside quotes.
 _UNMOUNTABLE: Final = frozenset("\"'\\")
 
 
@@ -43,9 +42,9 @@ class Project:
 
 
 def locate(policy: Policy, caller: Identity) -> Project:
-    """The innermost of the caller's roots that holds the current directory.
+    """The caller's innermost root that holds the current directory.
 
-    Raises Refusal: 77 when there is none or the directory is gone, 78 when the root itself cannot be used.
+    Raises Refusal: 77 if no root does or the directory is gone, 78 if the root itself cannot be used.
     """
     configured = policy.host_users[caller.name].project_roots
     with acting_as(caller):
@@ -63,8 +62,11 @@ def locate(policy: Policy, caller: Identity) -> Project:
 
 @record
 class Root:
-    """One of a host user's roots. configured: as the policy has it; path: the real one and descriptor: the root, open;
-    both None where it cannot be opened. why: the reason that it cannot be used."""
+    """One of a host user's roots.
+
+    configured: as in the policy; path: the real path; descriptor: the root, open. path and descriptor are None if it
+    cannot be opened. why: the reason that it cannot be used, or None.
+    """
 
     configured: str
     path: str | None
@@ -73,7 +75,7 @@ class Root:
 
 
 def survey(policy: Policy, caller: Identity) -> list[Root]:
-    """All roots of the caller's, each as `locate` sees it."""
+    """All of the caller's roots, each as `locate` sees it."""
     found = []
     for configured in policy.host_users[caller.name].project_roots:
         path = descriptor = why = None
@@ -82,7 +84,7 @@ def survey(policy: Policy, caller: Identity) -> list[Root]:
                 path, descriptor = _open(expanded(configured, caller.home))
             _check_mountable(path, policy)
         except _Redirectable as error:
-            why = f"{escaped(error.link)} is a symbolic link that others than root can redirect"
+            why = reasons.link_redirected_by_others(error.link)
         except OSError as error:
             why = error.strerror or str(error)
         except Refusal as refusal:
@@ -92,12 +94,12 @@ def survey(policy: Policy, caller: Identity) -> list[Root]:
 
 
 def expanded(root: str, home: str) -> str:
-    """A root as written in the policy, with a leading `~` replaced by home."""
+    """A root from the policy, with a leading `~` replaced by home."""
     return home + root[1:] if root == "~" or root.startswith("~/") else root
 
 
 def _current_directory() -> str:
-    """The kernel's path of the current directory; refused when that path does not lead to it any more."""
+    """The kernel's path of the current directory. Raises Refusal (77) if that path no longer leads to it."""
     path = "."
     try:
         here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -115,7 +117,7 @@ def _current_directory() -> str:
 
 
 def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
-    """Open each root that is a directory within the caller's reach; say in notes why a root was passed over."""
+    """Open each root that is a directory within the caller's reach. Add to notes why a root was ignored."""
     for root in roots:
         try:
             yield _open(root)
@@ -126,7 +128,7 @@ def _opened(roots: list[str], notes: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def _open(root: str) -> tuple[str, int]:
-    """The root's real path, and the root, open. Raises OSError, _Redirectable."""
+    """The root's real path, and the root, open. Raises OSError or _Redirectable."""
     descriptor = paths.walk(root, on_link=_only_roots_links)
     if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -158,7 +160,7 @@ def _innermost(opened: Iterator[tuple[str, int]], directory: str) -> tuple[str, 
 
 
 def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
-    """The root to suggest for directory: itself, but never a whole home, whose secrets the agent would see."""
+    """The root to suggest: directory, but never a whole home, which holds secrets. None if it cannot be one."""
     try:
         _check_mountable(directory, policy)
     except Refusal:

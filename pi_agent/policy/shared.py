@@ -1,8 +1,8 @@
-"""What the module and the programs both know, read from shared.json, which Nix reads as well (nix/shared.nix).
+"""Constants that the NixOS module and the programs share, read from shared.json (by Nix: nix/shared.nix).
 
-RESERVED_PATHS: places that the sandbox provides itself, so that no project root may overlap one. NETWORKS: what
-`sandbox.network` can be. TERMINAL_VARIABLES: the caller's variables that enter a session, and that sudo keeps: they
-describe a terminal, a language or a time zone; none chooses code, or is a path that root follows.
+RESERVED_PATHS: places that the sandbox provides itself; no project root may overlap one. NETWORKS: the values of
+`sandbox.network`. TERMINAL_VARIABLES: the caller's variables that sudo keeps and that enter a session. They describe a
+terminal, a language or a time zone; none selects code or is a path that root follows.
 """
 
 from __future__ import annotations

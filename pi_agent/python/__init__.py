@@ -1,1 +1,1 @@
-"""Stand-ins for parts of the standard library whose import every launch would wait for."""
+"""Light replacements for parts of the standard library: every launch would wait for the originals."""

@@ -1,4 +1,4 @@
-"""Switching the collector of cycles off where there is much to hold and no cycle."""
+"""Switch the cyclic garbage collector off for work that holds many objects and makes no cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Without the collector, which would search all that is held, again and again, for nothing."""
+    """Run without the cyclic garbage collector, which would scan all objects again and again and free nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""Parsing JSON as json.loads does, without importing json: that imports re, and both programs would wait for it.
+"""Parses JSON as json.loads does, without importing json: that imports re, and both programs would wait for it.
 
-The work is done by the same C code (CPython's Modules/_json.c, `c_make_scanner`). Where that is missing, or the text is
-not JSON, json itself is asked, so that errors are its own.
+The same C code does the work (CPython's Modules/_json.c, `c_make_scanner`). If it is missing, or the text is not JSON,
+json.loads is called instead, so that errors are its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BLANK: Final = " \t\n\r"
 
 
 class _Context:
-    """What the scanner asks for: json.JSONDecoder's defaults."""
+    """The scanner's settings: the defaults of json.JSONDecoder."""
 
     strict = True
     object_hook = None
@@ -26,7 +26,7 @@ class _Context:
 
 
 def _scanner() -> Callable[[str, int], tuple[Any, int]] | None:
-    """What reads one value from a place in a text, and tells where that ends."""
+    """A function that reads one value at an offset of a text, and returns the value and where it ends."""
     try:
         from _json import make_scanner
     except ImportError:
@@ -38,7 +38,7 @@ _scan: Final = _scanner()
 
 
 def loads(content: bytes) -> Any:
-    """The value of JSON in UTF-8. Raises ValueError, or RecursionError where it is nested too deeply."""
+    """Parse JSON in UTF-8. Raises ValueError, or RecursionError if it is nested too deeply."""
     text = content.decode("utf-8", "surrogatepass")
     if _scan is not None:
         try:

@@ -1,4 +1,4 @@
-"""orjson, where it is needed and only there: with all that it imports it takes as long as Python's start."""
+"""Imports orjson only where it is needed: with its own imports, it takes as long as the start of Python."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 def orjson() -> ModuleType:
-    """The module. Raises ImportError where a part of it, or of what it needs, cannot be read."""
-    # It takes for granted that it gets these when it is loaded, and crashes where a disk that fails does not give one.
-    # Of a package whose first file cannot be seen Python makes an empty one: so names are asked for, not modules.
+    """The module. Raises ImportError if a part of it, or of what it imports, cannot be read."""
+    # orjson does not check these imports when it is loaded, and crashes if a failing disk does not deliver one. Python
+    # makes an empty package of one whose first file cannot be seen. So this imports names, not modules.
     try:
         from dataclasses import dataclass  # noqa: F401
         from datetime import datetime  # noqa: F401
@@ -20,7 +20,7 @@ def orjson() -> ModuleType:
         from zoneinfo import ZoneInfo  # noqa: F401
 
         from orjson import dumps, loads  # noqa: F401
-    except AttributeError as error:  # an empty package below one of those
+    except AttributeError as error:  # one of the packages above is empty
         raise ImportError(str(error)) from error
     import orjson
 

@@ -1,8 +1,8 @@
-"""Frozen records: what `dataclass(frozen=True, slots=True)` gives, as far as the rooms of a launch need it.
+"""Frozen records: what a launch needs of `dataclass(frozen=True, slots=True)`.
 
-The standard library's dataclasses import inspect and compile the methods of each class from text, and its named tuples
-compile, too; that would take longer than the rest of our Python together, and that twice a launch
-(docs/performance.md). Type checkers read a record as they read a dataclass (typing.dataclass_transform, PEP 681).
+The standard library's dataclasses import inspect and compile the methods of each class from text; named tuples compile
+too. Either would take longer than the rest of our Python, twice per launch (docs/performance.md). Type checkers treat a
+record as a dataclass (typing.dataclass_transform, PEP 681).
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     def record(cls: type[_T]) -> type[_T]:
         """Make a class of annotated names a record: immutable, compared and hashed by its values.
 
-        Values are given in order or by name; what the class sets a name to is its default. A record is a tuple, which
-        is what makes it cheap where there are many. Changing one raises AttributeError, a wrong number or name of
-        values TypeError.
+        Takes values in order or by name. The value that the class gives a name is its default. A record is a tuple, so
+        many of them are cheap. Changing one raises AttributeError; a wrong number or name of values raises TypeError.
         """
 
 else:
 
-    def record(cls):  # noqa: ANN001, ANN201  # told to type checkers above
+    def record(cls):  # noqa: ANN001, ANN201  # typed above, for type checkers
         names = tuple(cls.__annotations__)
         own = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
         defaults = {name: own.pop(name) for name in names if name in own}
@@ -36,7 +35,7 @@ else:
 
 
 def values(record: Any) -> tuple[Any, ...]:
-    """What a record is made of, in order."""
+    """The values of a record, in order."""
     return tuple(record)
 
 

@@ -1,10 +1,10 @@
-"""What is mounted for a session: the project root, with owners mapped, and the state tree.
+"""Mounts for a session: the project root, with owners mapped, the state tree and the terminals.
 
-Runs as root. Sources are open descriptors, and targets are directories that we made in the session's own staging
-directory, where only root can go; so no path is resolved that somebody else could change.
+Runs as root. Sources are open descriptors. Targets are directories that pi-agent made in the session's own staging
+directory, which only root can enter. So no path is resolved that somebody else could change.
 
-The map swaps two identities, the host user and the agent, and leaves every other as it is: inside, the host user's
-files are the agent's own; on disk, what the agent creates is the host user's.
+The map swaps two identities, the host user and the agent, and keeps every other one. Inside, the host user's files
+belong to the agent; on disk, files that the agent creates belong to the host user.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_IDS: Final = 2**32 - 1  # (uid_t) -1 is no id
+_IDS: Final = 2**32 - 1  # (uid_t) -1 is not an id
 _ATTRIBUTES: Final = mount_api.NOSUID | mount_api.NODEV
 
 
 @record
 class Bind:
-    """A staged mount: source, a directory of ours on the host; target, where the sandbox shows it."""
+    """A staged mount. source: a directory of ours on the host; target: where the sandbox shows it."""
 
     source: str
     target: str
@@ -36,8 +36,7 @@ class Bind:
 
 @record
 class Mount:
-    """A path of the host's that is to be shown. tree: a mount of it that is not attached anywhere; bind: where it goes;
-    mapped: whether its owners are."""
+    """A host path to show. tree: a mount of it, not attached; bind: where it goes; mapped: whether owners are."""
 
     tree: int
     bind: Bind
@@ -46,7 +45,7 @@ class Mount:
 
 @record
 class Extent:
-    """count ids from inside on, inside the mount, are those from outside on, on disk."""
+    """A range of count ids. It starts at inside in the mount, and at outside on disk."""
 
     inside: int
     outside: int
@@ -54,7 +53,7 @@ class Extent:
 
 
 def swap(left: int, right: int) -> list[Extent]:
-    """The map over all ids that exchanges left and right and keeps every other id. A pure function."""
+    """The map of all ids that swaps left and right and keeps every other id. A pure function."""
     if left == right:
         return [Extent(0, 0, _IDS)]
     low, high = sorted((left, right))
@@ -69,10 +68,10 @@ def swap(left: int, right: int) -> list[Extent]:
 
 
 def prepared(caller: Identity, agent: Identity, descriptor: int) -> tuple[int, bool]:
-    """A mount of the open directory or file with its owners swapped, not attached anywhere; and whether they are.
+    """A mount of the open directory or file with its owners swapped, not attached; and whether the swap succeeded.
 
-    Nobody sees it, and closing it ends it, unless it was attached. A file system that cannot be idmapped is mounted as
-    it is. Raises Refusal (69) when neither works.
+    Nobody else sees the mount. Closing it removes it, unless it was attached. A file system that cannot be idmapped is
+    mounted without a map. Raises Refusal (69) if neither works.
     """
     try:
         tree = mount_api.clone(descriptor)
@@ -99,7 +98,7 @@ def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
     maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
     try:
         namespace = mount_api.user_namespace(*maps)
-    except OSError:  # user namespaces are switched off
+    except OSError:  # user namespaces are disabled
         return False
     try:
         mount_api.set_attributes(tree, 0, namespace)
@@ -129,11 +128,10 @@ def stage_state(descriptor: int, target: str) -> None:
 
 
 def stage_terminals(target: str) -> None:
-    """Mount a new instance of devpts at target: the session's pseudo-terminals, and nobody else's (devpts(5)).
+    """Mount a new instance of devpts at target, for the session's pseudo-terminals and no others (devpts(5)).
 
-    All agents are one user, and terminals that systemd opens for a session belong to that user: in the host's
-    instance, one agent could read what is typed to another. gid 5 is `tty` wherever there is systemd. Raises Refusal
-    (69).
+    All agents are one user, who owns the terminals that systemd opens for a session. In the host's instance, one agent
+    could read what is typed to another. gid 5 is `tty` on every system with systemd. Raises Refusal (69).
     """
     options = {"mode": "0620", "ptmxmode": "0666", "gid": "5"}
     try:
@@ -150,13 +148,13 @@ def _attach(tree: int, target: str) -> None:
     over = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         mount_api.attach(tree, over)
-        # On /run, which is shared, it became so too; but what happens to it here must not happen to it in the unit.
+        # The mount became shared, as /run is. What happens to it here must not happen to it in the unit.
         mount_api.set_attributes(tree, 0)
     finally:
         os.close(over)
 
 
 def unstage(targets: Sequence[str]) -> None:
-    """Unmount the targets, also while something still uses them. What is not mounted is fine. Raises OSError."""
+    """Unmount the targets, even while in use. Targets need not be mounted. Raises OSError."""
     for target in targets:
         mount_api.detach(target)

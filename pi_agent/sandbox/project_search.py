@@ -1,7 +1,7 @@
-"""Searching a project for paths that patterns name: at its root, on the way to a directory, in repositories nearby.
+"""Finds paths in a project that match patterns: at its root, on the way to a directory, and in nearby repositories.
 
-The agent shapes the project, and may be at work in it through another session: every step is taken by descriptor,
-without following a link out of the project, and the search is bounded.
+The agent controls the content of the project, and may be changing it through another session. So every step is taken by
+descriptor, no link is followed out of the project, and the search is bounded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# How far nested repositories are looked for: a launch must not wait for a walk through everything.
+# The depth of the search for nested repositories. A launch must not wait for a walk through everything.
 _DEPTH: Final = 3
 _VISITED_AT_MOST: Final = 20_000
 LOOKS_AT_MOST: Final = 100_000
@@ -30,7 +30,7 @@ _GIT: Final = ".git"
 
 @record
 class ProjectView:
-    """A staged project. descriptor: its root, open; root: its path on the host; viewer: who looks around in it."""
+    """A staged project. descriptor: its root, open; root: its path on the host; viewer: the identity that searches."""
 
     descriptor: int
     root: str
@@ -39,8 +39,10 @@ class ProjectView:
 
 @record
 class Match:
-    """What a path leads to. name: as it was asked for; path: the real one below the root; mode: see inode(7); links:
-    those on the way to it."""
+    """A path that exists.
+
+    name: the path as requested; path: the real one below the root; mode: see inode(7); links: those on the way to it.
+    """
 
     name: str
     path: str
@@ -49,9 +51,9 @@ class Match:
 
 
 def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterator[str]:
-    """The existing paths that patterns name, at the places where they are looked for. Must run as the viewer.
+    """The existing paths that match the patterns, in all places that are searched. Must run as the viewer.
 
-    Where there are too many, or the machine fails, it ends.
+    Stops early if there are too many, or if the machine fails.
     """
     wanted, looks = list(patterns), Looks()
     with suppress(TooMuch, OSError):
@@ -65,12 +67,13 @@ class TooMuch(Exception):
 
 
 class Looks:
-    """How many looks at names, with or without success, are still to be had."""
+    """A budget of look-ups of names, whether they succeed or not."""
 
     def __init__(self) -> None:
         self._left = LOOKS_AT_MOST
 
     def take(self, count: int = 1) -> None:
+        """Use up count look-ups. Raises TooMuch if fewer are left."""
         self._left -= count
         if self._left < 0:
             raise TooMuch
@@ -78,14 +81,14 @@ class Looks:
 
 @record
 class Places:
-    """Where patterns are looked for. complete: whether no directory was left out of the search for repositories."""
+    """The places to search. complete: whether the search for repositories left out no directory."""
 
     found: tuple[str, ...]
     complete: bool
 
 
 def places(ground: ProjectView, directory: str) -> Places:
-    """The root, every directory from there to the session's, and repositories nearby."""
+    """The root, every directory from there to the session's, and nearby repositories."""
     repositories = _repositories(ground)
     here = chain(os.path.relpath(directory, ground.root))
     return Places(tuple(dict.fromkeys([*here, *repositories.found])), repositories.complete)
@@ -98,7 +101,7 @@ def chain(path: str) -> list[str]:
 
 
 def _repositories(ground: ProjectView) -> Places:
-    """Directories with a `.git` a few levels below the root, as far as a short look finds them."""
+    """Directories with a `.git` a few levels below the root, as far as a short search finds them."""
     found: list[str] = []
     waiting = [""]
     visited = 0
@@ -136,10 +139,10 @@ def _listed(ground: ProjectView, place: str) -> list[tuple[str, bool]]:
 
 
 def matches_at(ground: ProjectView, place: str, patterns: Iterable[str], looks: Looks) -> Iterator[Match]:
-    """What exists below place and is named by the patterns."""
+    """What exists below place and matches a pattern."""
     try:
         directory = paths.walk_inside(ground.descriptor, ground.root, place)
-    except OSError:  # it was there a moment ago: another session is at work
+    except OSError:  # it was there a moment ago: another session is changing the project
         directory = None
     try:
         for pattern in patterns:
@@ -153,8 +156,11 @@ def matches_at(ground: ProjectView, place: str, patterns: Iterable[str], looks: 
 
 
 def _is_nowhere(directory: int, pattern: str) -> bool:
-    """Whether the open directory surely lacks what pattern begins with. So it is with most of them, and one call of the
-    kernel is enough to know; a list of names would not do, since a file system may not care for their case."""
+    """Whether the open directory certainly lacks the first component of pattern.
+
+    Most patterns fail here, and one system call tells. A list of names would not do, because a file system may ignore
+    case.
+    """
     component = pattern.split("/", 1)[0]
     if "*" in component:
         return False
@@ -168,9 +174,9 @@ def _is_nowhere(directory: int, pattern: str) -> bool:
 
 
 def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Iterator[Match]:
-    """What exists below place and is named by pattern, `*` standing for part of one component.
+    """What exists below place and matches pattern, where `*` stands for part of one component.
 
-    Where a component that should be a directory is a file, as the `.git` of a submodule, that file is what is named.
+    If a component that should be a directory is a file, such as the `.git` of a submodule, the file is the match.
     """
     waiting = [(place, pattern.split("/"))]
     while waiting:
@@ -194,7 +200,7 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
 
 
 def fits(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern in which `*` alone stands for other characters, any number of them."""
+    """Whether name matches pattern, in which only `*` is special: it stands for any number of characters."""
     first, *others = pattern.split("*")
     if not others:
         return name == pattern
@@ -211,7 +217,7 @@ def fits(name: str, pattern: str) -> bool:
 
 
 def _found(ground: ProjectView, path: str) -> Match | None:
-    """What path leads to inside the project; None when there is nothing."""
+    """What path leads to inside the project; None if nothing."""
     top = paths.real_path(ground.descriptor)
     links: list[str] = []
 
@@ -222,8 +228,11 @@ def _found(ground: ProjectView, path: str) -> Match | None:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError as error:
         raise_machine_fault(error)
-        # A link that leads out of the project, or nowhere, is something of its own.
-        return Match(path, path, stat.S_IFLNK, ()) if _read_link(ground, path) is not None else None
+        if not links or _read_link(ground, path) is None:
+            return None
+        # A link that leads out of the project, or nowhere, is a match itself, at its real path.
+        last = links[-1]
+        return Match(path, last, stat.S_IFLNK, tuple(link for link in dict.fromkeys(links) if link != last))
     try:
         return Match(path, _below(top, paths.real_path(looked)), os.fstat(looked).st_mode, tuple(links))
     finally:
@@ -231,7 +240,7 @@ def _found(ground: ProjectView, path: str) -> Match | None:
 
 
 def link(ground: ProjectView, path: str) -> tuple[str, int] | None:
-    """Where the link at path leads and when it was made, wherever that is; None where no link is seen."""
+    """The target of the link at path, wherever it leads, and its ctime in nanoseconds; None if no link is seen."""
     try:
         return _read_link(ground, path)
     except OSError:
@@ -239,7 +248,7 @@ def link(ground: ProjectView, path: str) -> tuple[str, int] | None:
 
 
 def _read_link(ground: ProjectView, path: str) -> tuple[str, int] | None:
-    """The same, but that it raises OSError where the machine fails."""
+    """As `link`, but raises OSError if the machine fails."""
     folder, name = os.path.split(path)
     try:
         above = paths.walk_inside(ground.descriptor, ground.root, folder)

@@ -1,15 +1,15 @@
-"""Mounts over parts of the project: what the agent may read but not change, and what it may not see at all.
+"""Mounts over parts of the project: paths that the agent may read but not change, and paths that it may not see.
 
-A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a way out of the sandbox that waits
-for the user. Such paths are *protected*: read-only inside. Secrets that happen to lie under an allowed root are
-*hidden*: an empty file or directory stands in their place.
+A file that the host runs by itself (a git hook, an `.envrc`, an editor's task) is a delayed way out of the sandbox.
+Such paths are *protected*: read-only inside. Secrets that lie under an allowed root are *hidden*: an empty file or
+directory is mounted over them.
 
-A mount can be walked around by renaming a directory above it, so those directories are *pinned*: mounted over
-themselves, since nobody can rename or remove a mount point. Only what exists is covered; nothing is created in a
-project to protect it.
+Renaming a directory above a mount would bypass it. Those directories are therefore *pinned*: mounted over themselves,
+because nobody can rename or remove a mount point. Only existing paths are covered; nothing is created in a project to
+protect it.
 
-All of it happens on the staged mount of the project, before anybody else sees that. The agent may be at work in the
-same project through another session: every step is taken by descriptor, without following a link out of the project.
+All mounts are made on the staged mount of the project, before anybody else sees it. The agent may be changing the same
+project through another session. So every step is taken by descriptor, and no link is followed out of the project.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# The agent shapes the project: what a launch does for it, and root's mounts in it, must have an end.
+# The agent controls the content of the project: the work of a launch and the number of mounts must be bounded.
 LEVELS_AT_MOST: Final = 128
 COVERS_AT_MOST: Final = 4_096
 _ATTEMPTS: Final = 5
 
 
 class Kind(IntEnum):
-    """What a cover does; of two for one path the greater is done. LINK: a symbolic link stays what it is."""
+    """What a cover does. Of two kinds for one path, the greater applies. LINK: a symbolic link stays as it is."""
 
     PIN = 0
     LINK = 1
@@ -49,7 +49,7 @@ class Kind(IntEnum):
 
 @record
 class Cover:
-    """path: the real one, relative to the project root, of something that exists."""
+    """A mount over an existing path. path: the real path, relative to the project root."""
 
     path: str
     kind: Kind
@@ -57,7 +57,7 @@ class Cover:
 
 @record
 class Plan:
-    """covers: in the order in which they can be mounted, parents first. notices: what the user is to be told."""
+    """covers: in the order of mounting, parents first. notices: for the user."""
 
     covers: tuple[Cover, ...]
     notices: tuple[str, ...]
@@ -66,9 +66,9 @@ class Plan:
 def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> Plan:
     """The covers for a session that starts in directory.
 
-    protected: patterns relative to the root, to every directory from there to the session's, and to repositories
-    nearby. hidden: patterns as absolute paths on the host; those outside of the root concern nobody. Raises Refusal
-    (69) when there is more to cover than a launch can wait for, OSError where the machine fails to show a part.
+    protected: patterns relative to the root, to every directory from there to the session's, and to nearby
+    repositories. hidden: patterns as absolute paths on the host; those outside the root are ignored. Raises Refusal
+    (69) if there is more to cover than a launch can wait for, OSError if the machine fails to show a part.
     """
     kinds: dict[str, Kind] = {}
     looks = Looks()
@@ -93,9 +93,9 @@ def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: 
 
 
 def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) -> None:
-    """Enter what was found, the links that led to it, and pins for what is above each.
+    """Record a match, the links that led to it, and pins for the directories above each of them.
 
-    keep_above: from there upwards directories stay free to be renamed.
+    keep_above: this directory and those above it can still be renamed.
     """
     last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
     for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
@@ -108,10 +108,10 @@ def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) 
 
 
 def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
-    """Lay the covers over the staged project, as root. Returns the paths that vanished before they could be covered.
+    """Mount the covers over the staged project, as root. Returns the paths that vanished before they could be covered.
 
-    empty_directory, empty_file: what stands in for something hidden, open. Raises OSError when the kernel refuses:
-    then nothing may be started.
+    empty_directory, empty_file: open; mounted over what is hidden. Raises OSError if the kernel refuses a mount: then
+    nothing may be started.
     """
     return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
 
@@ -126,13 +126,13 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
                     target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
                 finally:
                     os.close(parent)
-        except OSError as error:  # another session is at work
+        except OSError as error:  # another session is changing the project
             raise_machine_fault(error)
             return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)
             return True
-        except FileNotFoundError:  # replaced between our look and our mount
+        except FileNotFoundError:  # replaced between the look-up and the mount
             if not attempt:
                 raise
         finally:

@@ -1,8 +1,8 @@
-"""What a session left in the project that the host may run by itself: told to the user afterwards, changing nothing.
+"""Reports what a session left in the project that the host may run by itself. Changes nothing.
 
-Protected paths that exist cannot be changed inside, but new ones can be made: a hooks directory in a repository that
-had none, an `.envrc`, an editor's task, a script in `package.json`. Whoever enters, opens or commits in the project
-next would run them. The look is short: the same places that are protected, a few levels deep.
+Existing protected paths cannot be changed inside, but new ones can be made: a hooks directory in a repository that had
+none, an `.envrc`, an editor's task, a script in `package.json`. Whoever next enters, opens or commits in the project
+would run them. The search is short: the places that are protected, a few levels deep.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# Beside the protected paths: files that every project edits, of which only a part runs by itself, and a file that
-# leads git to another configuration.
+# In addition to the protected paths: files that every project edits and of which only a part runs by itself, and a file
+# that points git to another configuration.
 _PACKAGE: Final = "package.json"
 _FURTHER: Final = (_PACKAGE, ".git/commondir")
-_INERT: Final = ".sample"  # git's examples of hooks, in every new repository
+_INERT: Final = ".sample"  # git's example hooks, in every new repository
 _DEPTH: Final = 3
 _FILES_AT_MOST: Final = 5000
 _PACKAGE_AT_MOST: Final = 1024**2
-# Path relative to the project root → whatever tells one version from another.
+# Path relative to the project root → a value that differs between versions.
 Snapshot = dict[str, object]
 
 
 def watch(policy: Policy, caller: Identity, project: Project) -> Callable[[], list[str]]:
-    """Look now, and return what looks again and gives the paths that are new or different."""
+    """Take a snapshot, and return a function that takes another and returns the paths that are new or changed."""
     ground = ProjectView(project.descriptor, project.root, caller)
 
     def look() -> Snapshot:
@@ -48,7 +48,7 @@ def watch(policy: Policy, caller: Identity, project: Project) -> Callable[[], li
 
 
 def snapshot(ground: ProjectView, directory: str, protected: Iterable[str]) -> Snapshot:
-    """How everything that runs by itself stands now. Never raises: what cannot be looked at is not there."""
+    """The current version of everything that runs by itself. Never raises: what cannot be read counts as missing."""
     found: Snapshot = {}
     with acting_as(ground.viewer):
         for path in project_search.find(ground, directory, [*protected, *_FURTHER]):
@@ -60,8 +60,8 @@ def snapshot(ground: ProjectView, directory: str, protected: Iterable[str]) -> S
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
-    """The paths that are new or different. A pure function."""
-    # What is missing in a first look that reached the limit may only have been cut off.
+    """The paths that are new or changed. A pure function."""
+    # If the first snapshot reached the limit, a path missing from it may only have been cut off.
     known = before.keys() if len(before) >= _FILES_AT_MOST else after.keys()
     return sorted(path for path in known & after.keys() if after[path] not in (None, before.get(path)))
 
@@ -101,7 +101,7 @@ def _names(looked: int) -> list[str]:
 
 
 def _scripts(looked: int, status: os.stat_result) -> object:
-    """The scripts of an open package.json; None where there are none."""
+    """The scripts of an open package.json, None if it has none; its signature if it cannot be parsed."""
     try:
         descriptor = paths.reopen(looked, os.O_RDONLY | os.O_NONBLOCK)
         try:

@@ -1,10 +1,10 @@
-"""A system call filter for the one thing that systemd's filters cannot say.
+"""A system call filter for the one case that systemd's filters cannot express.
 
-`RestrictSUIDSGID=` refuses to make setuid and setgid files by every system call but one: open(2) of a file without a
-name (`O_TMPFILE`), which linkat(2) then names. This filter refuses that one. It is built once, with the programs, and
-setpriv(1) loads it before anything else runs inside.
+`RestrictSUIDSGID=` prevents the creation of setuid and setgid files by every system call but one: open(2) of a file
+without a name (`O_TMPFILE`), which linkat(2) then names. This filter refuses that call. It is built once, with the
+programs, and setpriv(1) loads it before anything else runs inside.
 
-The format is classic BPF, as seccomp(2) takes it: a list of `struct sock_filter` that looks at `struct seccomp_data`.
+The format is classic BPF, as seccomp(2) takes it: a list of `struct sock_filter` that inspects `struct seccomp_data`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# linux/bpf_common.h: load a word, `and` it, jump if equal, jump if a bit is set, return.
+# linux/bpf_common.h: load a word, `and` it, jump if equal, jump if any bit is set, return.
 _LOAD: Final = 0x20
 _AND: Final = 0x54
 _EQUAL: Final = 0x15
@@ -23,27 +23,28 @@ _ANY_BIT: Final = 0x45
 _RETURN: Final = 0x06
 # linux/seccomp.h.
 _ALLOW: Final = 0x7FFF0000
-_REFUSE: Final = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, as systemd's filters answer
+_REFUSE: Final = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, as systemd's filters return
 _NUMBER: Final = 0
 _ARCHITECTURE: Final = 4
 _ARGUMENTS: Final = 16
 # asm-generic/fcntl.h: O_TMPFILE without the O_DIRECTORY that it includes; inode(7): setuid and setgid.
 _NAMELESS: Final = 0o20000000
 _SETID: Final = 0o6000
-# A number with this bit is a system call of x32, with the architecture of x86-64.
+# A number with this bit is an x32 system call, with the architecture of x86-64.
 _X32: Final = 0x40000000
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """audit: its AUDIT_ARCH_ number (linux/audit.h). open, openat: its system calls' numbers, open where it has it."""
+    """audit: the AUDIT_ARCH_ number (linux/audit.h). open, openat: system call numbers, open None if missing."""
 
     audit: int
     openat: int
     open: int | None = None
 
 
-# All are little-endian. openat2 takes its arguments by a pointer, which no filter can follow; systemd refuses it whole.
+# All are little-endian. openat2 takes its arguments by a pointer, which no filter can follow; systemd refuses it
+# altogether.
 ARCHITECTURES: Final = (
     Architecture(0xC000003E, 257, 2),  # x86-64
     Architecture(0xC00000B7, 56),  # aarch64
@@ -56,7 +57,7 @@ _Instruction = tuple[int, int, int, int]
 
 
 def program(architectures: Sequence[Architecture] = ARCHITECTURES) -> bytes:
-    """The filter. It refuses every system call of an architecture that is not listed: such a one cannot be judged."""
+    """The filter. It refuses every system call of an architecture that is not listed, because it cannot judge those."""
     code: list[_Instruction] = [_load(_ARCHITECTURE)]
     for each in architectures:
         block = _block(each)
@@ -66,9 +67,9 @@ def program(architectures: Sequence[Architecture] = ARCHITECTURES) -> bytes:
 
 
 def _block(architecture: Architecture) -> list[_Instruction]:
-    """All that happens to a system call of the architecture."""
+    """The instructions for the system calls of one architecture."""
     block = [_load(_NUMBER), (_AND, 0, 0, ~_X32 & 0xFFFFFFFF)]
-    # The position of the flags among the arguments; the mode is the next one.
+    # The index of the flags among the arguments; the mode comes next.
     for number, flags in ((architecture.open, 1), (architecture.openat, 2)):
         if number is not None:
             judged = _judged(flags)

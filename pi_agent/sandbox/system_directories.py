@@ -1,4 +1,4 @@
-"""The directories of the host's system that every session sees, read-only: those that this machine has."""
+"""The host's system directories that every session sees, read-only, as far as this machine has them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
 _RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
-# Where the programs and data of the system are. Those that exist are shown, read-only; a link is shown as a link.
+# Programs and data of the system. Those that exist are shown read-only; a link is shown as a link.
 _SYSTEM: Final = (
     "/nix/store",
     "/etc",
@@ -31,17 +31,17 @@ _RESOLV_CONF: Final = "/etc/resolv.conf"
 
 @record
 class System:
-    """What of the host's system exists: paths to bind read-only, and links (path → target) to recreate."""
+    """The system directories that exist: paths to bind read-only, and links (path → target) to recreate."""
 
     binds: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
 
 
 def look(*, nix_daemon: bool, network: bool) -> System:
-    """Look which of the system's directories this machine has. All of them are root's own.
+    """Find the system directories that this machine has. All belong to root.
 
-    nix_daemon: whether the socket of Nix's daemon is shown. network: whether those are that resolve names: without a
-    network they would still carry questions out.
+    nix_daemon: whether to show the socket of the Nix daemon. network: whether to show the name resolvers; without a
+    network, they would still carry queries out.
     """
     links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
     linked = {path for path, _ in links}

@@ -1,1 +1,1 @@
-"""One launch: planned as one value, then carried out and watched to its end."""
+"""One launch: planned as one value, then carried out and supervised to its end."""

@@ -1,6 +1,6 @@
-"""What the journal keeps of a session: who started which project under which policy, and how it ended; and refusals.
+"""Journal entries: who started which project under which policy, how the session ended, and refusals.
 
-No prompt, argument, variable or content is ever in an entry.
+No entry ever holds a prompt, an argument, a variable or file content.
 
     journalctl -t pi-agent                                     everything
     journalctl -t pi-agent PI_AGENT_EVENT=refused              who was refused, and why
@@ -23,7 +23,7 @@ _INFO: Final = "6"
 
 @record
 class Known:
-    """What the journal is to know of a launch: paths and names, each None until it is known."""
+    """What is known of a launch, for the journal: paths and names, each None until it is known."""
 
     policy: str
     host_user: str | None = None
@@ -31,19 +31,19 @@ class Known:
     unit: str | None = None
 
     def of_user(self, name: str) -> Known:
-        """The same, and who asks: a name, or what sudo says where nobody is known by it."""
+        """A copy with the host user: the name, or the uid that sudo reports as long as no name is known."""
         return Known(self.policy, name, self.project_root, self.unit)
 
     def in_root(self, project_root: str | None) -> Known:
-        """The same, and the project root, where one is needed."""
+        """A copy with the project root, None if none is needed."""
         return Known(self.policy, self.host_user, project_root, self.unit)
 
     def of_unit(self, unit: str) -> Known:
-        """The same, and the session's unit."""
+        """A copy with the session's unit."""
         return Known(self.policy, self.host_user, self.project_root, unit)
 
     def fields(self) -> dict[str, str]:
-        """The journal's fields, of what is known."""
+        """The journal's fields, for what is known."""
         named = {
             "PI_AGENT_POLICY": self.policy,
             "PI_AGENT_HOST_USER": self.host_user,
@@ -54,18 +54,18 @@ class Known:
 
 
 def started(known: Known) -> None:
-    """Log that systemd was asked for the session's unit."""
+    """Log that systemd was asked to start the session's unit."""
     _log(known, f"session {known.unit} starts", _INFO, {"PI_AGENT_EVENT": "start"})
 
 
 def ended(known: Known, status: int) -> None:
-    """Log that a session is over. status: Pi's exit status."""
+    """Log that a session has ended. status: Pi's exit status."""
     outcome = {"PI_AGENT_EVENT": "end", "PI_AGENT_OUTCOME": str(status)}
     _log(known, f"session {known.unit} ended: {status}", _INFO, outcome)
 
 
 def refused(known: Known, status: int, why: str) -> None:
-    """Log that a launch was refused. why: the refusal's first line. A session that had started ends with this entry."""
+    """Log that a launch was refused. why: the refusal's first line. It also ends a session that had started."""
     outcome = {"PI_AGENT_EVENT": "refused", "PI_AGENT_OUTCOME": str(status)}
     _log(known, f"refused: {why}", _NOTICE, outcome)
 

@@ -1,8 +1,7 @@
-"""The guard: a forked process that cleans up after a session when its runner cannot.
+"""The guard: a forked process that cleans up after a session if its runner cannot.
 
-Runs as root. It is forked before anything of the session is made, so that there is no moment at which a KILL leaves
-something that nobody looks after. Should guard and runner be killed at once, the next launch of the same user sweeps
-(session_directory.py).
+Runs as root. It is forked before anything of the session is made, so a KILL at any moment leaves nothing behind. If
+guard and runner are killed at once, the next launch of the same user cleans up (session_directory.py).
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ _SECOND_LOOKS: Final = (0.2, 1.0)  # seconds
 
 @contextmanager
 def guarded(tools: Tools, session: Session, held: Descriptors) -> Iterator[None]:
-    """While entered, the session's staging directory exists and is guarded; when left, the session is cleaned up.
+    """While entered, the session's staging directory exists and is guarded. On exit, the session is cleaned up.
 
-    held: what the guard does not keep open. Raises Refusal (69) when it cannot be made.
+    held: descriptors that the guard must not keep open. Raises Refusal (69) if the directory cannot be made.
     """
     try:
-        # The guard walks these by name, so it must not even begin where they are not root's.
+        # The guard walks these by name, so it must not start unless they are root's.
         session_directory.check_private(session_names.STAGING)
         session_directory.check_private(os.path.dirname(session.directory))
         guard = Guard(tools, session, held)
     except OSError as error:
         raise refusals.staging_failed(session_names.STAGING, reason(error)) from error
     lock = None
-    ended = True  # as long as there is no unit
+    ended = True  # while no unit exists
     try:
         lock = session_directory.create(tools, session)
         ended = False
@@ -67,8 +66,11 @@ def guarded(tools: Tools, session: Session, held: Descriptors) -> Iterator[None]
 
 @record
 class _Watched:
-    """What the guard watches, as descriptors. runner: the runner's process; listen: the pipe by which it tells its
-    guard, or dies; above: the process that started the runner, whose id is parent."""
+    """What the guard watches, as descriptors.
+
+    runner: the runner's process; listen: the pipe on which the runner reports, which closes if it dies; above: the
+    process that started the runner; parent: the id of that process.
+    """
 
     runner: int
     listen: int
@@ -79,8 +81,8 @@ class _Watched:
 class Guard:
     """The guard of one session, as its runner sees it.
 
-    It cleans up when the runner is done with the session, or when the runner or the process that started it is dead. In
-    the latter case it tells the runner to end.
+    It cleans up when the runner is done with the session, or when the runner or the process that started it has died.
+    If only that process has died, the guard also tells the runner to end.
     """
 
     def __init__(self, tools: Tools, session: Session, held: Descriptors) -> None:
@@ -90,7 +92,7 @@ class Guard:
         above, runner = os.pidfd_open(parent), os.pidfd_open(os.getpid())
         try:
             listen, self._tell = os.pipe()
-            # Until the guard ignores them, a signal to the group must not end it.
+            # A signal to the group must not end the guard before it ignores them.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
             self._pid = os.fork()
             if self._pid == 0:
@@ -104,16 +106,16 @@ class Guard:
             os.close(runner)
 
     def dismiss(self, *, ended: bool) -> None:
-        """Have the session cleaned up, and wait until it is. ended: its unit is gone already, or was never made."""
-        with suppress(OSError):  # a guard that is told nothing takes us for dead, and does the same
+        """Have the session cleaned up, and wait for that. ended: its unit is gone already, or was never made."""
+        with suppress(OSError):  # a guard that reads nothing assumes that the runner is dead, and cleans up too
             os.write(self._tell, _ENDED if ended else _FAILED)
         os.close(self._tell)
-        if processes.wait(self._pid) != 0:  # somebody killed the guard, or it did its work too early
+        if processes.wait(self._pid) != 0:  # somebody killed the guard, or it cleaned up too early
             session_directory.clean_up(self._tools, self._session, ended=False)
 
 
 def _stand_guard(tools: Tools, session: Session, watched: _Watched) -> None:
-    """The guard's whole life. It ends the process with 0 where everything is clean."""
+    """Run the guard. Ends the process, with status 0 if everything is clean."""
     status = 1
     try:
         terminal = terminals.beyond_sudo(os.environ, watched.parent)
@@ -121,17 +123,17 @@ def _stand_guard(tools: Tools, session: Session, watched: _Watched) -> None:
         told = _told(watched)
         if terminal is not None:
             if not told:
-                terminal.put_right()  # at once: sudo is about to end, and a shell to show its prompt
+                terminal.put_right()  # at once: sudo is about to end, and the shell to show its prompt
             terminal.close()
         with _locked(session):
             session_directory.clean_up(tools, session, ended=told == _ENDED)
         if told != _ENDED:
-            # The runner may have died while systemd was being asked to start the unit.
+            # The runner may have died while it was asking systemd to start the unit.
             for delay in _SECOND_LOOKS:
                 time.sleep(delay)
                 systemctl.stop(tools, session.unit)
                 systemctl.reset_failed(tools, session.unit)
-        # Where the runner lives and did not ask for this, it may have made things since.
+        # If the runner is alive and did not ask for this, it may have made things since.
         status = 0 if told else 1
     finally:
         os._exit(status)
@@ -150,15 +152,15 @@ def _detach() -> None:
 
 
 def _told(watched: _Watched) -> bytes:
-    """Wait, and return what the runner told; empty when it, or the process that started it, is dead."""
+    """Wait, and return what the runner reported; empty if the runner or the process that started it has died."""
     events = select.poll()
     events.register(watched.listen, select.POLLIN)
     events.register(watched.above, select.POLLIN)
     ready = {descriptor for descriptor, _ in events.poll()}
     if watched.listen in ready:
         return os.read(watched.listen, len(_ENDED))
-    # Whoever waited for the runner is gone; it may be about to start the unit. Or it is dead too, and one of its
-    # children holds the other end of the pipe for a moment longer.
+    # The process that waited for the runner is gone, and the runner may be about to start the unit. Or the runner is
+    # dead too, and one of its children holds the other end of the pipe for a moment longer.
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(watched.runner, signal.SIGTERM)
     return b""

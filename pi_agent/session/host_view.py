@@ -1,6 +1,6 @@
-"""What a session sees of the host: the project with its covers, further paths of the policy, the system's directories.
+"""What a session sees of the host: the project with its covers, further policy paths, and system directories.
 
-Runs as root. Everything is mounted from an open descriptor, and attached nowhere yet.
+Runs as root. Every mount is prepared from an open descriptor, and not attached yet.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pi_agent.session.session_names import Session
 
 @record
 class Wanted:
-    """What is to be shown, and under which names it is staged."""
+    """What to show inside, and the names under which it is staged."""
 
     project: Project | None
     session: Session
@@ -36,8 +36,11 @@ class Wanted:
 
 @record
 class View:
-    """project: None where nothing of the host is mounted; covers: mounted over it; extras: further paths of the policy;
-    system: of the host's own; binds: all that is staged; notices: what the user is to be told."""
+    """What a session sees.
+
+    project: None if nothing of the host is mounted; covers: mounted over it; extras: further paths of the policy;
+    system: the host's system directories; binds: everything staged; notices: for the user.
+    """
 
     project: Mount | None
     covers: tuple[Cover, ...]
@@ -48,10 +51,10 @@ class View:
 
 
 def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held: Descriptors) -> View:
-    """Prepare the mounts, and find what is to be covered. held: keeps what is open for the plan.
+    """Prepare the mounts, and find what to cover. held: keeps open what the plan needs.
 
-    Raises Refusal: 69 when a mount or the protection cannot be prepared, 77 for a directory that the agent cannot
-    enter, 78 for a path of the policy that cannot be shown.
+    Raises Refusal: 69 if a mount or the protection cannot be prepared, 77 for a directory that the agent cannot enter,
+    78 for a path of the policy that cannot be shown.
     """
     options, session = policy.sandbox, wanted.session
     system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
@@ -77,22 +80,23 @@ def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held
 
 @record
 class _Mapping:
-    """Between whom owners are mapped, and what keeps the mounts."""
+    """The two identities to swap as owners, and the descriptors of the mounts."""
 
     caller: Identity
     agent: Identity
     held: Descriptors
 
     def mounted(self, descriptor: int, bind: Bind) -> Mount:
-        """A mount of the open directory or file, not attached anywhere. Raises Refusal (69)."""
+        """A mount of the open directory or file, not attached. Raises Refusal (69)."""
         tree, mapped = mounts.prepared(self.caller, self.agent, descriptor)
         return Mount(self.held.hold(tree), bind, mapped)
 
 
 def check_enterable(tree: int, project: Project, agent: Identity) -> None:
-    """Refuse (77) a directory that the agent cannot enter: another owner's, or on a file system without mapped owners.
+    """Raise Refusal (77) if the agent cannot enter the directory: another owner, or owners that cannot be mapped.
 
-    tree: a prepared mount of the root. It is asked as the agent, so that the kernel answers as it will inside.
+    tree: a prepared mount of the root. The question is asked as the agent, so that the kernel answers as it will
+    inside.
     """
     below = os.path.relpath(project.directory, project.root)
     try:
@@ -112,7 +116,7 @@ def check_enterable(tree: int, project: Project, agent: Identity) -> None:
 
 
 def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project, mount: Mount) -> protection.Plan:
-    """What is to be protected and hidden in the prepared mount of the project. Raises Refusal (69)."""
+    """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
     try:
         ground = ProjectView(mount.tree, project.root, viewer_of(mount.tree, viewer))
         home = os.path.realpath(caller.home)
@@ -123,8 +127,11 @@ def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project
 
 
 def viewer_of(root: int, otherwise: Identity) -> Identity:
-    """Who looks for what is to be covered in an open project: root, from whom no directory can be closed off; otherwise
-    where the file system keeps even root out (as NFS may). No link is followed out of the project either way."""
+    """The identity that searches an open project for paths to cover: root, from which no directory can be closed off.
+
+    Returns `otherwise` if the file system keeps even root out (as NFS may). In both cases, no link is followed out of
+    the project.
+    """
     try:
         os.close(paths.reopen(root, os.O_RDONLY | os.O_DIRECTORY))
         return identities.root()
@@ -138,7 +145,7 @@ def unprotected(error: OSError) -> Refusal:
 
 
 def _extras(policy: Policy, session: Session, mapping: _Mapping) -> Sequence[Mount]:
-    """The policy's further paths, each by descriptor. Raises Refusal: 69, 78."""
+    """Mounts of the policy's further paths, by descriptor. Raises Refusal: 69, 78."""
     found = []
     wanted = [(path, False) for path in policy.sandbox.read_only_paths]
     wanted += [(path, True) for path in policy.sandbox.read_write_paths]

@@ -1,12 +1,12 @@
 # The first program inside the sandbox, and Pi's parent to the end: bash -p launch.bash, as the agent.
 #
-# What to run comes as file descriptor 3 (systemd.exec(5), OpenFile=), as NUL-terminated strings: what to say if the
-# directory cannot be entered, the directory to start in, then the command. They take this way because a unit's command
-# line is readable by everyone, must be UTF-8 and expands % and $.
+# File descriptor 3 (systemd.exec(5), OpenFile=) holds the request, as NUL-terminated strings: the message if the
+# directory cannot be entered, the directory to start in, then the command. A unit's command line would not do: everyone
+# can read it, it must be UTF-8, and it expands % and $.
 #
-# Descriptor 4 takes our report: `started` when the sandbox stands and Pi is about to run, `ended N` with its exit
-# status. systemd's word for it is not enough: version 257 may take the first process of a namespace of process ids for
-# somebody else's («which is not our child») and then knows no status.
+# Descriptor 4 takes our report: `started` when the sandbox is set up and Pi is about to run, `ended N` with its exit
+# status. systemd's own status is not enough: version 257 may mistake the first process of a PID namespace for somebody
+# else's («which is not our child»), and then knows no status.
 
 mapfile -d '' -t -u 3 request
 exec 3<&-
@@ -22,14 +22,14 @@ cd -- "${request[1]}" 2>/dev/null || {
   report_end 77
 }
 
-# The first process of its namespace hears no signal that it has no handler for (pid_namespaces(7)).
+# The first process of a PID namespace receives only signals that it has a handler for (pid_namespaces(7)).
 pass_on() {
   passed_on=$1
   [[ -z $! ]] || kill -s "$1" "$!" 2>/dev/null
 }
 for name in HUP INT QUIT TERM; do trap "pass_on $name" "$name"; done
 
-# Our own streams are nobody's: a pipe ends when Pi closes it, and bash's «Killed» is not for the user.
+# Detach our own streams: a pipe must end when Pi closes it, and the user must not see bash's «Killed».
 exec 5<&0 6>&1 7>&2 </dev/null &>/dev/null
 (
   # An asynchronous command would ignore INT and QUIT.
@@ -40,13 +40,13 @@ exec 5<&0 6>&1 7>&2 </dev/null &>/dev/null
 ) <&5 >&6 2>&7 5<&- 6>&- 7>&- &
 exec 5<&- 6>&- 7>&-
 
-# Signals interrupt this, and two in quick succession do so without a status that would tell: only the process id does.
+# Signals interrupt `wait`. Two in quick succession do so without a telling status; only the process id tells.
 while
   ended=
   wait -p ended "$!"
   status=$?
   [[ -z $ended ]]
 do :; done
-# A signal that comes in the moment of Pi's end makes bash (5.2) lose the status, and take -1 for it.
+# If a signal arrives at the moment that Pi ends, bash (5.2) loses the status and takes -1 for it.
 ((status >= 0)) || status=$((128 + $(kill -l "${passed_on-KILL}")))
 report_end "$status"

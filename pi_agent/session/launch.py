@@ -1,7 +1,8 @@
-"""Carrying out the plan of a launch: the only place that writes, mounts and starts.
+"""Carries out the plan of a launch. Only this module writes, mounts and starts.
 
-Runs as root. What changed since the plan was made is noticed where it matters: a sync by somebody else, a document that
-a running Pi has written, a protected path that vanished. However it ends, no unit, mount or file of the session stays.
+Runs as root. A change since the plan was made is noticed where it matters: a sync by another launch, a document that a
+running Pi has written, a protected path that has vanished. However it ends, no unit, mount or file of the session
+stays.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from pi_agent.state.user_state import State
 
 
 def carry_out(plan: Plan, known: Known) -> int:
-    """Launch as planned, and return Pi's exit status. known: what the journal is to know of it.
+    """Launch as planned, and return Pi's exit status. known: what the journal is told about the launch.
 
-    Raises Refusal: 65 or 69 where something has changed since it was planned, or the machine fails.
+    Raises Refusal: 65 or 69 if something has changed since it was planned, or if the machine fails.
     """
     request = plan.request
     state = user_state.prepare(request.policy, request.agent, request.caller.name, plan.state)
@@ -47,7 +48,7 @@ def carry_out(plan: Plan, known: Known) -> int:
 
 
 def _configure(plan: Plan, state: State) -> Sequence[str]:
-    """Write what is planned into the user's own tree, and return the notices that came up."""
+    """Write what is planned into the user's own tree, and return the notices that arose."""
     configuration, agent = plan.configuration, plan.request.agent
     told: Sequence[str] = ()
     if configuration.sync is not None:
@@ -62,7 +63,7 @@ def _configure(plan: Plan, state: State) -> Sequence[str]:
 
 
 def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
-    """Look at what the host may run by itself, at a terminal; the result looks again and tells what has changed."""
+    """At a terminal, look at what the host may run by itself. The result looks again and returns what has changed."""
     request = plan.request
     if not request.terminal or request.project is None:
         return tuple

@@ -1,9 +1,9 @@
 """The plan of a launch: everything it will read, write, mount and start, as one value.
 
-`plan` only looks: nothing on the machine changes. It prepares mounts, which nobody else sees and which vanish with
-their descriptors. Whoever explains a launch tells this value, and `launch.carry_out` does what it says.
+`plan` only reads; it changes nothing on the machine. It prepares mounts that nobody else sees and that vanish with
+their descriptors. `--sandbox-explain` prints the plan, and `launch.carry_out` does what it says.
 
-Runs as root, for a listed host user; looks as the host user or the agent wherever one of them can change what is there.
+Runs as root, for a listed host user. Acts as the host user or the agent wherever one of them can change what is there.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ from pi_agent.state.user_state import Found
 
 @record
 class Request:
-    """What is asked for. project: None for a launch that needs none, and no configuration either. command: what runs
-    inside. session: the names that the session gets. environ: the caller's, of which the terminal's variables are
-    taken. terminal: whether input and output are one."""
+    """What the caller asks for.
+
+    project: None for a launch that needs neither a project nor a configuration. command: what runs inside. session: the
+    names of the session. environ: the caller's, of which only the terminal's variables are used. terminal: whether
+    input and output are one.
+    """
 
     policy: Policy
     caller: Identity
@@ -47,8 +50,11 @@ class Request:
 
 @record
 class Configuration:
-    """What the session is configured with. sources: of variables. sync: None where nothing is synced. files, link: to
-    be made in the agent's home. git_identity: for commits made inside."""
+    """The configuration of a session.
+
+    sources: of variables. sync: None if nothing is synced. files, link: to make in the agent's home. git_identity: for
+    commits made inside.
+    """
 
     sources: Sources
     sync: sync.Plan | None
@@ -59,10 +65,11 @@ class Configuration:
 
 @record
 class Plan:
-    """A whole launch. state: the user's own tree as it is now. view: what of the host is shown inside. layers: of the
-    environment. directory: where the command starts. properties: the unit's. start: the command that starts it.
+    """A whole launch.
 
-    held: what is open for the plan; close it when the plan is of no more use.
+    state: the user's own tree as it is now. view: what is shown of the host. layers: of the environment. directory:
+    where the command starts. properties: the unit's. start: the command that starts the unit. held: what is open for
+    the plan; close it when the plan is no longer needed.
     """
 
     request: Request
@@ -77,15 +84,15 @@ class Plan:
 
     @property
     def notices(self) -> Sequence[str]:
-        """What the user is told before the session starts."""
+        """Notices for the user, before the session starts."""
         synced = self.configuration.sync
         return [*(synced.notices if synced is not None else ()), *self.view.notices]
 
 
 def plan(request: Request) -> Plan:
-    """Plan the launch, changing nothing.
+    """Plan the launch. Changes nothing.
 
-    Raises Refusal: 65 for bad data of the host user's, 69 when systemd, the kernel or the machine fails, 77 for a
+    Raises Refusal: 65 for bad data of the host user's, 69 if systemd, the kernel or the machine fails, 77 for a
     directory that the agent cannot enter, 78 for a broken installation or policy.
     """
     held = Descriptors()
@@ -154,7 +161,7 @@ def _configuration(request: Request, state: Found, held: Descriptors) -> Configu
 def _layers(request: Request, sources: Sources, view: View) -> tuple[Layer, ...]:
     policy, agent = request.policy, request.agent
     around = variable_layers.surroundings(request.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
-    # Where owners are not mapped, the files are somebody else's, and git asks to be told that this is fine.
+    # If owners are not mapped, the files belong to somebody else, and git must be told to trust them.
     foreign = view.project is not None and not view.project.mapped
     trusted = view.project.bind.target if foreign and view.project is not None else None
     return variable_layers.layers(policy, agent, around, sources, trusted)

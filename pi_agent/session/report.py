@@ -9,14 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_MOST: Final = 1 << 16  # bytes: what a pipe holds (pipe(7))
+_MOST: Final = 1 << 16  # bytes: the capacity of a pipe (pipe(7))
 _ENDED: Final = b"ended "
 
 
 class Report:
-    """The report, read as it comes. To be entered: a pipe keeps what was written as long as one end is open.
+    """The report, read as it arrives. A context manager: a pipe keeps its content only while one end is open.
 
-    The agent can write to it as well, as it can end with any status: what is read says nothing but that.
+    The agent can write to the pipe too, just as it can end with any status. The report proves no more than that.
     """
 
     def __init__(self, path: str) -> None:
@@ -30,7 +30,7 @@ class Report:
         os.close(self._pipe)
 
     def await_start(self, child: int) -> bool:
-        """Wait until Pi is about to run, or the child process has ended, and return which."""
+        """Wait until Pi is about to run or the child process has ended, and return `started`."""
         ended = os.pidfd_open(child)
         try:
             events = select.poll()
@@ -43,13 +43,13 @@ class Report:
 
     @property
     def started(self) -> bool:
-        """Whether Pi was about to run, or launch.bash has ended in its place."""
+        """Whether Pi was about to run, or launch.bash has ended instead."""
         self._read()
         return self._text != b""
 
     @property
     def ended(self) -> int | None:
-        """The exit status, 0 to 255; None when there was no end that could be reported."""
+        """The exit status, 0 to 255; None if no end was reported."""
         self._read()
         told = [line[len(_ENDED) :] for line in self._text.split(b"\n") if line.startswith(_ENDED)]
         last = told[-1] if told else b""
@@ -57,7 +57,7 @@ class Report:
 
     def _read(self) -> None:
         try:
-            # The end is what counts, should somebody write without one.
+            # If somebody writes without end, only the last bytes count.
             self._text = (self._text + os.read(self._pipe, _MOST))[-_MOST:]
         except BlockingIOError:
             pass

@@ -1,6 +1,7 @@
-"""The sessions that run, for the commands of their user: each is described by its runner in its staging directory.
+"""Running sessions, for the commands of their user. The runner describes each in its staging directory.
 
-Staging directories are root's, and a user's lie apart by uid: who is given the sessions of one uid sees no other's.
+Staging directories belong to root, and each user's lie in a directory of their own. A list of the sessions of one uid
+therefore shows no other user's.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ _AT_MOST: Final = 1 << 14  # bytes; two paths and a number
 
 @record
 class RunningSession:
-    """A session that goes on. id: what its user calls it. since: seconds since the epoch. root: the project root, None
-    for one without a project; directory: where it was started. What is not known yet, as it is just being made, is
-    None."""
+    """A session that is running.
+
+    id: what its user calls it. since: seconds since the epoch. root: the project root, None for a session without a
+    project. directory: where it was started. While a session is being made, what is not known yet is None.
+    """
 
     session: Session
     id: str
@@ -34,18 +37,18 @@ class RunningSession:
 
 
 def describe(since: float, root: str | None, directory: str) -> bytes:
-    """The content of the file that says what a session is. Paths may hold any bytes but NUL."""
+    """The content of the file that describes a session. since: as of RunningSession. Paths hold any byte but NUL."""
     return b"\0".join([str(int(since)).encode(), os.fsencode(root or ""), os.fsencode(directory)])
 
 
 def of_user(uid: int) -> list[RunningSession]:
-    """The live sessions of the host user with this uid, oldest first. Raises Refusal (69)."""
+    """The running sessions of the host user with this uid, oldest first. Raises Refusal (69)."""
     found = [_read(each) for each in session_directory.all_of(uid) if is_running(each)]
     return sorted(found, key=lambda each: (each.since or 0, each.id))
 
 
 def is_running(own: Session) -> bool:
-    """Whether somebody takes care of the session: its runner, or its guard."""
+    """Whether a runner or a guard takes care of the session."""
     try:
         lock = os.open(own.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -60,9 +63,9 @@ def is_running(own: Session) -> bool:
 
 
 def attended_and_abandoned() -> tuple[set[str], set[str]]:
-    """The units of the sessions that are staged now: those that somebody takes care of, and those that nobody does.
+    """The units of all staged sessions: those that a runner or guard takes care of, and those that none does.
 
-    A session that is just being made, or cleaned up, may be among the latter for a moment. Changes nothing.
+    A session that is being made or cleaned up may be among the latter for a moment. Changes nothing.
     """
     attended, unattended = set[str](), set[str]()
     for place in _names(session_names.STAGING):

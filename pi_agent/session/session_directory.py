@@ -1,8 +1,8 @@
-"""A session's staging directory: made, removed, and swept when nobody takes care of it any more.
+"""A session's staging directory: made, removed, and swept when no runner or guard takes care of it any more.
 
-Runs as root. Everything of a session on the host is in its staging directory and its unit. The directory's lock is held
-as long as somebody takes care of both; a directory whose lock is free was left by a runner and a guard that were killed
-at once, and the next launch of the same user removes it.
+Runs as root. Everything that a session has on the host is in its staging directory and its unit. The directory's lock
+is held as long as a runner or guard takes care of both. If the lock is free, runner and guard were killed at once, and
+the next launch of the same user removes the directory.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def all_of(uid: int) -> list[Session]:
-    """The sessions of the host user with this uid that have a staging directory, live or not, in no order.
+    """The sessions of the host user with this uid that have a staging directory, running or not, in no order.
 
-    Raises Refusal (69) where others than root can enter that place.
+    Raises Refusal (69) if others than root can enter that place.
     """
     place = f"{session_names.STAGING}/{uid}"
     for directory in (session_names.STAGING, place):
@@ -42,7 +42,7 @@ def all_of(uid: int) -> list[Session]:
 
 
 def sweep(tools: Tools, uid: int) -> None:
-    """Clean up after what dead runners of the user with this uid left. Raises Refusal (69) where that fails."""
+    """Clean up what dead runners of the user with this uid left. Raises Refusal (69) if that fails."""
     for session in all_of(uid):
         sweep_one(tools, session)
 
@@ -50,11 +50,11 @@ def sweep(tools: Tools, uid: int) -> None:
 def create(tools: Tools, session: Session) -> int:
     """Sweep what dead runners of this user left, then make the session's staging directory and return its lock.
 
-    Users have a directory each, so that none can keep another waiting.
+    Each user has a directory of sessions, so that no user can keep another waiting.
     """
     _make_private(session_names.STAGING)
     place = os.path.dirname(session.directory)
-    # Held while making and while sweeping: no session is ever seen without its lock.
+    # Held while making and sweeping, so that no session is ever seen without its lock.
     top = _locked(place)
     try:
         for name in os.listdir(top):
@@ -71,19 +71,19 @@ def create(tools: Tools, session: Session) -> int:
 
 
 def _locked(place: str) -> int:
-    """Make and lock a user's directory and return its descriptor."""
+    """Make and lock a user's directory, and return its descriptor."""
     while True:
         try:
             _make_private(place)
             top = os.open(place, _DIRECTORY)
-        except FileNotFoundError:  # the end of another session has just removed it
+        except FileNotFoundError:  # another session's end has just removed it
             continue
         try:
             fcntl.flock(top, fcntl.LOCK_EX)
             if os.fstat(top).st_nlink:
                 return top
         except OSError:
-            os.close(top)  # or the guard could not lock it, and would leave it
+            os.close(top)  # otherwise the guard could not lock it, and would leave it
             raise
         os.close(top)
 
@@ -110,7 +110,7 @@ def _make_private(directory: str) -> None:
 
 
 def check_private(directory: str) -> None:
-    """Raise Refusal (69) if others than root can enter the directory, if it is there."""
+    """Raise Refusal (69) if the directory exists and others than root can enter it."""
     with suppress(FileNotFoundError):
         status = os.stat(directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
@@ -118,7 +118,7 @@ def check_private(directory: str) -> None:
 
 
 def sweep_one(tools: Tools, session: Session) -> None:
-    """Clean up after the session if nobody takes care of it."""
+    """Clean up after the session if no runner or guard takes care of it."""
     try:
         lock = os.open(session.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def sweep_one(tools: Tools, session: Session) -> None:
 
 
 def clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
-    """Remove the session's unit, mounts and files; each may be there or not. ended: the unit has ended by itself."""
+    """Remove the session's unit, mounts and files, as far as they exist. ended: the unit has ended by itself."""
     if not ended:
         systemctl.stop(tools, session.unit)
         systemctl.reset_failed(tools, session.unit)
@@ -146,7 +146,7 @@ def clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
         return
     for mounted in session.mounts:
         try:
-            os.rmdir(mounted)  # fails on what could not be unmounted: then the rest stays too, for the next sweep
+            os.rmdir(mounted)  # fails if it could not be unmounted: the rest then stays too, for the next sweep
         except (FileNotFoundError, NotADirectoryError):
             continue
     _remove(session.directory, device)

@@ -1,6 +1,7 @@
-"""A session's names: its unit, its staging directory and what lies in that.
+"""A session's names: its unit, its staging directory and the paths in that directory.
 
-All are of our own choosing: a random number and the host user's uid, never a name that somebody else chose.
+They are made of a random number, the host user's uid and, in the unit's name, a safe form of the user's name. No other
+name that somebody else chose enters them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ UNITS: Final = f"{_UNIT_PREFIX}*.service"
 
 @record
 class Session:
-    """unit: the service's name. directory: its staging directory, which only root can enter."""
+    """unit: the service's name. directory: the staging directory, which only root can enter."""
 
     unit: str
     directory: str
@@ -42,17 +43,17 @@ class Session:
 
     @property
     def lock(self) -> str:
-        """The file whose flock(2) says that somebody takes care of the session."""
+        """The file whose flock(2) shows that a runner or guard takes care of the session."""
         return f"{self.directory}/lock"
 
     @property
     def argv(self) -> str:
-        """The file that says what to run, for launch.bash."""
+        """The file that tells launch.bash what to run."""
         return f"{self.directory}/argv"
 
     @property
     def about(self) -> str:
-        """The file that says what the session is, for `--sandbox-status` (running_sessions.py)."""
+        """The file that describes the session, for `--sandbox-status` (running_sessions.py)."""
         return f"{self.directory}/about"
 
     @property
@@ -72,17 +73,17 @@ class Session:
 
     @property
     def extras(self) -> str:
-        """The directory in which further paths of the host are staged, by number."""
+        """The directory in which further host paths are staged, by number."""
         return f"{self.directory}/extras"
 
     @property
     def empty(self) -> tuple[str, str]:
-        """An empty directory and an empty file, to stand in for what is hidden."""
+        """An empty directory and an empty file, to mount over what is hidden."""
         return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
 
     @property
     def mounts(self) -> tuple[str, ...]:
-        """Every place something is mounted on."""
+        """Every mount point."""
         try:
             extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
         except FileNotFoundError:
@@ -91,15 +92,15 @@ class Session:
 
 
 def named(user: str, uid: int, number: str) -> Session:
-    """The session of the host user that has this number, whether it is there or not."""
+    """The session of the host user that has this number, whether it exists or not."""
     return called(f"{STAGING}/{uid}", f"{_UNIT_PREFIX}{_unit_name(user)}-{number}")
 
 
 def _unit_name(user: str) -> str:
-    """A user's name as a part of a unit's: systemd takes ASCII letters, digits and a few signs (systemd.unit(5))."""
+    """A user's name as part of a unit's: systemd accepts ASCII letters, digits and a few others (systemd.unit(5))."""
     return "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "_" for char in user)
 
 
 def called(place: str, name: str) -> Session:
-    """The session whose staging directory has that name in place, the directory of its user."""
+    """The session whose staging directory has that name in place, its user's directory."""
     return Session(f"{name}.service", f"{place}/{name}")

@@ -1,4 +1,4 @@
-"""Signals to the runner, on their way to Pi."""
+"""Passes signals to the runner on to Pi."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from typing import Final
 
 _HEARD: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
-_AGAIN: Final = 0.2  # seconds between two attempts to kill what may not have a process yet
-_PATIENCE: Final = 5.0  # seconds until who asks systemd for the unit is told to let go of it
+_AGAIN: Final = 0.2  # seconds between two attempts to kill a unit that may have no process yet
+_PATIENCE: Final = 5.0  # seconds until systemd-run is told to let go of the unit
 
 
 class Relay:
-    """While entered, signals to the runner go to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
+    """While entered, passes the runner's signals to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
 
-    cut_short: the signal that ended the session before there was a Pi to hear it. ending: the first that was to end it.
+    cut_short: the signal that ended the session before Pi could receive one. ending: the first that was to end it.
     """
 
     def __init__(self, tools: Tools, unit: str, report: Report) -> None:
@@ -45,7 +45,7 @@ class Relay:
             signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up that follows
 
     def session_begins(self, client: int) -> None:
-        """To be called when systemd is being asked for the unit; a signal that came before is acted on now.
+        """Call this when systemd is being asked for the unit. A signal that came before is acted on now.
 
         client: the process id of systemd-run.
         """
@@ -64,12 +64,14 @@ class Relay:
         else:
             self.ending = self.ending or number
             systemctl.kill(self._tools, self._unit, "--kill-whom=main", "--signal=TERM")
-            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM grants no more time
+            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM does not extend the time
                 signal.setitimer(signal.ITIMER_REAL, systemctl.GRACE)
 
     def _kill(self, *_: object) -> None:
-        """Kill all of the unit, again and again until systemd-run has ended: `systemctl kill` is content with a unit
-        that has no process yet."""
+        """Kill all of the unit, again and again until systemd-run has ended.
+
+        `systemctl kill` succeeds for a unit that has no process yet.
+        """
         now = time.monotonic()
         self._deadline = self._deadline or now + _PATIENCE
         systemctl.kill(self._tools, self._unit, "--signal=KILL")

@@ -1,7 +1,7 @@
-"""Filling a session's staging directory as its plan says: files, mounts, and covers over the project.
+"""Fills a session's staging directory as planned: files, mounts, and covers over the project.
 
-Runs as root, in a directory that only root can enter. What was prepared as an open descriptor is attached under names
-of our own, so no path is resolved that somebody else could change.
+Runs as root, in a directory that only root can enter. Mounts prepared as open descriptors are attached under names of
+our own, so no path is resolved that somebody else could change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pi_agent.state.user_state import State
 
 
 def fill(plan: Plan, state: State) -> Sequence[str]:
-    """Fill the session's staging directory, and return notices: what vanished before it could be protected.
+    """Fill the session's staging directory, and return notices of paths that vanished before they could be protected.
 
     Raises Refusal (69).
     """
@@ -48,7 +48,7 @@ def fill(plan: Plan, state: State) -> Sequence[str]:
 
 
 def _request_of(plan: Plan) -> list[str]:
-    """What launch.bash is to read: the refusal where it cannot enter the directory, the directory, the command."""
+    """The request for launch.bash: the refusal if it cannot enter the directory, the directory, the command."""
     policy, command = plan.request.policy, plan.request.command
     if plan.start.terminal:
         command = tuple(systemd_run.owning_terminal(policy.tools, command))
@@ -59,7 +59,10 @@ def _request_of(plan: Plan) -> list[str]:
 
 
 def _write_files(session: Session, request: Sequence[str], about: bytes) -> None:
-    """Make the staging directory's directories and files. about: see running_sessions.describe. Raises Refusal (69)."""
+    """Make the staging directory's content, but for links, mounts and the env file. Raises Refusal (69).
+
+    about: see running_sessions.describe.
+    """
     empty_directory, empty_file = session.empty
     try:
         for directory in (session.project, session.state, session.terminals, session.extras, session.root):
@@ -74,7 +77,7 @@ def _write_files(session: Session, request: Sequence[str], about: bytes) -> None
 
 
 def _link(session: Session, links: Sequence[tuple[str, str]]) -> None:
-    """Make the symbolic links of the sandbox's root, (path, target). Raises Refusal (69)."""
+    """Make the symbolic links, (path, target), of the sandbox's root. Raises Refusal (69)."""
     try:
         for path, target in links:
             where = f"{session.root}{path}"
@@ -99,9 +102,9 @@ def _write(path: str, content: bytes, mode: int = 0o600) -> None:
 
 
 def _cover(plan: Plan, project: Mount) -> Sequence[str]:
-    """Protect and hide what lies in the staged project, and return notices of what vanished.
+    """Protect and hide paths in the staged project, and return notices of those that vanished.
 
-    Raises Refusal (69): without its protection nothing may start.
+    Raises Refusal (69): nothing may start without its protection.
     """
     request, session = plan.request, plan.request.session
     opened: list[int] = []

@@ -1,4 +1,4 @@
-"""Running a session's unit to its end: signals are passed on, and the exit status is found."""
+"""Runs a session's unit to its end, passes signals on, and finds the exit status."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# siginfo's si_code as ExecMainCode= shows it (sigaction(2)): a signal ended the process, with a core dump or without.
+# siginfo's si_code, as ExecMainCode= shows it (sigaction(2)): ended by a signal, with or without a core dump.
 _BY_A_SIGNAL: Final = ("2", "3")
 
 
 def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:
-    """Run the session to its end, passing signals on, and return Pi's exit status. The unit has ended then.
+    """Run the session to its end, passing signals on, and return Pi's exit status. The unit has then ended.
 
-    meanwhile: called while systemd starts the unit. Raises Refusal (69) when the unit did not come to run Pi.
+    meanwhile: called while systemd starts the unit. Raises Refusal (69) if the unit did not come to run Pi.
     """
     before = terminals.seen(start.environ) if start.terminal else None
     try:
@@ -47,7 +47,7 @@ def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], No
 
 @record
 class _End:
-    """How systemd-run ended: its status; and which signals came: cut_short, ending: see Relay."""
+    """How systemd-run ended. status: its exit status. cut_short, ending: see Relay."""
 
     status: int
     cut_short: int | None
@@ -57,8 +57,8 @@ class _End:
 def _run(tools: Tools, session: Session, start: Start, report: Report, meanwhile: Callable[[], None]) -> _End:
     status = 0
     with Relay(tools, session.unit, report) as relay:
-        # At a terminal systemd-run must stay in the foreground group, to read the keys and learn of resizes;
-        # Ctrl-C arrives there as a byte. Elsewhere Ctrl-C signals the whole group, and must only reach us.
+        # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C
+        # arrives there as a byte. Otherwise, Ctrl-C signals the whole group, and must reach only us.
         if relay.cut_short is None:
             child = processes.start(start.argv, start.environ, own_group=not start.terminal)
             relay.session_begins(child)
@@ -73,22 +73,22 @@ def _run(tools: Tools, session: Session, start: Start, report: Report, meanwhile
 
 
 def _is_clean(end: _End, start: Start, report: Report) -> bool:
-    """Whether the unit surely ended by itself, with 0: at a terminal systemd-run may let go of it before."""
+    """Whether the unit certainly ended by itself, with 0. At a terminal, systemd-run may let go of it earlier."""
     return end.cut_short is None and not start.terminal and end.status == 0 == report.ended
 
 
 def _was_killed(end: _End, report: Report) -> bool:
-    """Whether Pi, or what carried its terminal, had no chance to leave the terminal in order."""
+    """Whether Pi, or the process that carried its terminal, was killed before it could restore the terminal."""
     killed = report.started and (report.ended is None or _by_a_signal(report.ended))
     return killed or _by_a_signal(end.status)
 
 
 def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> int:
-    """The exit status of the whole. killed: that of a unit that was killed before it could report."""
+    """The exit status of the session. killed: the status of a unit that was killed before it could report."""
     if end.cut_short is not None:
         return 128 + end.cut_short
     if start.terminal and report.ended == 128 + signal.SIGHUP and end.ending is not None:
-        # At a terminal sudo signals the whole group: systemd-run ends as well, and the terminal with it.
+        # At a terminal, sudo signals the whole group: systemd-run ends too, and the terminal with it.
         return 128 + end.ending
     if report.ended is not None:
         return report.ended
@@ -102,33 +102,33 @@ def _by_a_signal(status: int) -> bool:
 
 
 def _release(session: Session) -> None:
-    """Unmount what was staged: the unit has it in a namespace of its own. A file that something is mounted on can be
-    neither renamed nor removed by its owner where the mount is seen (rename(2), EBUSY).
+    """Unmount what was staged: the unit has it in a namespace of its own.
 
-    What fails here is done by the guard in the end.
+    While a mount is visible on the host, the owner of the file below it can neither rename nor remove it (rename(2),
+    EBUSY). If this fails, the guard does it in the end.
     """
     with suppress(OSError):
         mounts.unstage(session.mounts)
 
 
 def _end(tools: Tools, unit: str) -> int:
-    """See that the unit has ended, and return the status of one that was killed before it could report.
+    """Make sure that the unit has ended, and return the status of one that was killed before it could report.
 
-    systemd-run's own status is no proof: it dies before the unit when somebody kills it, and at a terminal it lets go
-    of the unit when `^]` is typed three times.
+    systemd-run's own status proves nothing. systemd-run dies before the unit if somebody kills it, and at a terminal it
+    lets go of the unit when `^]` is typed three times.
     """
     facts = _facts(tools, unit)
     if facts.get("ActiveState") not in ("inactive", "failed"):
         systemctl.stop(tools, unit)
         facts = _facts(tools, unit)
     systemctl.reset_failed(tools, unit)
-    # Who is killed without a word and without systemd's noticing was killed by KILL: all else is reported.
+    # Every other end is reported or noticed by systemd, so it was KILL.
     number = int(facts["ExecMainStatus"]) if facts.get("ExecMainCode") in _BY_A_SIGNAL else signal.SIGKILL
     return 128 + number
 
 
 def _facts(tools: Tools, unit: str) -> dict[str, str]:
     names = "--property=ActiveState,ExecMainCode,ExecMainStatus"
-    # Where systemd cannot be asked, nothing is known; that is no reason to end without a word on the session.
+    # If systemd cannot be asked, nothing is known. The session's end must still be reported.
     output = processes.run([tools.systemctl, "show", names, unit], accept=range(256)).output
     return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}

@@ -1,4 +1,4 @@
-"""Ending a session's unit from outside: for whoever cleans up after a runner that cannot do it any more."""
+"""Controls a session's unit with systemctl(1): ends it, signals it, resets it. The unit may be missing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends all
+GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends everything
 _POLL: Final = 0.1
 
 
 def stop(tools: Tools, unit: str) -> None:
-    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to all. No unit is fine.
+    """End the unit: TERM to Pi, which may then save, and after `GRACE` seconds KILL to everything. It may be missing.
 
-    Not by `systemctl stop` alone: version 257 now and then takes the first process of a namespace of process ids for
-    somebody else's («Supervising process … which is not our child») and then kills at once.
+    `systemctl stop` alone is not enough: version 257 sometimes mistakes the first process of a PID namespace for
+    somebody else's («Supervising process … which is not our child»), and then kills at once.
     """
     if kill(tools, unit, "--kill-whom=main", "--signal=TERM"):
         deadline = time.monotonic() + GRACE
@@ -32,12 +32,12 @@ def stop(tools: Tools, unit: str) -> None:
 
 
 def kill(tools: Tools, unit: str, *options: str) -> bool:
-    """systemctl(1) kill; whether there was something to signal."""
+    """Run systemctl(1) kill. Returns whether there was something to signal."""
     return processes.run([tools.systemctl, "kill", *options, unit], accept=range(256)).status == 0
 
 
 def reset_failed(tools: Tools, unit: str) -> None:
-    """Let systemd forget how the unit ended, so that nothing of it stays listed."""
+    """Make systemd forget how the unit ended, so that it is not listed any more."""
     processes.run([tools.systemctl, "reset-failed", unit], accept=range(256))
 
 

@@ -17,17 +17,17 @@ SLICE: Final = "pi-agent.slice"
 
 @record
 class Start:
-    """How to start a session: systemd-run's argv and environment (TERM at most); whether on a terminal."""
+    """How to start a session: systemd-run's argv and environment (TERM at most), and whether on a terminal."""
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     terminal: bool
 
 
-# Nobody inside could continue a stopped Pi: the terminal's shell is not its parent. That is why the kernel takes no
-# notice of SIGTSTP's default action there (an orphaned process group, signal(7) and credentials(7)). But Pi, on Ctrl-Z,
-# leaves its interface, signals its group and waits to be continued. So somebody in its group continues it, at once.
-# $$ is the process that becomes Pi; a grandchild of it, since a program may wait for any child to end.
+# Nobody inside could continue a stopped Pi, because the terminal's shell is not its parent. The kernel therefore
+# ignores SIGTSTP's default action there (an orphaned process group, signal(7) and credentials(7)). But on Ctrl-Z, Pi
+# leaves its interface, signals its group and waits to be continued. So a process in its group continues it at once. $$
+# is the process that becomes Pi. The other one is its grandchild, since a program may wait for any child to end.
 _AWAKE: Final = """
 ((
   trap 'kill -s CONT $$' TSTP
@@ -39,20 +39,20 @@ exec -- "$@"
 
 
 def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
-    """The command in a session and process group of its own that own the terminal (setsid(1), --ctty); Ctrl-Z does not
-    leave it waiting.
+    """The command in a session and process group of its own that own the terminal (setsid(1), --ctty).
 
-    systemd took the terminal before it made the namespace of process ids, so that from inside nobody seems to have it.
+    Ctrl-Z does not leave it waiting. systemd took the terminal before it made the PID namespace, so inside, the
+    terminal seems to belong to nobody.
     """
     return [tools.setsid, "--ctty", tools.bash, "-p", "-c", _AWAKE, "awake", *command]
 
 
 def staged(session: Session) -> list[str]:
-    """The properties by which the unit gets what is staged for it: its root directory, environment, request, report."""
+    """The properties that give the unit what is staged for it: root directory, environment, request, report."""
     return [
         f"RootDirectory={session.root}",
         f"EnvironmentFile={session.environment}",
-        # In the order in which launch.bash expects them, as descriptors 3 and 4.
+        # In the order that launch.bash expects, as descriptors 3 and 4.
         f"OpenFile={session.argv}:argv:read-only",
         f"OpenFile={session.report}:report:append",
     ]
@@ -70,11 +70,11 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         f"--unit={session.unit}",
         f"--slice={SLICE}",
         "--description=Pi coding agent",
-        # No tint of the terminal's background (since version 256).
+        # Keep the terminal's background as it is; systemd-run tints it since version 256.
         *(["--pty", "--background="] if terminal else ["--pipe"]),
         *(f"--property={each}" for each in properties),
         "--",
-        # Filters stay with a process and all that it starts (seccomp(2)).
+        # A filter applies to a process and all that it starts (seccomp(2)).
         *(tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"),
         *(tools.bash, "-p", policy.launcher),
     )

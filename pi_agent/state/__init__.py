@@ -1,1 +1,1 @@
-"""The user's own tree: what is synced from the host into it, and what Pi keeps there."""
+"""The user's own tree: what sync copies into it from the host, and what Pi keeps there."""

@@ -1,8 +1,8 @@
-"""Copying files from one identity's tree to another's.
+"""Copies files from one identity's tree to another's.
 
-Files are opened as the identity that owns the source and written as the one that owns the target, a batch at a time:
-a descriptor opened under one identity is used under the other, so neither side needs the other's rights, and root
-opens nothing. Every file appears whole, by a rename.
+Files are opened as the source's owner and written as the target's owner, one batch at a time. A descriptor opened under
+one identity is used under the other, so neither side needs the other's rights, and root opens nothing. A rename puts
+each file in place, complete.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_BATCH: Final = 64  # descriptors held open at once
+_BATCH: Final = 64  # descriptors open at once
 _CHUNK: Final = 1 << 24  # bytes
-# Called with the files and the bytes that were done since the last call.
+# Called with the files and bytes done since the last call.
 Step = Callable[[int, int], None]
-# What fails because of where we write; anything else that fails is the file we read.
+# Errors that the target causes. Any other error is a fault of the source file.
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
@@ -40,7 +40,7 @@ class Synced:
 
 @record
 class Source:
-    """Where files come from. open: opens a file by name for reading, called as identity; raises OSError."""
+    """The source of files. open: opens a file for reading by name; called as identity; raises OSError."""
 
     identity: Identity
     open: Callable[[str], int]
@@ -48,10 +48,10 @@ class Source:
 
 @record
 class Target:
-    """Where files go.
+    """The target of files.
 
-    folder: gives the directory of that relative path, open until the next is asked for and made where missing; called
-    as identity. executables: whether a file that is executable stays so; all other permissions are the owner's alone.
+    folder: returns the directory at a relative path, created if missing and open until the next call; called as
+    identity. executables: whether an executable file stays executable. All other permissions are the owner's alone.
     """
 
     identity: Identity
@@ -61,9 +61,10 @@ class Target:
 
 @record
 class Batch:
-    """What became of some files: copied, by name (host: the source), or left out, with the reason.
+    """The outcome of a batch.
 
-    failed: why the rest of them was not reached: the target cannot be written.
+    copied: (name, signatures), where `host` is the source's. left_out: (name, reason). failed: the error of a target
+    that cannot be written, if one ended the batch early.
     """
 
     copied: tuple[tuple[str, Synced], ...]
@@ -72,32 +73,40 @@ class Batch:
 
 
 class LimitExceeded(Exception):
-    """More was to be copied than may be."""
+    """There is more to copy than the limit allows."""
 
 
 def transfer(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> Iterator[Batch]:
-    """Copy the files batch by batch, at most so many bytes, and yield what became of each batch.
+    """Copy the files in batches, at most at_most bytes in all, and yield the outcome of each batch.
 
-    After the batch in which that happened, raises OSError when the target cannot be written, LimitExceeded when a file
-    was cut off.
+    After the batch concerned, raises OSError if the target cannot be written, and LimitExceeded if a file was cut off
+    or not reached.
     """
     for start in range(0, len(names), _BATCH):
-        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
+        wanted = names[start : start + _BATCH]
+        batch, at_most = _copied(wanted, source, target, at_most, step)
         yield batch
         if batch.failed is not None:
             raise batch.failed
-        if at_most <= 0:
+        if len(batch.copied) + len(batch.left_out) < len(wanted) or any(_is_cut_off(done) for _, done in batch.copied):
             raise LimitExceeded
 
 
+def _is_cut_off(done: Synced) -> bool:
+    """Whether the copy is smaller than the file was when it was opened."""
+    return done.isolated[1] < done.host[1]
+
+
 def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
-    """One batch, and how many bytes may still be copied after it."""
+    """Copy one batch. Returns its outcome, and how many bytes may still be copied."""
     with acting_as(source.identity):
         opened, left_out = _opened(source, names)
     copied, failed = [], None
     try:
         with acting_as(target.identity):
             for name, descriptor in opened:
+                if at_most <= 0:
+                    break
                 folder, last = os.path.split(name)
                 try:
                     place = _Place(target.folder(folder), last, target.executables)
@@ -115,8 +124,6 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
                     copied.append((name, done))
                     at_most -= done.isolated[1]
                 step(1, 0)
-                if at_most <= 0:
-                    break
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
@@ -124,7 +131,10 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
 
 
 def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
-    """The files, open, and those that cannot be opened, with the reason. As the source's identity."""
+    """Open the files. Returns those that are open, and those that cannot be opened, with the reason.
+
+    Must run as the source's identity.
+    """
     opened, left_out = [], []
     for name in names:
         try:
@@ -136,7 +146,7 @@ def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]]
 
 @record
 class _Place:
-    """Where a file goes: a name in an open directory. executables: as of Target."""
+    """Where a file goes: a name in an open directory. executables: see Target."""
 
     directory: int
     name: str
@@ -144,8 +154,8 @@ class _Place:
 
 
 def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
-    """Copy the open file source to its place, at most so many bytes. As the target's identity."""
-    # Signed before reading: a file that changes meanwhile will look changed the next time.
+    """Copy the open file source to its place, at most at_most bytes. Must run as the target's identity."""
+    # The signature is taken before reading, so that a file that changes meanwhile looks changed the next time.
     entry = entry_of(os.fstat(source))
     executable = place.executables and entry.mode & 0o111
     with files.Replacement(place.directory, place.name, 0o700 if executable else 0o600) as new:
@@ -153,7 +163,7 @@ def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
         while count := os.sendfile(new.descriptor, source, offset, min(_CHUNK, at_most - offset)):
             offset += count
             step(0, count)
-            if offset == entry.size:  # what was added since it was signed will look changed
+            if offset >= entry.size:  # bytes added since the signature make the file look changed
                 break
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
     return Synced(entry.signature, new.signature)

@@ -1,7 +1,7 @@
 """settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all contribute to.
 
-Three sources, the later wins: what Pi changed inside since we last wrote, what the host says, what Nix says. A choice
-made inside stands until the host's file says something new at the same place.
+A change that Pi makes inside overrides the host's document, until the host's file says something new at the same place.
+The Nix settings override both.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _NESTED_AT_MOST: Final = 100
 
 @record
 class Kind:
-    """name: the file's. depth: levels of objects that merge. never_inside: keys that a choice inside cannot set."""
+    """name: the document's file. depth: levels of objects that merge. never_inside: keys that Pi cannot set inside."""
 
     name: str
     depth: int
     never_inside: frozenset[str] = frozenset()
 
 
-# Code that Pi loads or runs: what the agent could write here would outlive the session it was written in.
+# Code that Pi loads or runs. What the agent could write here would outlive its session.
 CODE_KEYS: Final = frozenset(
     {
         "packages",
@@ -48,16 +48,16 @@ CODE_KEYS: Final = frozenset(
     }
 )
 SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
-# One level: a provider's entry holds tokens that belong together.
+# One level: the tokens in a provider's entry belong together.
 AUTH: Final = Kind("auth.json", 1)
 
 
 @record
 class Memory:
-    """What we know of a document from the last time: the host's version, what we wrote, and choices made inside.
+    """What is remembered of a document: the host's version, what was last written, and choices made inside.
 
-    host_text, written_text: the same as the two files had it, where known. A file that still says that byte for byte
-    need not be parsed.
+    host_text, written_text: the text of the two files, if known. A file that still has that text, byte for byte, need
+    not be parsed.
     """
 
     host: Json
@@ -67,7 +67,7 @@ class Memory:
     written_text: bytes | None = None
 
     def with_texts(self, host: bytes | None, written: bytes | None) -> Memory:
-        """This memory, with what the two files say now."""
+        """This memory, with the current text of the two files."""
         return Memory(self.host, self.written, self.choices, host, written)
 
 
@@ -78,7 +78,7 @@ def nothing_known() -> Memory:
 
 @record
 class Document:
-    """What a file says, and its text; no text where there is no file that can be understood."""
+    """The value and the text of a file. text is None if no file exists that can be parsed."""
 
     value: Json
     text: bytes | None
@@ -87,7 +87,7 @@ class Document:
 def merged(
     kind: Kind, memory: Memory, inside: Mapping[str, Any], host: Mapping[str, Any], nix: Mapping[str, Any]
 ) -> Memory:
-    """The next memory, whose `written` is what the isolated file must now say. A pure function."""
+    """The next memory. Its `written` is the next content of the isolated file. A pure function."""
     news = json_merge.changes(memory.written, inside, kind.depth)
     choices = json_merge.recorded(memory.choices, news)
     choices = {path: value for path, value in choices.items() if path[0] not in kind.never_inside}
@@ -96,9 +96,9 @@ def merged(
 
 
 def memory_to_json(memory: Memory) -> Json:
-    """memory as JSON; a choice is a path and, unless it removes, a value."""
+    """memory as JSON. A choice is a path and, unless it removes the value, a value."""
     choices = [[list(path)] if value is REMOVED else [list(path), value] for path, value in memory.choices.items()]
-    # Both are UTF-8, or they could not have been parsed.
+    # Both are UTF-8; otherwise they could not have been parsed.
     texts = {
         name: text.decode()
         for name, text in (("hostText", memory.host_text), ("writtenText", memory.written_text))
@@ -119,7 +119,7 @@ def memory_from_json(value: Mapping[str, Any]) -> Memory:
 
 
 def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Document:
-    """The host's document, {} when there is none. Must run as the host user. Raises Refusal (65) naming the place."""
+    """The host's document; {} if it does not exist. Must run as the host user. Raises Refusal (65) with the place."""
     where = f"{tree.path}/{name}"
     try:
         descriptor = tree.open(name)
@@ -138,12 +138,12 @@ def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Docume
 
 @record
 class Plan:
-    """What is to become of an isolated document.
+    """What is to happen to an isolated document.
 
-    known, host, nix: what it is made of, with `inside`: our memory of it, the host's document, what Nix says. inside:
-    what the file says now, None when there is none that can be understood; unreadable: why one that exists cannot be.
-    abandoned: whether a killed sync has left its lock. after: the next memory, whose `written` is the file's next
-    content.
+    known, host, nix: what it is made of, together with `inside`: our memory of it, the host's document, the Nix
+    settings. inside: what the file says now, None if no file exists that can be parsed. unreadable: why an existing
+    file cannot be parsed. abandoned: whether a killed sync has left its lock. after: the next memory, whose `written`
+    is the file's next content.
     """
 
     kind: Kind
@@ -157,40 +157,40 @@ class Plan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the file already says what it has to say, and no lock is to be removed."""
+        """Whether the file already has its next content, and no lock must be removed."""
         return not self.abandoned and self.is_current
 
     @property
     def is_current(self) -> bool:
-        """Whether the file already says what it has to say."""
+        """Whether the file already has its next content."""
         if self.inside is None:
             return self.unreadable is None and not self.after.written
         return json_merge.same(self.inside.value, self.after.written)
 
     @property
     def unchanged(self) -> Memory:
-        """The next memory where the file stays as it is."""
+        """The next memory if the file stays as it is."""
         return self.after.with_texts(self.host.text, None if self.inside is None else self.inside.text)
 
     @property
     def changes(self) -> Changes:
-        """What the file will say that it does not say now."""
+        """How the file's content will change."""
         said = {} if self.inside is None else self.inside.value
         return json_merge.changes(said, self.after.written, self.kind.depth)
 
 
 @record
 class Done:
-    """memory: the next one. notices: what the user is to be told."""
+    """memory: the next one. notices: for the user."""
 
     memory: Memory
     notices: tuple[str, ...]
 
 
 def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
-    """What is to become of the document in the open directory, None where that does not exist yet. Changes nothing.
+    """Plan the document in the open directory, which is None if it does not exist yet. Changes nothing.
 
-    Must run as the agent. known: our memory of it.
+    Must run as the agent. known: our memory of the document.
     """
     inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, known)
     said = known.written if inside is None else inside.value
@@ -201,9 +201,9 @@ def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: 
 def carry_out(planned: Plan, directory: int) -> Done:
     """Write the document in the open directory, under Pi's own lock. Must run as the agent.
 
-    A running Pi may change it at any time: while the lock is waited for, and again when it is held, the document is
-    planned anew. An isolated file that is no JSON object is kept under another name, with a notice. Raises OSError when
-    the file cannot be written.
+    A running Pi may change the document at any time, so it is planned again while waiting for the lock, and once more
+    when the lock is held. An isolated file that is not a JSON object is kept under another name, with a notice. Raises
+    OSError if the file cannot be written.
     """
     lock = pi_lock.PiLock(directory, planned.kind.name)
     while not planned.changes_nothing:
@@ -219,7 +219,7 @@ def carry_out(planned: Plan, directory: int) -> Done:
 
 
 def _written(planned: Plan, directory: int) -> Done:
-    """Write the file, unless it says already what it has to say."""
+    """Write the file, unless it already has its next content."""
     if planned.is_current:
         return Done(planned.unchanged, ())
     name = planned.kind.name
@@ -235,7 +235,7 @@ def _written(planned: Plan, directory: int) -> Done:
 
 
 def _read_isolated(directory: int, name: str, memory: Memory) -> tuple[Document | None, str | None]:
-    """The isolated document, None when there is none that can be understood; and why one that is there cannot be."""
+    """The isolated document, None if no file exists that can be parsed; and why an existing file cannot be parsed."""
     try:
         text = files.read_named(directory, name, BYTES_AT_MOST)
         if text is None:
@@ -263,7 +263,7 @@ def _text(value: Json) -> bytes:
 
 
 def _depth(value: object) -> int:
-    """Levels of nesting, counted without recursion: the caller's stack must not depend on the input."""
+    """The levels of nesting, counted without recursion, so that the input cannot exhaust the stack."""
     level, layer = 0, [value]
     while layer := [child for item in layer if isinstance(item, dict | list) for child in _children(item)]:
         level += 1

@@ -1,7 +1,7 @@
-"""The few files of ours in the agent's home: planned by comparing, written as the agent.
+"""The few files that pi-agent keeps in the agent's home: planned by comparison, written as the agent.
 
-No link is followed. What stands in the way of a directory is moved aside; a name that the agent uses for something of
-its own is left alone.
+No link is followed. Whatever occupies the place of a directory is moved aside. A name that the agent uses for something
+of its own is left alone.
 """
 
 from __future__ import annotations
@@ -19,49 +19,52 @@ if TYPE_CHECKING:
     from typing import Final
 
 _PROJECTS: Final = "projects"
+_OWN_AT_MOST: Final = 1024**2  # bytes that are read to know whose a file is
 
 
 @record
 class HomeFile:
-    """A file that is to be written: content, under a name in a folder of the home."""
+    """A file to write: its content, and its name in a folder of the home. mark: the first bytes of every version that
+    we write, so that the agent's own file is left alone; empty if the name is always ours."""
 
     folder: str
     name: str
     content: bytes
+    mark: bytes = b""
 
     @property
     def path(self) -> str:
-        """Relative to the home."""
+        """The path, relative to the home."""
         return f"{self.folder}/{self.name}"
 
 
 @record
 class ProjectLink:
-    """A link that is to be made in the home, as a convenience inside: `projects/<name>`, to the project root."""
+    """A link to make in the home, for convenience inside: `projects/<name>`, to the project root."""
 
     root: str
 
     @property
     def path(self) -> str:
-        """Relative to the home."""
+        """The path, relative to the home."""
         return f"{_PROJECTS}/{os.path.basename(self.root)}"
 
 
-def is_current(home: int | None, wanted: HomeFile) -> bool:
-    """Whether the file in the open home, None where that does not exist yet, has that content. As the agent."""
-    directory = open_folder(home, wanted.folder)
+def plan(home: int | None, wanted: HomeFile) -> HomeFile | None:
+    """The file, or None if the open home needs no change. home: None if it does not exist. Must run as the agent."""
+    directory = _open_folder(home, wanted.folder)
     if directory is None:
-        return False
+        return wanted
     try:
-        return files.says(directory, wanted.name, wanted.content)
+        return None if _stays(directory, wanted) else wanted
     finally:
         os.close(directory)
 
 
 def plan_link(home: int | None, root: str) -> ProjectLink | None:
-    """The link to the project root, unless it exists, or the agent keeps something of its own there. As the agent."""
+    """The link to the project root; None if it exists, or the agent uses that name itself. Must run as the agent."""
     link = ProjectLink(root)
-    directory = open_folder(home, _PROJECTS)
+    directory = _open_folder(home, _PROJECTS)
     if directory is None:
         return link
     try:
@@ -74,8 +77,8 @@ def plan_link(home: int | None, root: str) -> ProjectLink | None:
         os.close(directory)
 
 
-def open_folder(home: int | None, folder: str) -> int | None:
-    """Open a folder of the open home; None where it does not exist or keeps us out. As the agent."""
+def _open_folder(home: int | None, folder: str) -> int | None:
+    """Open a folder of the open home; None if it does not exist or is inaccessible. Must run as the agent."""
     if home is None:
         return None
     try:
@@ -85,20 +88,32 @@ def open_folder(home: int | None, folder: str) -> int | None:
 
 
 def write(agent: Identity, state: State, wanted: HomeFile) -> None:
-    """Write the file. Raises Refusal (69) when the tree cannot be written."""
+    """Write the file. Raises Refusal (69) if the tree cannot be written."""
     with acting_as(agent):
         try:
             directory = directories.ensure_path(state.home, wanted.folder)
             try:
-                files.replace(directory, wanted.name, wanted.content)
+                if not _stays(directory, wanted):  # a closed folder could not be read before
+                    files.replace(directory, wanted.name, wanted.content)
             finally:
                 os.close(directory)
         except OSError as error:
             raise refusals.state_not_writable(wanted.path, error) from error
 
 
+def _stays(directory: int, wanted: HomeFile) -> bool:
+    """Whether to leave the file in the open directory alone: it has that content already, or is the agent's own."""
+    if not wanted.mark:
+        return files.says(directory, wanted.name, wanted.content)
+    try:
+        current = files.read_named(directory, wanted.name, _OWN_AT_MOST)
+    except (OSError, ValueError):
+        return True
+    return current is not None and (not current.startswith(wanted.mark) or current == wanted.content)
+
+
 def make_link(agent: Identity, state: State, link: ProjectLink) -> None:
-    """Make the link. Raises Refusal (69) when the tree cannot be written."""
+    """Make the link. Raises Refusal (69) if the tree cannot be written."""
     with acting_as(agent):
         try:
             projects = directories.ensure_path(state.home, _PROJECTS)
@@ -116,7 +131,7 @@ def _point(directory: int, name: str, target: str) -> None:
     except FileExistsError:
         try:
             os.readlink(name, dir_fd=directory)
-        except OSError:  # not a link: the agent keeps something of its own there
+        except OSError:  # not a link: the agent uses the name itself
             return
         os.unlink(name, dir_fd=directory)
         os.symlink(target, name, dir_fd=directory)

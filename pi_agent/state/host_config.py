@@ -1,8 +1,8 @@
 """The host user's Pi configuration, read as that user.
 
-Links are followed, as Pi itself would (a home-manager configuration is nothing but links), with one exception: a link
-inside one of the user's project roots may have been planted there by the agent, so it may lead only into that same
-root or into the store. None may lead into the kernel's own file systems.
+Links are followed, as Pi itself does (a home-manager configuration consists of links). There is one exception: the
+agent may have planted a link inside one of the user's project roots, so such a link may lead only into that same root
+or into the store. No link may lead into the kernel's own file systems.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 STORE: Final = "/nix/store"
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
-# Nothing is waited for. Of what a user can make, none is changed by being opened like this.
+# Opening a file this way never blocks, and changes nothing that a user can create.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class StrayLink(OSError):
-    """A link leads where configuration has no business to be."""
+    """A link leads to a place that configuration must not come from."""
 
 
 @record
 class HostTree:
     """The host user's configuration directory. All methods must run as that user.
 
-    path: for messages. descriptor: the open directory. project_roots: real paths of the user's roots, made on demand
-    (most configurations have no link to ask about).
+    path: for messages. descriptor: the open directory. project_roots: returns the real paths of the user's roots. It is
+    called only when needed: most configurations have no link to check.
     """
 
     path: str
@@ -49,7 +49,7 @@ class HostTree:
     def look(self, name: str, start: int | None = None) -> int:
         """Open (O_PATH) what the relative path name leads to. Raises OSError; StrayLink for a suspicious link.
 
-        start: where name begins: an open directory of this tree that no link led to; the top when None.
+        start: the directory in which name begins: an open directory of this tree that no link led to; the top if None.
         """
         suspects: list[str] = []
         followed = False
@@ -70,7 +70,7 @@ class HostTree:
         return found
 
     def status(self, name: str, start: int | None = None) -> os.stat_result:
-        """What name leads to, as stat(2) says. start, and what it raises: as for `look`."""
+        """The stat(2) result for what name leads to. start and errors: as for `look`."""
         found = self.look(name, start)
         try:
             return os.fstat(found)
@@ -78,7 +78,7 @@ class HostTree:
             os.close(found)
 
     def open(self, name: str) -> int:
-        """Open the regular file that name leads to for reading. Raises OSError, also for anything not a file."""
+        """Open the regular file that name leads to, for reading. Raises OSError, also for anything else."""
         found = self.look(name)
         try:
             if not stat.S_ISREG(os.fstat(found).st_mode):
@@ -88,11 +88,11 @@ class HostTree:
             os.close(found)
 
     def open_along(self, trail: Trail, name: str) -> int:
-        """As `open`, for one file after another. trail: one of this tree, that follows no link."""
+        """As `open`, for a series of files. trail: of this tree, following no link."""
         folder, _, last = name.rpartition("/")
         try:
             descriptor = os.open(last, _READ | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail.open(folder))
-        except OSError:  # a link is on the way, or there is something to say about it
+        except OSError:  # a link is on the way, or `open` has an error to report
             return self.open(name)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -100,7 +100,7 @@ class HostTree:
         return descriptor
 
     def open_directory(self, name: str) -> int:
-        """Open the directory that name leads to for listing. Raises OSError."""
+        """Open the directory that name leads to, for listing. Raises OSError."""
         found = self.look(name)
         try:
             return paths.reopen(found, os.O_RDONLY | os.O_DIRECTORY)
@@ -109,8 +109,11 @@ class HostTree:
 
 
 def _judge_landing(landed: str, suspects: list[str]) -> None:
-    """Refuse where a link led: into the kernel's own file systems, where files are live and `self` is this process,
-    or out of the project root that the link stands in (suspects)."""
+    """Raise StrayLink if a link led to a forbidden place.
+
+    Forbidden are the kernel's own file systems, where files are live and `self` is this process, and places outside the
+    project root that holds the link (suspects).
+    """
     if any(paths.contains(place, landed) for place in _KERNELS_OWN):
         raise StrayLink(0, reasons.LINK_INTO_KERNEL)
     if not paths.contains(STORE, landed) and not all(paths.contains(root, landed) for root in suspects):
@@ -118,9 +121,9 @@ def _judge_landing(landed: str, suspects: list[str]) -> None:
 
 
 def open_host_config(policy: Policy, caller: Identity) -> HostTree | None:
-    """The caller's configuration directory, open; None when sync is off or there is none.
+    """The caller's configuration directory, open; None if sync is off or the directory does not exist.
 
-    Must run as the caller. Raises Refusal (65) when it is no directory or out of reach.
+    Must run as the caller. Raises Refusal (65) if it is not a directory or is inaccessible.
     """
     if not policy.sync_config_from_host:
         return None

@@ -1,8 +1,7 @@
-"""Merging JSON objects that two sides write: pure functions over parsed JSON.
+"""Merges JSON objects that two sides write. Pure functions over parsed JSON.
 
-A difference between two objects is a mapping from a path (a tuple of keys) to the value that stands there
-afterwards, or `REMOVED`. Objects are compared key by key down to a depth; everything else, arrays included, is one
-value.
+A difference between two objects maps a path (a tuple of keys) to the value that it has afterwards, or to `REMOVED`.
+Objects are compared key by key, down to a depth. Everything else, including an array, is one value.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _MISSING: Final = object()
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> Changes:
-    """What turns before into after. depth: how many levels of objects to look into; 1 compares whole values."""
+    """What turns before into after. depth: how many levels of objects to compare; 1 compares whole values."""
     found: Changes = {}
     for key in {**before, **after}:
         old, new = before.get(key, _MISSING), after.get(key, _MISSING)
         if isinstance(new, dict) and (new or isinstance(old, dict)) and depth > 1:
-            # A new object is the sum of its values: each of them can be changed by the other side on its own.
+            # A new object counts as its separate values, so that the other side can change each of them on its own.
             for path, value in changes(old if isinstance(old, dict) else {}, new, depth - 1).items():
                 found[(key, *path)] = value
         elif new is _MISSING:
@@ -44,7 +43,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> 
 
 
 def same(left: object, right: object) -> bool:
-    """Equality as JSON has it: Python calls 1, 1.0 and True equal, a settings file does not."""
+    """Equality in terms of JSON: Python considers 1, 1.0 and True equal, a settings file does not."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -53,7 +52,7 @@ def same(left: object, right: object) -> bool:
 
 
 def applied(document: Mapping[str, Any], differences: Changes) -> Json:
-    """document with the differences made. A value in the way of a deeper path gives way to an object."""
+    """document with the differences applied. A value in the way of a deeper path is replaced by an object."""
     result = dict(document)
     for path, value in differences.items():
         _set(result, path, value)
@@ -64,7 +63,7 @@ def _set(target: Json, path: Path, value: object) -> None:
     *parents, last = path
     for key in parents:
         below = target.get(key)
-        if not isinstance(below, dict):  # also for a removal: what it emptied is an object still
+        if not isinstance(below, dict):  # also for a removal: the object that it emptied still exists
             below = {}
         target[key] = below = dict(below)
         target = below
@@ -75,10 +74,10 @@ def _set(target: Json, path: Path, value: object) -> None:
 
 
 def recorded(known: Changes, news: Changes) -> Changes:
-    """known differences brought up to date by newer ones.
+    """known differences, updated by newer ones.
 
-    A known one at or below a newer path is forgotten. One above it, which had put something else there or nothing, is
-    by now an object with the newer values in it.
+    A known difference at or below a newer path is dropped. A known difference above a newer path, whatever it put
+    there, has become an object that holds the newer values.
     """
     at = set(news)
     above = {prefix for path in at for prefix in _prefixes(path)} - at
@@ -91,7 +90,7 @@ def recorded(known: Changes, news: Changes) -> Changes:
 
 
 def without(differences: Changes, touched: Iterable[Path]) -> Changes:
-    """The differences that lie neither at, nor above, nor below any of the touched paths."""
+    """The differences that lie neither at, nor above, nor below a touched path."""
     at = set(touched)
     above = {prefix for path in at for prefix in _prefixes(path)}
     return {
@@ -107,7 +106,7 @@ def _prefixes(path: Path) -> Iterator[Path]:
 
 
 def overridden(document: Mapping[str, Any], override: Mapping[str, Any]) -> Json:
-    """document with override laid over it: objects merge, everything else replaces."""
+    """document with override applied: objects merge, everything else is replaced."""
     result = dict(document)
     for key, value in override.items():
         below = result.get(key)

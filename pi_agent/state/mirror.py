@@ -1,6 +1,6 @@
-"""Mirroring the host's configuration tree into the isolated one: what differs, as a value; then making it so.
+"""Mirrors the host's configuration tree into the isolated one: first finds what differs, then applies it.
 
-Every write happens below the isolated tree, which is walked without following a link.
+Every write happens below the isolated tree, in which no link is followed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pi_agent.state.host_config import HostTree
 from pi_agent.state.scans import BYTES_AT_MOST
 from pi_agent.state.tree_entries import Entry, Kind, Tree
 
-# What is remembered of each file that was copied: the numbers of its Synced in a row, as JSON gives them back.
+# What is remembered of each copied file: the numbers of its Synced in a row, as JSON returns them.
 Manifest = Mapping[str, Sequence[int]]
 
 
 @record
 class Plan:
-    """What to do, in this order: remove whole entries, make directories, copy files. Relative paths."""
+    """What to do, in this order: remove whole entries, make directories, copy files. Paths are relative."""
 
     remove: tuple[str, ...]
     make: tuple[str, ...]
@@ -34,10 +34,11 @@ class Plan:
 
 
 def plan(host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str], bool]) -> Plan:
-    """What makes the isolated tree agree with the host's.
+    """What makes the isolated tree match the host's.
 
-    What the host lacks is removed where the top-level name is mirrored; elsewhere only what we once copied and
-    nobody changed since. A file is copied unless both sides stand as they stood after the last copy.
+    An entry that the host lacks is removed if its top-level name is mirrored. Otherwise it is removed only if pi-agent
+    once copied it and nobody has changed it since. A file is copied unless both sides are as they were after the last
+    copy.
     """
     remove = [
         name
@@ -57,14 +58,14 @@ def plan(host: Tree, isolated: Tree, manifest: Manifest, mirrored: Callable[[str
 
 
 def _unwanted(name: str, entry: Entry, manifest: Manifest, mirrored: Callable[[str], bool]) -> bool:
-    """Whether what the host does not have is to go."""
+    """Whether to remove an entry that the host does not have."""
     if mirrored(name.split("/", 1)[0]):
         return True
     return name in manifest and manifest[name][-len(entry.signature) :] == [*entry.signature]
 
 
 def _topmost(names: list[str]) -> list[str]:
-    """names without those that lie below another of them."""
+    """names without those that lie below another one."""
     kept: list[str] = []
     for name in sorted(names, key=lambda name: name.split("/")):
         if not kept or not paths.contains(kept[-1], name):
@@ -74,17 +75,17 @@ def _topmost(names: list[str]) -> list[str]:
 
 @record
 class Done:
-    """copied: how each copied file stands on both sides. notices: one for each file that was left out."""
+    """copied: the signatures of each copied file on both sides. notices: one for each file left out."""
 
     copied: Mapping[str, Synced]
     notices: tuple[str, ...]
 
 
 def carry_out(work: Plan, tree: HostTree, caller: Identity, agent: Identity, isolated: int) -> Done:
-    """Do what the plan says below the open directory isolated.
+    """Carry out the plan below the open directory isolated.
 
-    A host file that vanished or became unreadable meanwhile is left out with a notice. Raises OSError when the isolated
-    tree cannot be written, Refusal (65) when files grew beyond the limit since they were counted.
+    A host file that has vanished or become unreadable is left out, with a notice. Raises OSError if the isolated tree
+    cannot be written, Refusal (65) if files have grown beyond the limit since they were counted.
     """
     copied: dict[str, Synced] = {}
     told: list[str] = []
@@ -108,11 +109,11 @@ def carry_out(work: Plan, tree: HostTree, caller: Identity, agent: Identity, iso
 
 @contextmanager
 def _progress(work: Plan) -> Iterator[Step]:
-    """Shown where there is something to copy, and somebody to see it."""
+    """Show progress, if there is something to copy and standard error is a terminal."""
     if not work.copy or not os.isatty(2):
         yield lambda files, size: None
         return
-    # An ordinary launch has nothing to show.
+    # An ordinary launch shows nothing.
     from pi_agent.linux import progress_bar
     from pi_agent.messages import progress_texts
 

@@ -1,8 +1,9 @@
-"""Pi's own lock on a file of its agent directory, as proper-lockfile keeps it: a directory beside the file, its mtime
-renewed while it is held, stale after ten seconds.
+"""Pi's own lock on a file of its agent directory, in the format of proper-lockfile.
 
-A lock that sync makes has the sticky bit, which Pi's never have. Only one sync of a user runs at a time, so a lock with
-that bit was left by a sync that was killed.
+The lock is a directory beside the file. Its mtime is renewed while the lock is held. It is stale after ten seconds.
+
+A lock that sync makes has the sticky bit, which Pi's locks never have. A user has only one sync at a time, so a lock
+with that bit was left by a sync that was killed.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ def is_abandoned(directory: int, name: str) -> bool:
 
 
 class PiLock:
-    """The lock on the file name in the open directory, to be taken and released. Use as the agent, one sync at a time.
+    """The lock on the file name in the open directory. Use it as the agent, one sync at a time.
 
-    A lock that is stale or abandoned is taken over. One that somebody holds for longer than most writers need is not
-    waited for any longer, and stays its holder's.
+    A lock that is stale or abandoned is taken over. If somebody holds one for longer than most writers need, the wait
+    ends and the lock stays its holder's.
     """
 
     def __init__(self, directory: int, name: str) -> None:
@@ -42,7 +43,7 @@ class PiLock:
         self._ours = False
 
     def take(self) -> bool:
-        """Try to take the lock, and return whether to go on; if not, a moment has passed. Raises OSError."""
+        """Try to take the lock. Returns whether to go on; if not, a short time has passed. Raises OSError."""
         with suppress(FileExistsError):
             os.mkdir(self._lock, _OURS, dir_fd=self._directory)  # mkdir(2) honours the sticky bit
             self._ours = True
@@ -56,9 +57,9 @@ class PiLock:
         return False
 
     def release(self) -> None:
-        """Let others have the lock, if it is ours."""
+        """Release the lock, if it is ours."""
         if self._ours:
-            with suppress(OSError):  # Pi has taken it over meanwhile, or it is no directory
+            with suppress(OSError):  # Pi has taken it over meanwhile, or it is not a directory
                 os.rmdir(self._lock, dir_fd=self._directory)
 
     def _is_left_over(self) -> bool:

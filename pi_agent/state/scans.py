@@ -1,6 +1,6 @@
-"""Scans of two trees of files: the host user's configuration as that user, the isolated one as the agent.
+"""Scans two trees of files: the host user's configuration, as that user, and the isolated tree, as the agent.
 
-In the host's tree links are followed by the rules of `host_config`; in the isolated tree none is.
+In the host's tree, links are followed by the rules of `host_config`. In the isolated tree, no link is followed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 ENTRIES_AT_MOST: Final = 200_000
 BYTES_AT_MOST: Final = 2 * 1024**3
 DEPTH_AT_MOST: Final = 64
-# Looks at names while a host's tree is scanned: links can make a small tree endless, and deep ways are long ways.
+# Names examined in one scan of a host's tree: links can make a small tree endless, and a deep path takes many steps.
 LOOKS_AT_MOST: Final = 400_000
 
 
 @record
 class HostScan:
-    """entries: every file and directory found, by relative path. notices: one for each that was left out."""
+    """entries: every file and directory found, by relative path. notices: one for each entry left out."""
 
     entries: Mapping[str, Entry]
     notices: tuple[str, ...]
@@ -40,7 +40,7 @@ def scan_host(tree: HostTree, skip: Callable[[str], bool]) -> HostScan:
     """Every file and directory of the host's tree, without the top-level names that skip accepts.
 
     What cannot be copied (a pipe, a socket, a device, a loop of links, a file out of the user's reach) is left out,
-    with a notice that names it. Must run as the host user. Raises Refusal (65) past the limits or when the top cannot
+    with a notice that names it. Must run as the host user. Raises Refusal (65) beyond the limits, or if the top cannot
     be listed.
     """
     try:
@@ -64,7 +64,7 @@ class _HostScanner:
         self._notices: list[str] = []
         self._found: dict[str, Entry] = {}
         self._bytes = self._looks = 0
-        # Directories to look into: the name, what the kernel calls those above, and whether a link led there.
+        # Directories to scan: the name, the device and inode of each directory above, and whether a link led there.
         self._waiting: list[tuple[str, frozenset[tuple[int, int]], bool]] = [("", frozenset(), False)]
 
     def run(self) -> HostScan:
@@ -73,7 +73,7 @@ class _HostScanner:
             self._looks += len(above)
             try:
                 self._look_into(where, above, linked)
-            except OSError as error:  # also when its names can be listed, and nothing behind them be looked at
+            except OSError as error:  # also if its names can be listed but not examined
                 if not where:
                     raise refusals.config_unreadable(self._tree.path, error.strerror or str(error)) from error
                 self._pass_over(where, error)
@@ -97,7 +97,7 @@ class _HostScanner:
                 continue
             relative = prefix + name
             link = stat.S_ISLNK(status.st_mode)
-            # Whatever it is, also what is passed over; a link may have to be walked to from the top.
+            # Every entry counts, including one left out. A link may have to be resolved from the top.
             self._count(1 + len(above) if link else 1)
             try:
                 if link:
@@ -114,11 +114,11 @@ class _HostScanner:
                 self._waiting.append((relative, below, linked or link))
 
     def _open(self, where: str, linked: bool) -> tuple[int, bool]:
-        """The directory, open, and whether a link led there: what lies behind one is judged by its whole way."""
+        """The directory, open, and whether a link led there. What lies behind a link is checked by its whole path."""
         if not linked:
             try:
                 return self._trail.open(where), False
-            except OSError:  # it is something else by now, or closed: the long way says what there is to say
+            except OSError:  # it has changed or is inaccessible: opening it by its whole path reports the error
                 pass
         return self._trail.take(where, self._tree.open_directory(where)), True
 
@@ -141,7 +141,7 @@ class _HostScanner:
 
 
 class Overgrown(Exception):
-    """Below a top-level name of the isolated tree there is more than any configuration has."""
+    """Below a top-level name, the isolated tree holds more than any configuration has."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -151,11 +151,11 @@ class Overgrown(Exception):
 def scan_isolated(
     top: int, wanted: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
 ) -> dict[str, Entry]:
-    """Every entry below the open directory top by relative path, of the top-level names that wanted accepts.
+    """Every entry below the open directory top by relative path, for the top-level names that wanted accepts.
 
-    Links are not followed; what vanishes meanwhile (a session of the same user may be running) is not there. Must run
-    as the agent. enter: opens a directory by its name in an open one, in place of `files.enter`. Raises Overgrown past
-    the limits, OSError when a directory cannot be read.
+    Links are not followed. An entry that vanishes meanwhile is left out: a session of the same user may be running.
+    Must run as the agent. enter: opens a directory by name in an open one, instead of `directories.enter`. Raises
+    Overgrown beyond the limits, OSError if a directory cannot be read.
     """
     found: dict[str, Entry] = {}
     for relative, status in walked(top, lambda name: name in found, enter):
@@ -171,11 +171,11 @@ def scan_isolated(
 def walked(
     top: int, descend: Callable[[str], bool], enter: Callable[[int, str], int] | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Every entry below the open directory top by relative path, as it is found, with what lstat(2) says of it.
+    """Every entry below the open directory top, as it is found: its relative path and lstat(2) result.
 
-    Directories that descend accepts are gone into, after they were given. No link is followed; what vanishes meanwhile
-    is not there. enter: as for `scan_isolated`. Must run, and be used up, as the tree's owner. Raises OSError when a
-    directory cannot be read.
+    Directories that descend accepts are entered after they are yielded. No link is followed. An entry that vanishes
+    meanwhile is left out. enter: as for `scan_isolated`. Must run, and be exhausted, as the tree's owner. Raises
+    OSError if a directory cannot be read.
     """
     waiting = [""]
     with Trail(top, enter or directories.enter) as trail:
@@ -200,5 +200,5 @@ def _listed(directory: int) -> Iterator[tuple[str, os.stat_result]]:
         for entry in entries:
             try:
                 yield entry.name, entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # removed while we were looking
+            except FileNotFoundError:  # removed meanwhile
                 continue

@@ -1,11 +1,11 @@
-"""Syncing the host user's Pi configuration into the isolated one, at every start.
+"""Syncs the host user's Pi configuration into the isolated one, at every start.
 
-Read as the host user, written as the agent. Three kinds of names at the top of Pi's directory: those Pi owns at run
-time, which are neither copied nor deleted; the two documents that merge (documents.py); everything else, which follows
-the host (mirror.py). One sync of a user at a time (flock(2)); a running Pi is respected through its own locks.
+It is read as the host user and written as the agent. There are three kinds of names at the top of Pi's directory. Those
+that Pi owns at run time are neither copied nor deleted; two documents merge (documents.py); everything else follows the
+host (mirror.py). A user has only one sync at a time (flock(2)). A running Pi is respected through its own locks.
 
-`plan` looks without taking a lock. `carry_out` plans again where somebody else has synced meanwhile, so that no launch
-gets in the way of another; where there is nothing to do, it takes no lock either.
+`plan` takes no lock. `carry_out` plans again if another launch has synced meanwhile, so that no launch gets in the way
+of another. If there is nothing to do, it takes no lock either.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 _DOCUMENTS: Final = (SETTINGS, AUTH)
 _LOCK: Final = "lock"
-# Opens a directory by its name in an open one.
+# Opens a directory by name in an open one.
 _Enter = Callable[[int, str], int]
 
 
 @record
 class Sides:
-    """Whose configuration is synced. host: the host user's, open; None: only what Nix says is applied."""
+    """The two sides of a sync. host: the host user's configuration, open; None if only the Nix settings are applied."""
 
     policy: Policy
     caller: Identity
@@ -53,7 +53,7 @@ class Sides:
 
 @record
 class HostSide:
-    """What the host user has: documents by name, other entries by path; notices: what was left out."""
+    """What the host user has. documents: by name; entries: others, by path; notices: one for each entry left out."""
 
     documents: Mapping[str, Document]
     entries: Mapping[str, Entry]
@@ -62,21 +62,24 @@ class HostSide:
 
 @record
 class FilePlan:
-    """What is to happen to files. overgrown: top-level names that are moved aside before work is done."""
+    """What is to happen to files. overgrown: top-level names to move aside first."""
 
     overgrown: tuple[str, ...]
     work: mirror.Plan
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the isolated tree is as it has to be."""
+        """Whether the isolated tree is already as it should be."""
         return not (self.overgrown or self.work.remove or self.work.make or self.work.copy)
 
 
 @record
 class Plan:
-    """What a sync does. recalled, host: what it is based on. files: None where they are left alone. closed: whether
-    a part of the isolated tree is closed to its own owner, and was not seen."""
+    """What a sync does.
+
+    recalled, host: what it is based on. files: None if files are left alone. closed: whether a part of the isolated
+    tree is closed to its own owner, and was not scanned.
+    """
 
     sides: Sides
     recalled: Recalled
@@ -87,12 +90,12 @@ class Plan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user is to be told."""
+        """Notices for the user."""
         return (*self.recalled.notices, *self.host.notices)
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether everything, our memory included, is as it has to be."""
+        """Whether everything, including our memory, is already as it should be."""
         if self.closed or not all(document.changes_nothing for document in self.documents):
             return False
         if self.files is not None and not self.files.changes_nothing:
@@ -101,7 +104,7 @@ class Plan:
         return SyncMemory(self.remembered_files({}), known) == self.recalled.memory
 
     def remembered_files(self, copied: Mapping[str, Synced]) -> dict[str, Sequence[int]]:
-        """What is to be remembered of files once those are copied: their signatures on both sides."""
+        """What to remember of files once they are copied: their signatures on both sides."""
         known: dict[str, Sequence[int]] = dict(self.recalled.memory.files)
         known.update((name, [*done.host, *done.isolated]) for name, done in copied.items())
         if self.files is None:
@@ -111,10 +114,10 @@ class Plan:
 
 @without_collector()
 def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
-    """What a sync would do now. Changes nothing, not even a lock.
+    """Plan a sync. Changes nothing, and takes no lock.
 
-    home, memory: the directories of the user's state, open; None where they do not exist yet. Raises Refusal: 65 for
-    bad host data, 69 when the isolated state cannot be read.
+    home, memory: the directories of the user's state, open; None if they do not exist yet. Raises Refusal: 65 for bad
+    host data, 69 if the isolated state cannot be read.
     """
     isolated = None
     try:
@@ -134,9 +137,9 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
 
 @without_collector()
 def carry_out(planned: Plan, state: State) -> Sequence[str]:
-    """Do what the plan says, and return the notices that came up on the way.
+    """Carry out the plan, and return the notices that arose on the way.
 
-    Raises Refusal: 69 when the isolated state cannot be written, 65 when the host's files grew beyond the limit.
+    Raises Refusal: 69 if the isolated state cannot be written, 65 if the host's files have grown beyond the limit.
     """
     if planned.changes_nothing:
         return ()
@@ -152,7 +155,7 @@ def carry_out(planned: Plan, state: State) -> Sequence[str]:
             finally:
                 os.close(isolated)
     except OSError as error:
-        # The name of a file that was opened by number is that number.
+        # For a file that was opened by descriptor, the file name of the error is that number.
         where = error.filename if isinstance(error.filename, str) else PI_AGENT_DIRECTORY
         raise refusals.state_not_writable(where, error) from error
 
@@ -170,7 +173,7 @@ def _host_side(sides: Sides, memory: SyncMemory) -> HostSide:
 
 
 class _Peek:
-    """Opens directories. One that is closed to its owner counts as missing, and is noted."""
+    """Opens directories. A directory closed to its owner counts as missing, and sets `closed`."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -191,7 +194,7 @@ def _descended(home: int, peek: _Peek) -> int | None:
 
 
 def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
-    """The plan with its files and documents filled in, from the open isolated directory, None where there is none.
+    """The plan with files and documents filled in. isolated: the isolated directory, open; None if it does not exist.
 
     enter: see scans.scan_isolated. Must run as the agent.
     """
@@ -211,21 +214,23 @@ def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
 
 
 def _host_document(host: HostSide, kind: documents.Kind, memory: SyncMemory) -> Document:
-    """What the host says; where it is not asked, what it said the last time."""
+    """The host's document; if the host is not read, what it said the last time."""
     before = memory.document(kind)
     return host.documents.get(kind.name, Document(before.host, before.host_text))
 
 
 def _file_plan(isolated: int | None, host: HostSide, memory: SyncMemory, enter: _Enter) -> FilePlan:
-    """What is to happen to files. isolated None: nothing exists yet. Must run as the agent."""
+    """Plan the files. isolated: None if it does not exist yet. Must run as the agent."""
     known = {name for name in host.entries if "/" not in name} | {name.partition("/")[0] for name in memory.files}
     present, overgrown = ({}, ()) if isolated is None else _scanned(isolated, known, enter)
     return FilePlan(overgrown, mirror.plan(host.entries, present, memory.files, is_mirrored))
 
 
 def _scanned(isolated: int, known: set[str], enter: _Enter) -> tuple[dict[str, Entry], tuple[str, ...]]:
-    """The isolated tree as far as it concerns us: what is the agent's own there may be any size. And the names that
-    exceed the limits, which count as missing."""
+    """Scan the part of the isolated tree that sync manages; the agent's own files there may have any size.
+
+    Also returns the names that exceed the limits. They count as missing.
+    """
     overgrown: list[str] = []
 
     def wanted(name: str) -> bool:
@@ -253,9 +258,9 @@ def _locked(agent: Identity, state: State) -> Iterator[None]:
 
 
 def _current(planned: Plan, state: State, isolated: int) -> Plan:
-    """The plan, made anew where somebody else has synced since, or where not all was seen. While locked.
+    """The plan, made again if another launch has synced since, or if not everything was scanned. The lock must be held.
 
-    Whoever has synced since may know newer files of the host's: with those known by this plan, it would be undone.
+    The later sync may know newer files of the host. The old plan would undo it.
     """
     sides = planned.sides
     with acting_as(sides.agent):
@@ -290,7 +295,7 @@ def _cleared(isolated: int, overgrown: Sequence[str]) -> Sequence[str]:
     told = []
     for name in overgrown:
         with directories.suppress_gone():
-            if name.startswith(directories.OURS):  # left by a killed sync, or pretending to be
+            if name.startswith(directories.OURS):  # left by a killed sync, or named to look so
                 removal.remove(isolated, name)
             else:
                 told.append(notices.isolated_path_overgrown(name, directories.move_aside(isolated, name)))

@@ -1,6 +1,6 @@
-"""What sync remembers between launches: how files stood on both sides, and what each document was made of.
+"""What sync remembers between launches: the signatures of files on both sides, and the sources of each document.
 
-It is kept in a directory that no sandbox sees, so that no agent can rewrite it.
+It is kept in a directory that no sandbox shows, so no agent can rewrite it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = "memory.json"
 _VERSION: Final = 1
-_NUMBERS: Final = 8  # of a file: its signatures on both sides
+_NUMBERS: Final = 8  # per file: its signatures on both sides
 
 
 class SyncMemory:
@@ -34,18 +34,19 @@ class SyncMemory:
         self.documents = known
 
     def document(self, kind: Kind) -> Memory:
-        """What is known of a document."""
+        """The memory of a document."""
         return self.documents.get(kind.name, documents.nothing_known())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SyncMemory):
             return NotImplemented
-        # Documents are compared as JSON, where 1 is not true.
+        # Documents are compared as JSON, where 1 and true differ.
         return self.files == other.files and json_merge.same(self._documents_to_json(), other._documents_to_json())
 
     __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> bytes:
+        """The memory as JSON, for its file."""
         files = {_to_text(name): numbers for name, numbers in self.files.items()}
         value = {"version": _VERSION, "files": files, "documents": self._documents_to_json()}
         content: bytes = lazy_orjson.orjson().dumps(value)
@@ -56,6 +57,7 @@ class SyncMemory:
 
     @staticmethod
     def from_json(content: bytes) -> SyncMemory:
+        """The inverse of to_json. Raises ValueError, KeyError, TypeError, AttributeError or RecursionError."""
         value = json_reader.loads(content)
         if value["version"] != _VERSION:
             raise ValueError(f"version {value['version']!r}")
@@ -68,7 +70,7 @@ class SyncMemory:
 
 
 def _to_text(name: str) -> str:
-    """A file name as JSON can hold it: names may have any bytes, so each becomes the character of the same number."""
+    """A file name as JSON can hold it. A name may have any bytes; each becomes the character with the same number."""
     return name if name.isascii() else os.fsencode(name).decode("latin-1")
 
 
@@ -79,7 +81,7 @@ def _from_text(text: str) -> str:
 
 @record
 class Recalled:
-    """memory: what was remembered. version: of the file that said so, None for no file. notices: for the user."""
+    """memory: what was remembered. version: the signature of its file, None without one. notices: for the user."""
 
     memory: SyncMemory
     version: Signature | None
@@ -87,9 +89,9 @@ class Recalled:
 
 
 def recall(directory: int | None) -> Recalled:
-    """What was remembered in the open directory, None where that does not exist yet. Must run as the agent.
+    """What was remembered in the open directory, which is None if it does not exist yet. Must run as the agent.
 
-    A memory that cannot be read is forgotten, with a notice: then everything is copied again. Raises OSError.
+    A memory that cannot be read is dropped, with a notice; everything is then copied again. Raises OSError.
     """
     nothing = SyncMemory({}, {})
     if directory is None:
@@ -108,7 +110,7 @@ def recall(directory: int | None) -> Recalled:
 
 
 def is_current(recalled: Recalled, directory: int) -> bool:
-    """Whether the memory in the open directory is still the one that was recalled. Must run as the agent."""
+    """Whether the memory in the open directory is still the recalled one. Must run as the agent."""
     try:
         status = os.stat(_MEMORY, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -117,5 +119,5 @@ def is_current(recalled: Recalled, directory: int) -> bool:
 
 
 def remember(directory: int, memory: SyncMemory) -> None:
-    """Keep the memory in the open directory for the next launch. Must run as the agent. Raises OSError."""
+    """Store the memory in the open directory for the next launch. Must run as the agent. Raises OSError."""
     files.replace(directory, _MEMORY, memory.to_json())

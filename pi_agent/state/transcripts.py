@@ -1,7 +1,7 @@
-"""Pi's transcripts in a host user's own tree, which that user cannot read: found and opened, as the agent.
+"""Finds and opens Pi's transcripts in a host user's own tree, as the agent. The host user cannot read that tree.
 
-The tree is the agent's, so anything may be in it. Only regular files named `*.jsonl` that have one hard link are read;
-no link is followed, and everything has a limit.
+The tree belongs to the agent, so it may hold anything. Only regular files named `*.jsonl` with one hard link are read.
+No link is followed, and everything has a limit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """name: relative path; stamp: its size and when it was last written to."""
+    """A transcript. name: its relative path; stamp: its size and the time of its last change."""
 
     name: str
     stamp: Stamp
@@ -38,8 +38,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """transcripts: in the order of their names. skipped: (relative path, why), of what only looks
-    like one."""
+    """transcripts: sorted by name. skipped: (relative path, reason) of files that only look like transcripts."""
 
     transcripts: tuple[Transcript, ...]
     skipped: tuple[tuple[str, str], ...]
@@ -47,14 +46,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The beginning of a transcript: the directory in which Pi was started, and the first message to it."""
+    """The beginning of a transcript: the directory in which Pi was started, and the user's first message."""
 
     directory: str | None = None
     first: str | None = None
 
 
 def open_place(state: State) -> int | None:
-    """Open the directory of the transcripts; None when there is none. As the agent."""
+    """Open the directory of the transcripts; None if it does not exist. Must run as the agent."""
     try:
         return directories.enter_path(state.home, _PLACE)
     except OSError as error:
@@ -64,7 +63,7 @@ def open_place(state: State) -> int | None:
 
 
 def find(top: int) -> Found:
-    """The transcripts below the open directory top. As the agent."""
+    """The transcripts below the open directory top. Must run as the agent."""
     found: list[Transcript] = []
     skipped: list[tuple[str, str]] = []
 
@@ -90,13 +89,13 @@ def find(top: int) -> Found:
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp that a stat result gives."""
+    """The stamp of a stat result."""
     _, size, modified, _ = signature_of(status)
     return size, modified
 
 
 def unfit(status: os.stat_result) -> str:
-    """Why a file of that status does not count as a transcript; empty if it does."""
+    """Why a file with that status does not count as a transcript; empty if it does."""
     if not stat.S_ISREG(status.st_mode):
         return reasons.NOT_A_REGULAR_FILE
     if status.st_nlink != 1:
@@ -107,7 +106,10 @@ def unfit(status: os.stat_result) -> str:
 
 
 def open_one(top: int, name: str) -> int:
-    """Open a transcript for reading, if it still is one. As the agent. Raises OSError, its strerror for the user."""
+    """Open a transcript for reading, if it still is one. Must run as the agent.
+
+    Raises OSError, whose strerror is for the user.
+    """
     folder, _, last = name.rpartition("/")
     directory = directories.enter_path(top, folder)
     try:
@@ -121,7 +123,7 @@ def open_one(top: int, name: str) -> int:
 
 
 def head(top: int, name: str) -> Head:
-    """The beginning of a transcript, as far as it can be read. As the agent."""
+    """The beginning of a transcript, as far as it can be read. Must run as the agent."""
     try:
         descriptor = open_one(top, name)
     except OSError:
@@ -133,8 +135,10 @@ def head(top: int, name: str) -> Head:
 
 
 def parsed(content: bytes) -> Head:
-    """The beginning of a transcript, from its first lines; the last may be cut off. Lines that Pi did not write are
-    ignored."""
+    """The beginning of a transcript, from its first lines. The last line may be cut off.
+
+    Lines that Pi did not write are ignored.
+    """
     directory = first = None
     for line in content.split(b"\n"):
         try:

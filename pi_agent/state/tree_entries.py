@@ -1,4 +1,4 @@
-"""What a scan of a tree finds: the kind, permissions and signature of each file and directory."""
+"""Entries of a scanned tree: the kind, permissions and signature of each file and directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What an entry is. Of OTHER (links, pipes, sockets, devices) only the isolated scan speaks."""
+    """What an entry is. OTHER (links, pipes, sockets, devices) occurs only in a scan of the isolated tree."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -28,7 +28,7 @@ _KINDS: Final = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY}
 
 @record
 class Entry:
-    """kind; mode: permission bits; signature: see signature.py."""
+    """kind; mode: permission bits; signature: see signatures.py."""
 
     kind: Kind
     mode: int
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self.signature[1]
 
 
@@ -44,6 +44,6 @@ Tree = Mapping[str, Entry]
 
 
 def entry_of(status: os.stat_result) -> Entry:
-    """The entry that a stat result describes."""
+    """The entry for a stat result."""
     mode = status.st_mode
     return Entry(_KINDS.get(stat.S_IFMT(mode), Kind.OTHER), stat.S_IMODE(mode), signature_of(status))

@@ -1,9 +1,8 @@
-"""The host user's own tree: `${stateDir}/users/<name>`, shown to the agent as `${stateDir}`.
+"""The host user's own tree: `${stateDir}/users/<name>`, which the agent sees as `${stateDir}`.
 
-All of `${stateDir}` belongs to the isolated identity, so root acts as that identity here and follows no link. Beside
-the trees, in `${stateDir}/sync/<name>`, sync keeps what it must remember; no sandbox ever sees that directory, so no
-agent can rewrite it, nor hold the lock on it: every launch shares that lock until it is over, and whoever resets the
-state has it alone (flock(2)).
+All of `${stateDir}` belongs to the isolated identity, so root acts as that identity here and follows no link. Sync
+keeps its memory beside the trees, in `${stateDir}/sync/<name>`. No sandbox shows that directory, so no agent can
+rewrite it or hold its lock. Every launch shares that lock until it ends; a reset holds it alone (flock(2)).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 PI_DIRECTORY: Final = ".pi"
 PI_AGENT_DIRECTORY: Final = ".pi/agent"
-# What Pi and npm expect to find in their home.
+# Directories that Pi and npm expect in their home.
 _EXPECTED: Final = (
     f"{PI_AGENT_DIRECTORY}/sessions",
     ".npm",
@@ -38,7 +37,7 @@ _EXPECTED: Final = (
 
 @record
 class State:
-    """home: the tree the agent sees, open; memory: sync's own directory, open. Both belong to the agent identity."""
+    """home: the tree that the agent sees, open; memory: sync's own directory, open. Both belong to the agent."""
 
     home: int
     memory: int
@@ -46,9 +45,9 @@ class State:
 
 @record
 class Found:
-    """The trees as they are before a launch. home, memory: as of State, None where they do not exist yet.
+    """The trees as they are before a launch. home, memory: as in State, None if they do not exist yet.
 
-    make: what a launch makes, or opens up to its owner, relative to the state directory.
+    make: what a launch makes, or makes accessible to its owner, relative to the state directory.
     """
 
     home: int | None
@@ -57,10 +56,10 @@ class Found:
 
 
 def look(policy: Policy, agent: Identity, user: str) -> Found:
-    """Open the trees of `user` as far as they exist. Changes nothing.
+    """Open the trees of `user`, as far as they exist. Changes nothing.
 
-    From here on until this process and those it forks have ended, nobody can `claim` a state that exists. Raises
-    Refusal: 78 when the state directory is missing or not the agent's, 69 when it cannot be read or is being reset.
+    Until this process and its children have ended, nobody else can `claim` an existing state. Raises Refusal: 78 if the
+    state directory is missing or not the agent's, 69 if it cannot be read or is being reset.
     """
     with acting_as(agent), _top(policy, agent) as top:
         try:
@@ -77,9 +76,9 @@ def look(policy: Policy, agent: Identity, user: str) -> Found:
 
 
 def prepare(policy: Policy, agent: Identity, user: str, found: Found) -> State:
-    """Make what is missing of the trees of `user`, with the directories that Pi and npm expect, and return them.
+    """Make the missing parts of the trees of `user`, with the directories that Pi and npm expect, and return the trees.
 
-    found: what `look` found. Raises Refusal: 78 when the state directory is missing or not the agent's, 69 when it
+    found: the result of `look`. Raises Refusal: 78 if the state directory is missing or not the agent's, 69 if it
     cannot be written or is being reset.
     """
     if found.home is not None and found.memory is not None and not found.make:
@@ -96,7 +95,7 @@ def prepare(policy: Policy, agent: Identity, user: str, found: Found) -> State:
 
 
 def _share(memory: int) -> None:
-    """Keep others from claiming the state. Raises Refusal (69) where somebody has."""
+    """Keep others from claiming the state. Raises Refusal (69) if somebody has claimed it."""
     try:
         fcntl.flock(memory, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -104,7 +103,7 @@ def _share(memory: int) -> None:
 
 
 def _usable(top: int, path: str) -> int | None:
-    """The directory, open; None where it does not exist or is closed to its owner."""
+    """The directory, open; None if it does not exist or is closed to its owner."""
     try:
         return directories.descend(top, path, directories.peek_usable)
     except OSError as error:
@@ -121,7 +120,7 @@ def _is_usable(top: int, path: str) -> bool:
 
 
 def existing(policy: Policy, agent: Identity, user: str) -> State | None:
-    """The trees of `user` as they are, open; None when that user has no state yet. Raises Refusal as `open_state`."""
+    """The existing trees of `user`, open; None if that user has no state yet. Raises Refusal as `prepare` does."""
     with acting_as(agent), _top(policy, agent) as top:
         try:
             home = directories.enter_path(top, f"users/{user}")
@@ -133,13 +132,16 @@ def existing(policy: Policy, agent: Identity, user: str) -> State | None:
 
 
 def release(state: State) -> None:
-    """Close both trees; what was claimed is anybody's again."""
+    """Close both trees, and end any claim on them."""
     os.close(state.home)
     os.close(state.memory)
 
 
 def claim(state: State) -> bool:
-    """Whether no launch has this state. Then none will get it, until it is released or this process ends."""
+    """Claim the state, so that no launch can use it until it is released or this process ends.
+
+    Returns False if a launch uses it now.
+    """
     try:
         fcntl.flock(state.memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,7 +150,7 @@ def claim(state: State) -> bool:
 
 
 def forget(policy: Policy, agent: Identity, user: str) -> None:
-    """Remove the emptied tree of `user`. Its memory stays, empty: launches wait for nobody on a lock that is gone."""
+    """Remove the emptied tree of `user`. Its memory stays, empty, so that no launch locks a deleted directory."""
     with acting_as(agent), _top(policy, agent) as top:
         users = directories.enter(top, "users")
         try:
@@ -159,7 +161,7 @@ def forget(policy: Policy, agent: Identity, user: str) -> None:
 
 @contextmanager
 def _top(policy: Policy, agent: Identity) -> Iterator[int]:
-    """The state directory, open, for work as the agent; what goes wrong there is refused (69, 78)."""
+    """The state directory, open, for work as the agent. An error there becomes a Refusal (69, 78)."""
     try:
         top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

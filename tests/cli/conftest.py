@@ -1,4 +1,4 @@
-"""One more command, and an installation for the checks of `--sandbox-doctor`."""
+"""An additional command, and an installation for the checks of `--sandbox-doctor`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.installations import Install, Installation
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Makes an installation whose policy has the overrides, in a directory of its own."""
-    # The agent is us, who can be any user of this machine; and pytest works below /tmp.
+    """Makes an installation, in a directory of its own, whose policy has the overrides."""
+    # The agent is the user who runs the tests, which can be anybody; and pytest works below /tmp.
     monkeypatch.setattr(accounts, "agent", lambda policy: people.agent(policy.state_dir))
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.getpwuid(os.geteuid()))
     monkeypatch.setattr(project_roots, "RESERVED", ())
@@ -39,5 +39,5 @@ def installation(install: Install) -> Installation:
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adds one command to those that there are: tests.support.commands.MANY."""
+    """Adds one command to the existing ones: tests.support.commands.MANY."""
     monkeypatch.setattr(command_table, "COMMANDS", (*command_table.COMMANDS, MANY))

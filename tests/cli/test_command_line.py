@@ -1,4 +1,4 @@
-"""What the arguments mean before Pi sees them."""
+"""How arguments are interpreted before Pi sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of sandbox commands, and the help that is made from it."""
+"""The table of sandbox commands, and the help generated from it."""
 
 from __future__ import annotations
 

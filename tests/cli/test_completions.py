@@ -1,4 +1,4 @@
-"""Completion, as text; bash is tried for real. The scenario of that name has all three shells."""
+"""Completion, as text. bash really runs it. The scenario of that name tests all three shells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_command_and_every_flag_is_completed_in_every_shell() -> None:
 
 
 def _bash(*words: str) -> list[str]:
-    """What bash would offer for the last word, and at the end the options that `compopt` was told."""
+    """What bash would offer for the last word, followed by the options passed to `compopt`."""
     script = (
         f"{bash.script('agent')}\n"
         'told=(); compopt() { told+=("$*"); }\n'

@@ -64,7 +64,7 @@ def test_an_interrupt_is_130_and_silent(capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_part_of_python_that_cannot_be_read_is_the_machines_fault(capfd: pytest.CaptureFixture[str]) -> None:
-    """As on a disk that fails: the import finds no such module."""
+    """As on a failing disk: the import does not find the module."""
     assert entry_point.run("pi", raising(ModuleNotFoundError("No module named 'socket'", name="socket"))) == 69
     told = capfd.readouterr().err
     assert told.startswith("pi: the system failed: No module named 'socket'\n") and "disks" in told

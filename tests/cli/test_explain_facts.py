@@ -1,4 +1,4 @@
-"""What is told of a plan, as one object: pure functions of it."""
+"""The report of a plan as one object: pure functions of the plan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launching:
 
 
 def fill(here: Launching) -> None:
-    """Give all parts something to tell."""
+    """Give every part of the plan something to report."""
     put(here.root / ".git/hooks/pre-commit")
     put(here.root / ".ssh/id")
     put(here.root / "src/.envrc")

@@ -1,4 +1,4 @@
-"""What is told of a plan, as a page for people: a pure function of the facts."""
+"""The report of a plan as a page for people: a pure function of the facts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def facts(here: Launching) -> Facts:
 
 
 def line_of(page: list[str], label: str) -> str:
-    """The first line with that label, spaces as one."""
+    """The first line with that label, with runs of spaces joined."""
     [first, *_] = [line for line in page if line.strip().startswith(label)]
     return " ".join(first.split())
 

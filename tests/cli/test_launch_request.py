@@ -1,4 +1,4 @@
-"""From arguments to what is asked for."""
+"""From arguments to a request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_launch_is_a_session_of_its_own_and_an_example_is_none(here: Launc
 
 @contextmanager
 def streams(*numbers: int) -> Iterator[None]:
-    """These standard streams are a terminal, and the other of input and output is none."""
+    """Make these standard streams a terminal. The other one of input and output is none."""
     master, slave = pty.openpty()
     null = os.open("/dev/null", os.O_RDWR)
     kept = {number: os.dup(number) for number in (0, 1)}

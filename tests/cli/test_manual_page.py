@@ -12,7 +12,7 @@ from tests.support.commands import NASTY
 
 
 def unformatted(text: str) -> str:
-    """The page without what only changes how it looks."""
+    """The page without what only affects its layout."""
     return re.sub(r"\\f[BIR]", "", text.replace("\\-", "-"))
 
 

@@ -18,7 +18,7 @@ _HOST = {"A": "1"}
 
 
 def brought_up(here: Bench, host: dict[str, str]) -> bool:
-    """Plan the file and write it where that is to be done; returns whether it was."""
+    """Plan the file, and write it if planned. Returns whether it was written."""
     wanted = dotenv_file.plan(here.policy, host, here.state.home)
     if wanted is not None:
         home_files.write(here.agent, here.state, wanted)

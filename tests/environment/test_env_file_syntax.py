@@ -14,9 +14,9 @@ _VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\
 
 
 def parsed(content: bytes) -> dict[str, str]:
-    """An env file as systemd reads it (systemd.exec(5), EnvironmentFile=): bare and double-quoted values only.
+    r"""Read an env file as systemd does (systemd.exec(5), EnvironmentFile=), but only bare and double-quoted values.
 
-    In double quotes a backslash stands for itself unless `"`, `\\`, a backquote, `$` or a newline follows.
+    In double quotes, a backslash is literal unless `"`, `\`, a backquote, `$` or a newline follows.
     """
     text, found, position = content.decode(), {}, 0
     assignment = re.compile(r"\s*(?:#[^\n]*\n|([A-Za-z_][A-Za-z0-9_]*)=)")
@@ -108,7 +108,7 @@ def test_reading_by_example(text: str, expected: dict[str, str]) -> None:
     "text", ["# C:\\\nA=1", "; x \\\nA=1\n", "#\\\\\nA=1", "# \"it's\nA=1", "#\\\rA=1", "  # B='\\\n\tA=1"]
 )
 def test_a_comment_ends_with_its_line_whatever_stands_before(text: str) -> None:
-    """Since systemd 254 a backslash there joins nothing to it (NEWS)."""
+    """Since systemd 254, a backslash there does not join the next line to it (NEWS)."""
     assert parse(text.encode()) == {"A": "1"}
 
 

@@ -17,7 +17,7 @@ from tests.support.trees import write
 
 
 def host_env(top: Path, *roots: Path) -> dict[str, str]:
-    """What the env files of the configuration in top set together."""
+    """The variables of all env files of the configuration in top."""
     found = env_files.host_files(host_tree(top, *roots))
     return {name: value for variables in found.values() for name, value in variables.items()}
 
@@ -105,7 +105,7 @@ def test_a_planted_env_link_that_leads_out_of_its_root_is_refused(tmp_path: Path
 
 
 def secrets(*files: Path | str) -> dict[str, dict[str, str]]:
-    """What each of the module's environment files sets, by its path."""
+    """The variables of each of the module's environment files, by path."""
     return env_files.secret_files(frozen(environmentFiles=[str(file) for file in files]))
 
 
@@ -119,7 +119,7 @@ def refused(*files: Path | str) -> str:
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory of root's alone, as far as the judge can tell; `open` in it is not."""
+    """A directory that only root can change, as far as the judge can tell. `open` in it is not one."""
     (tmp_path / "trusted/open").mkdir(parents=True)
     monkeypatch.setattr(paths, "only_root_changes", lambda where: not paths.real_path(where).endswith("/open"))
     return tmp_path / "trusted"

@@ -110,7 +110,7 @@ def test_a_file_that_is_odd_says_nothing_and_is_not_waited_for(tmp_path: Path, k
 
 
 def brought_up(here: Bench, identity: GitIdentity) -> bool:
-    """Plan the file and write it where that is to be done; returns whether it was."""
+    """Plan the file, and write it if planned. Returns whether it was written."""
     wanted = git_identity.plan(identity, here.state.home)
     if wanted is not None:
         home_files.write(here.agent, here.state, wanted)

@@ -150,7 +150,7 @@ def test_the_terminal_is_described_and_nothing_else_is_passed() -> None:
 def test_the_names_come_from_a_file_that_nix_reads_too() -> None:
     assert {"TERM", "LANG", "TZ", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX"} <= TERMINAL_VARIABLES
     assert all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for name in TERMINAL_VARIABLES)
-    # What chooses code, or files that a root's program would open, is not for sudo to let through.
+    # sudo must not pass on what selects code, or files that a program of root's would open.
     bad = (
         "TERMINFO",
         "TERMCAP",

@@ -1,1 +1,1 @@
-"""Fuzz targets for everything that parses bytes of others. `make fuzz`, or `python -m tests.fuzz TARGET`."""
+"""Fuzz targets for everything that parses foreign bytes. `make fuzz`, or `python -m tests.fuzz TARGET`."""

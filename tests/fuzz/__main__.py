@@ -1,8 +1,8 @@
-"""Fuzz one target, guided by what code its inputs reach (atheris, libFuzzer).
+"""Fuzz one target, guided by the code that its inputs reach (atheris, libFuzzer).
 
     python -m tests.fuzz TARGET [CORPUS] [-runs=N] [-max_total_time=SECONDS] [-seed=N]
 
-Exit status 77 with the input printed and kept as `crash-…` when the target fails.
+If the target fails, the exit status is 77, and the input is printed and kept as `crash-…`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["pi_agent"]):
 
 
 def main(name: str, *options: str) -> None:
-    """Seed a corpus and hand over to libFuzzer, which ends the process."""
+    """Seed a corpus, and hand over to libFuzzer, which ends the process."""
     with tempfile.TemporaryDirectory() as seeds:
         for number, seed in enumerate(SEEDS[name]):
             Path(seeds, str(number)).write_bytes(seed)

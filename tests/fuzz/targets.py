@@ -1,5 +1,7 @@
-"""What is fuzzed: a function per parser that takes any bytes and raises AssertionError, or anything that the parser
-does not promise to raise, when it is wrong; and inputs to begin with."""
+"""The fuzz targets: one function per parser, which takes any bytes, and inputs to begin with.
+
+A target raises AssertionError, or an error that the parser does not document, if the parser is wrong.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ Target = Callable[[bytes], None]
 
 
 def env_file(content: bytes) -> None:
-    """What is understood is written so that it is understood the same, and no message quotes the content."""
+    """What is parsed is written so that it parses to the same, and no message quotes the content."""
     try:
         found = env_file_syntax.parse(content)
     except UnicodeDecodeError:
@@ -37,7 +39,7 @@ def env_file(content: bytes) -> None:
 
 
 def frozen_policy(content: bytes) -> None:
-    """A policy, and a host user's file, is understood or refused with one of three errors."""
+    """A policy, and a host user's file, is parsed, or refused with one of three errors."""
     try:
         user = policy_file._host_user(content, "bob")
         assert all(root.startswith(("/", "~")) for root in user.project_roots)
@@ -50,7 +52,7 @@ def frozen_policy(content: bytes) -> None:
 
 
 def document(content: bytes) -> None:
-    """A document merges: what Nix says holds, what is code comes from the host alone, and twice is as good as once."""
+    """A document merges: the Nix settings hold, code comes only from the host, and merging again changes nothing."""
     try:
         inside = documents._parse(content)
     except ValueError:
@@ -70,7 +72,7 @@ def document(content: bytes) -> None:
 
 
 def memory(content: bytes) -> None:
-    """What sync remembers is read or forgotten; what was read is written and read again alike."""
+    """Sync's memory is read or dropped. What was read is written and read again unchanged."""
     try:
         known = sync_memory.SyncMemory.from_json(content)
         written = known.to_json()
@@ -80,7 +82,7 @@ def memory(content: bytes) -> None:
 
 
 def git_configuration(content: bytes) -> None:
-    """A name and an e-mail at most, in one line each."""
+    """A name and an e-mail at most, each on one line."""
     found = git_identity.parsed(content.decode("utf-8", "replace"))
     assert found.keys() <= {"name", "email"}
     assert all("\n" not in value and "\0" not in value for value in found.values())
@@ -100,7 +102,7 @@ def launch_report(content: bytes) -> None:
 
 
 def sudo_uid(content: bytes) -> None:
-    """Whoever is found is listed and has that very uid."""
+    """A user that is found is listed and has that uid."""
     frozen = policies.frozen()
     text = content.decode("utf-8", "surrogateescape").replace("\0", "")
     try:
@@ -112,7 +114,7 @@ def sudo_uid(content: bytes) -> None:
 
 
 def shown_text(content: bytes) -> None:
-    """Nothing reaches a terminal that it would obey, and no two names look alike."""
+    """No output that a terminal would obey, and no two names look alike."""
     text = escaped(content)
     assert text.isprintable() and len(text) <= 401
     literal = nix_string(os.fsdecode(content.replace(b"\0", b"")))

@@ -16,7 +16,7 @@ from tests.support.trees import displaced, mode_of, opened, put, snapshot
 
 
 def entered(top: Path, path: str) -> list[str]:
-    """The names in the directory that path, a name or several, leads to from top."""
+    """The names in the directory that path (one name or several) leads to from top."""
     with opened(top) as parent:
         descriptor = (
             directories.enter_path(parent, path) if "/" in path or not path else directories.enter(parent, path)
@@ -258,7 +258,7 @@ def test_what_is_moved_aside_is_found_under_the_name_returned(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", [b"x" * 255, "ü".encode() * 127, b"\xff" * 255, b"x" * 201, b"x" * 200, b"\n"])
 def test_a_name_of_any_length_can_be_moved_aside(tmp_path: Path, name: bytes) -> None:
-    """The new name tells what the old one was as far as there is room, and never that of something else."""
+    """The new name contains as much of the old one as there is room for, and never that of something else."""
     kept = []
     with opened(tmp_path) as directory:
         for content in ("first", "second"):

@@ -8,7 +8,7 @@ import pytest
 from pi_agent.linux import errors
 from pi_agent.linux.errors import MACHINE_FAULTS
 
-# What reaching for a name says of that name.
+# Errors of a look-up that concern the name itself.
 _OF_A_NAME = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EXDEV, errno.ENAMETOOLONG)
 
 

@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pi_agent.linux import files
 from pi_agent.linux.files import Replacement
@@ -170,38 +167,3 @@ def test_no_replacement_leaves_a_descriptor_open(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError), Replacement(directory, "name", 0o600):
             raise RuntimeError
         assert open_descriptors() == before
-
-
-# -- keeping
-
-
-def keep(top: Path, name: str, content: bytes) -> None:
-    with opened(top) as directory:
-        files.keep(directory, name, content)
-
-
-@given(st.binary(max_size=8), st.binary(max_size=8))
-def test_what_is_kept_is_there_afterwards(tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes) -> None:
-    top = tmp_path_factory.mktemp("kept", numbered=True)
-    (top / "name").write_bytes(old)
-    before = (top / "name").stat()
-    keep(top, "name", new)
-    assert snapshot(top) == {"name": new}
-    assert ((top / "name").stat() == before) is (old == new)
-
-
-@pytest.mark.parametrize("kind", ["missing", "link", "fifo", "directory", "closed"])
-def test_what_is_kept_takes_the_place_of_anything_else(ordinary: Path, kind: str) -> None:
-    put(ordinary / "outside", "wanted")
-    if kind == "link":
-        (ordinary / "name").symlink_to("outside")
-    elif kind == "fifo":
-        os.mkfifo(ordinary / "name")
-    elif kind == "directory":
-        (ordinary / "name").mkdir()
-    elif kind == "closed":
-        put(ordinary / "name", "wanted")
-        (ordinary / "name").chmod(0)
-    keep(ordinary, "name", b"wanted")
-    assert stat.S_ISREG((ordinary / "name").lstat().st_mode)
-    assert (ordinary / "name").read_bytes() == (ordinary / "outside").read_bytes() == b"wanted"

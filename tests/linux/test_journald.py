@@ -52,7 +52,7 @@ def test_a_journal_that_cannot_be_reached_is_none_of_the_users_business(
 
 
 def test_whoever_sends_an_entry_has_no_arguments_to_show() -> None:
-    """journald notes the command line of the sender."""
+    """journald records the command line of the sender."""
     script = (
         "from pi_agent.linux import journald; import sys; journald.send({}); "
         "print(open('/proc/self/cmdline').read(), sys.argv)"
@@ -65,7 +65,7 @@ def test_whoever_sends_an_entry_has_no_arguments_to_show() -> None:
 
 
 def test_a_journal_that_does_not_read_keeps_nobody_waiting(journal: Journal) -> None:
-    """journald may be stopped, or hang, while systemd holds its socket: then the queue is soon full."""
+    """journald may be stopped, or hang, while systemd holds its socket. The queue is then soon full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
         with pytest.raises(BlockingIOError):
             while True:
@@ -74,7 +74,7 @@ def test_a_journal_that_does_not_read_keeps_nobody_waiting(journal: Journal) -> 
 
 
 def within(seconds: float, act: Callable[[], None]) -> None:
-    """Do it, and fail if it takes longer."""
+    """Run it. Fails if it takes longer."""
     signal.signal(signal.SIGALRM, lambda number, frame: pytest.fail("it hangs"))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

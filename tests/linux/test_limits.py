@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.support.checkout import TOP
 
-# What a hostile caller could hand down, and how it looks after drop_inherited(). In a process of its own, since it is
-# for ever.
+# What a hostile caller could hand down, and the result of drop_inherited(). In a process of its own, because the effect
+# is permanent.
 _CODE = """
 import json, os, resource, signal
 os.umask(0o777)

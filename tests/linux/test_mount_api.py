@@ -161,8 +161,10 @@ def test_maps_that_the_kernel_refuses_are_an_error_and_leave_nothing() -> None:
 
 
 def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
-    """Make a user namespace in a process of its own, which does meanwhile (given its helper's pid) as the helper is
-    ready. Returns what was written by a helper that came back from the call, and whether the helper ended."""
+    """Make a user namespace in a process of its own. `meanwhile` gets the helper's pid as soon as the helper is ready.
+
+    Returns what a helper wrote that came back from the call, and whether the helper ended.
+    """
     listen, tell = os.pipe()
     runner = os.fork()
     if runner == 0:
@@ -177,7 +179,7 @@ def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
 
         def ready(descriptor: int, count: int) -> bytes:
             said = read(descriptor, count)
-            if helper:  # the helper itself reads as well, and kill(0) would be for everybody
+            if helper:  # the helper reads as well, and kill(0) would signal everybody
                 os.close(tell)  # from here on, only the helper holds it
                 meanwhile(helper)
             return said
@@ -214,6 +216,6 @@ def test_the_helper_never_runs_what_is_the_runners(tmp_path: Path) -> None:
 
     def interrupt(helper: int) -> None:
         os.kill(helper, signal.SIGINT)
-        select.select([], [], [], 0.5)  # nothing can be waited for: a deaf helper does nothing at all
+        select.select([], [], [], 0.5)  # waiting is not possible: a deaf helper does nothing at all
 
     assert in_a_runner(interrupt) == (b"", True)

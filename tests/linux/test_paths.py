@@ -13,7 +13,7 @@ from tests.support.people import needs_root
 
 
 def landed(path: str, **how: object) -> str:
-    """The real path that a walk along path ends at."""
+    """The real path at which a walk along path ends."""
     descriptor = paths.walk(path, **how)  # type: ignore[arg-type]
     try:
         return paths.real_path(descriptor)

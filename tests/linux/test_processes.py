@@ -46,7 +46,7 @@ def test_undecodable_arguments_arrive_unchanged() -> None:
 def test_the_environment_is_built_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/nonexistent/evil.so")
     monkeypatch.setenv("SECRET", "x")
-    # On top of ours, a shell only ever adds its own.
+    # A shell only ever adds its own lines to ours.
     lines = processes.run(["/usr/bin/env"]).output.splitlines()
     assert dict(line.split("=", 1) for line in lines) == processes.PLAIN_SYSTEMD
 
@@ -58,14 +58,14 @@ print(repr(sys.stdin.read()), [n for n in range(3, 4096) if os.path.exists(f"/pr
 
 
 def inheritable() -> set[int]:
-    """What whoever started the tests hands down to every program."""
+    """What the process that started the tests hands down to every program."""
     return {int(number) for number in os.listdir("/proc/self/fd") if _is_inheritable(int(number))} - {0, 1, 2}
 
 
 def _is_inheritable(number: int) -> bool:
     try:
         return os.get_inheritable(number)
-    except OSError:  # that of the listing itself
+    except OSError:  # the descriptor of the listing itself
         return False
 
 
@@ -148,7 +148,7 @@ def test_a_process_that_a_signal_ended_counts_as_128_and_its_number(number: sign
 
 
 def test_signals_that_python_ignores_work_in_what_it_starts() -> None:
-    """As the kernel says it: a Python would ignore both for itself again."""
+    """The kernel's view: a Python child would ignore both again."""
     status = processes.run(["/bin/sh", "-c", "grep SigIgn /proc/$$/status"]).output
     ignored = int(status.split()[1], 16)
     assert not ignored & (1 << (signal.SIGPIPE - 1))

@@ -14,7 +14,7 @@ from pi_agent.linux import progress_bar
 
 @contextmanager
 def terminal() -> Iterator[int]:
-    """Standard error as a terminal; the other end of it. Not a fixture: pytest captures each phase anew."""
+    """Make standard error a terminal, and return its other end. Not a fixture: pytest captures each phase anew."""
     ours, theirs = pty.openpty()
     before = os.dup(2)
     os.dup2(theirs, 2)

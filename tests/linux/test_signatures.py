@@ -44,7 +44,7 @@ def test_another_file_under_the_name_has_another_signature(tmp_path: Path) -> No
 
 
 def test_a_time_of_any_size_fits_into_sixty_four_bits(tmp_path: Path) -> None:
-    # tmpfs and btrfs keep such times, not every file system that tests may run on does.
+    # tmpfs and btrfs keep such times. The file system of the tests may not.
     status = tmp_path.stat()
     values = list(status)
     for seconds in (10**12, -(10**12)):

@@ -1,4 +1,4 @@
-"""The caller's terminal after a session, on pseudo-terminals of the tests'."""
+"""The caller's terminal after a session, on pseudo-terminals of the tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pair() -> Iterator[tuple[int, int]]:
 
 
 def python(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> str:
-    """What a script says on standard error, with the terminal as its input and output unless others are given."""
+    """Standard error of a script, with the terminal as its input and output unless others are given."""
     with started(script, slave, stdin, stdout) as process:
         said = process.communicate()[1]
     assert process.returncode == 0, said

@@ -1,4 +1,4 @@
-"""Measuring where the time goes; that the steps are those of a launch, the scenario of that name shows."""
+"""Measuring time. The scenario of that name tests that the steps are those of a launch."""
 
 from __future__ import annotations
 

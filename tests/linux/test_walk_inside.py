@@ -1,4 +1,4 @@
-"""paths.walk_inside: the walk that never leaves a directory, whatever somebody links meanwhile."""
+"""paths.walk_inside: the walk never leaves a directory, whatever somebody links meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.trees import put
 
 
 def walked(top: Path, path: str, named: str | None = None) -> str:
-    """The real path that a walk inside top ends at. named: what top is called on the host."""
+    """The real path at which a walk inside top ends. named: the path of top on the host."""
     descriptor = os.open(top, os.O_PATH)
     try:
         found = paths.walk_inside(descriptor, named or str(top), path)
@@ -131,7 +131,7 @@ def test_links_that_are_swapped_meanwhile_never_lead_out(tmp_path: Path) -> None
             (top / "a").symlink_to("../outside")
             (top / "a").unlink()
             (top / "kept").rename(top / "a")
-            # And a directory moved out under the walker's feet: its parent is then another.
+            # A directory is moved out during the walk: it then has another parent.
             (top / "a/inner").rename(tmp_path / "moved")
             (tmp_path / "moved").rename(top / "a/inner")
             done.wait(0.0005)  # long enough for some walks to arrive

@@ -1,4 +1,4 @@
-"""A finding as one line, with what to do below."""
+"""A finding as one line, with its remedy below."""
 
 from __future__ import annotations
 

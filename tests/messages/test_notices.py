@@ -9,7 +9,7 @@ from pi_agent.messages import notices
 
 _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
 
-# Every notice, with the same text wherever it takes any.
+# Every notice, with the same text in every place that takes one.
 _TABLE: dict[str, Callable[[str], str]] = {
     "owners_not_mapped": lambda x: notices.owners_not_mapped(x),
     "repositories_overlooked": lambda x: notices.repositories_overlooked(x),

@@ -11,7 +11,7 @@ from pi_agent.messages.refusal import Refusal
 
 _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
 
-# Every refusal with the status it must have, and a call of it with hostile text wherever it takes any.
+# Every refusal with its required status, and a call of it with hostile text in every place that takes one.
 _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "argument_unknown": (64, lambda x: command_refusals.argument_unknown("--sandbox-help", x, "pi --sandbox-help")),
     "command_unknown": (64, lambda x: command_refusals.command_unknown(x, "pi", ["--sandbox-help"])),

@@ -16,14 +16,14 @@ from tests.support.policies import document, frozen
 
 
 def parsing(**overrides: Any) -> str:
-    """What parse says against the policy with these overrides."""
+    """The error that parse raises for the policy with these overrides."""
     with pytest.raises(ValueError) as caught:
         frozen(**overrides)
     return str(caught.value)
 
 
 def refusing(entry: object) -> str:
-    """What is said against this entry of a host user."""
+    """The error for this entry of a host user."""
     with pytest.raises(Refusal) as caught:
         frozen(hostUsers={"bob": entry}).host_users["bob"]
     assert caught.value.status == EX_CONFIG

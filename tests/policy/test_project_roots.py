@@ -23,7 +23,7 @@ At = Callable[..., Project]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home outside the reserved directories: those are reserved by name, and /tmp, where tests live, is one."""
+    """A home outside the reserved directories. They are reserved by name, and /tmp, where tests live, is one."""
     monkeypatch.setattr(project_roots, "RESERVED", tuple(path for path in project_roots.RESERVED if path != "/tmp"))
     monkeypatch.setattr(paths, "only_root_changes", lambda directory: False)
     (tmp_path / "home/projects/demo/src").mkdir(parents=True)
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def locate(home: Path, monkeypatch: pytest.MonkeyPatch) -> At:
-    """Locate from a directory below home, for a user with these roots; the descriptor is closed again."""
+    """Locate from a directory below home, for a user with these roots, and close the descriptor again."""
 
     def at(directory: str, *roots: str, state_dir: str = "/var/lib/pi-agent") -> Project:
         monkeypatch.chdir(home / directory)
@@ -53,7 +53,7 @@ def refused(locate: At, directory: str, *roots: str, status: int = EX_NOPERM, st
 
 
 def trust(monkeypatch: pytest.MonkeyPatch, *directories: Path) -> None:
-    """Have these directories count as root's alone, and no others."""
+    """Count only these directories as changeable by root alone."""
     names = {str(directory) for directory in directories}
     monkeypatch.setattr(paths, "only_root_changes", lambda directory: paths.real_path(directory) in names)
 
@@ -230,7 +230,7 @@ def test_the_root_is_held_when_its_name_is_taken_over(home: Path, monkeypatch: p
 
 def test_nothing_is_left_open_but_the_root(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home / "projects/demo")
-    before = sorted(os.listdir("/proc/self/fd"))  # with the number that listing took for itself
+    before = sorted(os.listdir("/proc/self/fd"))  # including the descriptor that the listing used itself
     policy = frozen(hostUsers={USER: host_user("~", "~/projects", "~/none", "~/projects/demo", "/srv")})
     found = project_roots.locate(policy, people.alice(home))
     assert len(os.listdir("/proc/self/fd")) == len(before) + 1
@@ -304,7 +304,7 @@ _PLACES = [".", *("/".join(parts) for length in (1, 2, 3) for parts in product("
 def test_the_innermost_root_is_found_and_no_other_directory_is_allowed(
     links: dict[str, str], roots: list[tuple[str, bool]], directory: str, trusted: bool
 ) -> None:
-    """links: where a link `l` stands, and where it leads; roots: a place, and whether it is reached by its link."""
+    """links: where a link `l` is, and where it leads; roots: a place, and whether it is reached by its link."""
     with TemporaryDirectory(dir="/var/tmp") as top, pytest.MonkeyPatch.context() as patch:
         top = os.path.realpath(top)
         patch.setattr(project_roots, "RESERVED", ())

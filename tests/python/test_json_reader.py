@@ -1,4 +1,4 @@
-"""The reader of JSON says what json.loads says, whatever it is given, and whatever of Python is there."""
+"""The JSON reader agrees with json.loads, for any input, and on any Python."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Loads = Callable[[bytes], Any]
 
 @pytest.fixture(scope="module")
 def without_c() -> Iterator[ModuleType]:
-    """The reader as it is where the C code of json is missing."""
+    """The reader without the C code of json."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "_json", None)  # as if it could not be found
+        patch.setitem(sys.modules, "_json", None)  # as if it did not exist
         spec = importlib.util.find_spec("pi_agent.python.json_reader")
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -38,7 +38,7 @@ _values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-# Texts that are nearly JSON: pieces of it, and of what Python or JavaScript would take.
+# Texts that are almost JSON: pieces of it, and of what Python or JavaScript would accept.
 _pieces = st.sampled_from(
     [
         *("{", "}", "[", "]", ",", ":", '"', '"a"', "'a'", "1", "-", "0x1", "1.", ".5", "1e5", "01", "true", "True"),
@@ -50,7 +50,7 @@ _texts = st.lists(_pieces, max_size=12).map("".join)
 
 
 def told(loads: Loads, content: bytes) -> tuple[str, object]:
-    """What becomes of content: a value, as text that tells 1 from 1.0 and from true; or the error."""
+    """The result for content: a value, as text that distinguishes 1 from 1.0 and true; or the error."""
     try:
         return "value", _shown(loads(content))
     except (ValueError, RecursionError) as error:

@@ -17,13 +17,13 @@ from tests.support.fakes import Kernel
 from tests.support.namespaces import alone, mounted, tmpfs
 from tests.support.people import needs_root
 
-_LAST = 2**32 - 2  # the largest id: (uid_t) -1 is none
+_LAST = 2**32 - 2  # the largest id: (uid_t) -1 is not an id
 _EDGES = [0, 1, 2, 995, 996, 997, 1000, 65534, 2**31 - 1, 2**31, _LAST - 1, _LAST]
 _IDS = st.sampled_from(_EDGES) | st.integers(0, _LAST)
 
 
 def mapped(extents: list[Extent], number: int) -> int:
-    """Where the map takes an id inside, on disk."""
+    """The id on disk to which the map takes an id inside."""
     (there,) = [e.outside + number - e.inside for e in extents if e.inside <= number < e.inside + e.count]
     return there
 
@@ -52,7 +52,7 @@ def test_the_two_are_exchanged_and_every_other_id_stays(left: int, right: int, o
 
 @given(_IDS, _IDS)
 def test_the_kernel_takes_the_map_without_an_allocation(left: int, right: int) -> None:
-    """Up to five extents are held in the structure itself (user_namespaces(7)); none may be empty or overflow."""
+    """The kernel holds up to five extents in the structure itself (user_namespaces(7)). None is empty or overflows."""
     extents = swap(left, right)
     assert 1 <= len(extents) <= 5
     for extent in extents:
@@ -200,12 +200,12 @@ def test_inside_the_two_own_each_others_files_and_on_disk_nothing_changed(tmp_pa
         os.chown(source, 1000, 100)
         descriptor = os.open(source, os.O_PATH)
         if not mapped_at(descriptor, str(target)):
-            os._exit(77)  # before Linux 6.3, tmpfs could not
+            os._exit(77)  # tmpfs could not before Linux 6.3
         assert owners(target) == {"1000": (996, 1000), "996": (1000, 996), "42": (42, 42)}
         assert owners(source) == {str(number): (number, number) for number in (1000, 996, 42)}
         assert {"nosuid", "nodev"} <= mounted(target)
         inside = os.open(target, os.O_PATH)
-        with acting_as(_AGENT):  # pytest's own directories let nobody else in
+        with acting_as(_AGENT):  # nobody else can enter pytest's own directories
             os.close(os.open("made", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
         assert owners(source)["made"] == (1000, 100)
 

@@ -1,6 +1,6 @@
-"""What is covered in a project, planned over real directories.
+"""The covers of a project, planned over real directories.
 
-Mounting the covers is tried on the machine, in checks/scenarios.
+checks/scenarios tests the mounting of the covers on the machine.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def test_a_link_out_of_the_project_is_nothing_to_cover(tmp_path: Path) -> None:
 
 
 def test_a_link_out_of_the_project_behind_a_link_within_is_covered_where_it_really_stands(tmp_path: Path) -> None:
-    """Or the agent could put a directory of hooks in its place."""
+    """Otherwise the agent could put a directory of hooks in its place."""
     root = tmp_path / "root"
     put(root / "store/git/config")
     put(tmp_path / "outside/hooks/x")
@@ -269,7 +269,7 @@ def test_what_links_within_the_project_lead_to_is_covered(tmp_path: Path) -> Non
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A directory that everybody can go to, of an ordinary user's if there is a choice."""
+    """A directory that everybody can enter, owned by an ordinary user if possible."""
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
         os.chmod(name, 0o755)  # noqa: S103
         people.give_to_nobody(Path(name))
@@ -302,7 +302,7 @@ def test_a_directory_that_may_not_be_listed_is_no_reason_to_fail(ordinary: Path)
     try:
         found = planned(ordinary, ".git/config", ".envrc")
         assert found == {"fifo/.git": PROTECT}
-        # Where a pattern names it, searching is enough.
+        # If a pattern names it, search permission is enough.
         assert "searched/.git/config" in planned(ordinary, "searched/.git/config")
     finally:
         (ordinary / "shut").chmod(0o700)

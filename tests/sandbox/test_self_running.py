@@ -27,7 +27,7 @@ def look(root: Path) -> Snapshot:
 
 
 def news(root: Path, act: Callable[[], object]) -> list[str]:
-    """What is told after a session that did act."""
+    """What is reported after a session that ran act."""
     open_before = os.listdir("/proc/self/fd")
     before = look(root)
     act()
@@ -41,11 +41,11 @@ def test_what_is_new_or_changed_is_told_and_nothing_else(tmp_path: Path) -> None
         put(tmp_path / name)
 
     def session() -> None:
-        await_tick(tmp_path / ".envrc")  # the last that was made
+        await_tick(tmp_path / ".envrc")  # the last file that was made
         put(tmp_path / ".git/hooks/changed", "y")
         before = (tmp_path / ".envrc").stat()
         put(tmp_path / ".envrc", "z")
-        os.utime(tmp_path / ".envrc", ns=(before.st_atime_ns, before.st_mtime_ns))  # of the same size and time
+        os.utime(tmp_path / ".envrc", ns=(before.st_atime_ns, before.st_mtime_ns))  # with the same size and time
         (tmp_path / ".git/hooks/touched").chmod(0o755)
         (tmp_path / ".git/hooks/removed").unlink()
         put(tmp_path / ".vscode/a/tasks.json")

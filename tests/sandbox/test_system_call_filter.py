@@ -1,4 +1,4 @@
-"""The system call filter, run by an interpreter of its own and, loaded by setpriv(1), by the kernel."""
+"""The system call filter, run by an interpreter in this file and, loaded by setpriv(1), by the kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALLOWED, REFUSED = 0x7FFF0000, 0x00050001
 
 
 def answer(audit: int, number: int, *arguments: int) -> int:
-    """What the filter returns for a system call, by the kernel's rules for classic BPF."""
+    """The filter's result for a system call, by the kernel's rules for classic BPF."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number, audit, 0, *padded)
     code = list(struct.iter_unpack("<HBBI", system_call_filter.program()))
@@ -47,7 +47,7 @@ def test_no_file_without_a_name_gets_a_setuid_or_setgid_bit(flags: int, mode: in
     assert answer(X86_64, OPEN | 0x40000000, 0xDEAD, flags, mode) == REFUSED, "x32"
     assert answer(X86_64, OPENAT, 0, 0xDEAD, flags, mode) == REFUSED
     assert answer(AARCH64, OPENAT_AARCH64, 0, 0xDEAD, flags, mode) == REFUSED
-    # The kernel reads 32 bits of both; whatever stands above them changes nothing.
+    # The kernel reads 32 bits of both. The bits above change nothing.
     assert answer(X86_64, OPENAT, 0, 0xDEAD, flags | 1 << 40, mode | 1 << 40) == REFUSED
 
 

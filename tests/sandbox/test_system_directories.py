@@ -11,7 +11,7 @@ from pi_agent.sandbox.system_directories import System
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes this another machine: the paths that exist, the links among them, and where resolv.conf really is."""
+    """Simulates another machine: the paths that exist, the links among them, and where resolv.conf really is."""
 
     def make(*paths: str, links: dict[str, str] | None = None, resolver: str = "/etc/resolv.conf") -> None:
         known = links or {}

@@ -1,4 +1,4 @@
-"""The guard of a session: whatever becomes of the runner, nothing of the session stays.
+"""The guard of a session: whatever happens to the runner, nothing of the session stays.
 
 With stand-ins for systemd and the kernel's mounts.
 """
@@ -216,7 +216,7 @@ def test_a_killed_runner_leaves_nothing_behind(staging: Path, bin_: Bin, number:
 
 @needs_root
 def test_the_guard_holds_none_of_the_callers_streams(staging: Path, bin_: Bin) -> None:
-    """Else `pi | cat` would hang for as long as the clean-up takes."""
+    """Otherwise `pi | cat` would hang for as long as the clean-up takes."""
     go = bin_.top / "go"
     with started(staging, bin_, systemctl=f'while [ ! -e "{go}" ]; do sleep 0.01; done; {_ENDING}') as runner:
         assert runner.stdout is not None
@@ -230,7 +230,7 @@ def test_the_guard_holds_none_of_the_callers_streams(staging: Path, bin_: Bin) -
 
 
 def descriptors_of(pid: int) -> list[str]:
-    """What a process has open; nothing of one that has ended, be it there to be reaped or gone."""
+    """What a process has open; nothing for one that has ended, reaped or not."""
     try:
         return os.listdir(f"/proc/{pid}/fd")
     except OSError:
@@ -241,7 +241,7 @@ def descriptors_of(pid: int) -> list[str]:
 def test_a_runner_killed_with_its_parent_and_outlived_by_its_child_leaves_nothing_behind(
     staging: Path, bin_: Bin
 ) -> None:
-    """The child holds what tells the guard of the runner's death; the parent's death, too, must be enough."""
+    """The child holds the pipe that reports the runner's death. The death of its parent must be enough, too."""
     code = _RUNNER.replace(
         "    time.sleep", "    child = os.fork()\n    child and print(os.getpid(), child, flush=True)\n    time.sleep"
     )
@@ -279,7 +279,7 @@ def test_signals_meant_for_a_session_do_not_end_its_guard(staging: Path, bin_: B
 
 @needs_root
 def test_the_guard_keeps_nothing_open_of_what_the_plan_holds(staging: Path, bin_: Bin, guards: list[int]) -> None:
-    """Mounts are among it, which are to go when the runner lets go of them."""
+    """Mounts are among it. They must vanish when the runner lets go of them."""
     listen, tell = os.pipe()
     held = Descriptors()
     held.hold(tell)

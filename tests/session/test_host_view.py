@@ -1,4 +1,4 @@
-"""What a session sees of the host, prepared and attached nowhere; with a stand-in for the kernel's mounts."""
+"""What a session sees of the host, prepared but not attached, with a stand-in for the kernel's mounts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Host:
         return Project(str(self.root), self.held.hold(paths.walk(str(self.root))), str(self.directory))
 
     def view(self, project: Project | None, **options: Any) -> View:
-        """The view under these options of the sandbox."""
+        """The view under these sandbox options."""
         policy = frozen(sandbox=policies.sandbox(**options))
         return host_view.plan(policy, self.caller, self.agent, Wanted(project, _SESSION), self.held)
 
@@ -163,7 +163,7 @@ def test_a_mount_that_cannot_be_prepared_is_refused(host: Host, what: str) -> No
 
 @pytest.fixture
 def foreign(kernel: Kernel) -> Iterator[Host]:
-    """A host whose agent has a uid of its own, and can reach the project, but not because it is root."""
+    """A host whose agent has a uid of its own, and can reach the project without being root."""
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as name:
         Path(name).chmod(0o755)
         made = Host(Path(name), kernel)
@@ -275,7 +275,7 @@ def test_root_looks_for_what_is_covered_since_nothing_can_be_closed_off_from_it(
 
 
 def test_where_even_root_is_kept_out_somebody_else_looks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a file system over the network may do."""
+    """As a network file system may do."""
     descriptor = host.project().descriptor
     assert host_view.viewer_of(descriptor, host.caller).name != host.caller.name
     reopen = paths.reopen

@@ -1,4 +1,4 @@
-"""Carrying out a plan: what is written, told and kept in the journal, and that nothing of the session stays."""
+"""Carrying out a plan: what is written, reported and logged, and that nothing of the session stays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launching:
 
 
 def at_terminal(here: Launching) -> int:
-    """Launch as at a terminal, where the unit gets one of its own."""
+    """Launch as at a terminal, where the unit gets a terminal of its own."""
     return here.carry_out(launch_plan.plan(replaced(here.request(), terminal=True)))
 
 
@@ -106,7 +106,7 @@ def test_nothing_of_the_session_stays_and_nothing_that_the_plan_held(here: Launc
 
 
 def test_what_the_plan_holds_is_closed_before_pi_runs(here: Launching) -> None:
-    """Whoever runs while the session goes on holds no mount of the project."""
+    """While the session runs, the runner holds no mount of the project."""
     write(here.host / "skills/x", "x")
     here.unit(f"ls -l /proc/$PPID/fd > '{here.top}/open'")
     here.launch()
@@ -220,7 +220,7 @@ def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
 def test_a_launch_that_syncs_between_anothers_plan_and_its_start_is_not_undone(
     here: Launching, first_has_work: bool
 ) -> None:
-    """The first plans what the host said; the second brings news of the host; Pi chooses; then the first starts."""
+    """The first launch plans. A second one brings news of the host. Pi makes a choice. Then the first one starts."""
     write(here.host / "settings.json", {"look": "old", "size": 1})
     write(here.host / "skills/one", "old")
     here.launch()

@@ -20,26 +20,26 @@ _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Launch:
-    """A request under the launcher, which has its descriptors as systemd gives them."""
+    """A request under the launcher, with the descriptors that systemd provides."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
 
     def start(self, directory: Path, *command: str, closed: str = "") -> subprocess.Popen[bytes]:
-        """closed: what to say if the directory cannot be entered."""
+        """closed: the message if the directory cannot be entered."""
         (self.top / "argv").write_bytes(
             b"".join(os.fsencode(word) + b"\0" for word in (closed, str(directory), *command))
         )
         (self.top / "report").write_text("")
         return subprocess.Popen(
-            # As systemd starts it, whatever the tests were started with: nohup(1) ignores HUP, and that is inherited.
+            # As systemd starts it, however the tests were started: nohup(1) ignores HUP, and that is inherited.
             ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
             cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def run(self, directory: Path, *command: str, closed: str = "", given: bytes = b"") -> tuple[int, bytes, bytes]:
-        """To the end: exit status, output, errors."""
+        """Run to the end. Returns exit status, output, errors."""
         with self.start(directory, *command, closed=closed) as launcher:
             output, errors = launcher.communicate(given, 20)
             return launcher.returncode, output, errors
@@ -135,12 +135,12 @@ exit 4
     assert launch.report == "started\nended 4\n"
 
 
-# What sudo sends when it is told to end: HUP and TERM. The time between them decides whether bash's wait is confused.
+# sudo sends HUP and TERM when it is told to end. The time between them decides whether bash's wait is confused.
 _GAPS: Final = tuple(number * 4e-6 for number in range(60))
 
 
 def pause(seconds: float) -> None:
-    """Less than a sleep can be."""
+    """Shorter than a sleep can be."""
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         pass

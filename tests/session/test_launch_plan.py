@@ -1,4 +1,4 @@
-"""The plan of a launch as a value. That planning changes nothing where it refuses: test_refused_while_planning.py."""
+"""The plan of a launch as a value. For refusals that change nothing, see test_refused_while_planning.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A launch that is refused while it is planned has changed nothing, anywhere, and explaining it says the same.
+"""A launch that is refused while it is planned changes nothing anywhere, and explaining it reports the same.
 
-The table has every refusal that planning can give; a new one must come into it. On a booted machine, with everything
-real: checks/scenarios/test_refused_while_planning.py.
+The table holds every refusal that planning can raise. Add each new one to it. For a booted machine, with everything
+real, see checks/scenarios/test_refused_while_planning.py.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from tests.support.policies import USER, host_user
 from tests.support.runners import Runner
 from tests.support.trees import put, snapshot, statuses, write
 
-# Somebody else than whoever runs the tests: what is closed to the agent is.
+# Somebody else than the user who runs the tests, so that the agent can be locked out.
 _AGENT: Final = Identity("pi-agent", 65534, 65534, (65534,), "")
 
-# What only those can say who carry out a launch, or start the runner.
+# Raised only by those that carry out a launch or start the runner.
 _NEVER_WHILE_PLANNING: Final = frozenset(
     {"state_not_writable", "session_not_started", "tool_failed", "sudo_unavailable"}
 )
@@ -49,7 +49,7 @@ Arrange = Callable[["Prepared"], None]
 
 @dataclass(frozen=True)
 class Case:
-    """refusal: the function that gives it. status: its exit status. arrange: brings it about."""
+    """refusal: its function. status: its exit status. arrange: causes it."""
 
     refusal: str
     status: int
@@ -403,7 +403,7 @@ def _options(**more: Any) -> dict[str, Any]:
 
 
 class Prepared(Runner):
-    """A launch that would have much to do: the host has news of every kind. held: what is undone afterwards."""
+    """A launch that would have much to do: everything has changed on the host. held: what to undo afterwards."""
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.held = ExitStack()
@@ -418,7 +418,7 @@ class Prepared(Runner):
         before = set(open_descriptors())
         assert self.run() == 0
         for descriptor in {*open_descriptors()} - before:  # the process of that launch has ended
-            with suppress(OSError):  # with which the others were listed
+            with suppress(OSError):  # the descriptor that was used to list the others
                 os.close(int(descriptor))
         write(self.host / "settings.json", {"look": "new"})
         write(self.host / "auth.json", {"provider": {"key": "new"}})
@@ -434,7 +434,7 @@ class Prepared(Runner):
         self.kernel.log.unlink()
 
     def everything(self) -> dict[str, object]:
-        """All that a launch could change: state and memory, staging, home with configuration and project."""
+        """Everything that a launch could change: state and memory, staging, home with configuration and project."""
         found: dict[str, object] = {}
         for place in (self.state, self.top / "away", self.staging, self.home):
             if place.exists():
@@ -445,7 +445,7 @@ class Prepared(Runner):
 
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepared]:
-    # Where the agent can go, unlike pytest's own directories.
+    # The agent can enter this directory, unlike pytest's own.
     with TemporaryDirectory(prefix="pi-agent-unit-", dir="/tmp") as top:
         Path(top).chmod(0o755)
         with monkeypatch.context() as patch:
@@ -456,7 +456,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepared]:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The refusals that were made, by the names of their functions."""
+    """The refusals that were raised, by the names of their functions."""
     found: list[str] = []
     for name, function in _functions().items():
 
@@ -510,7 +510,7 @@ def test_a_launch_that_is_refused_while_planning_changes_nothing_and_is_explaine
     assert made[-1] == case.refusal
     said = capfd.readouterr()
     assert said.out == "" and "Traceback" not in said.err and "hunter2" not in said.err
-    # Nothing was started, mounted or told, but the refusal.
+    # Nothing was started, mounted or reported, except the refusal.
     assert it.events() == ["refused"] and it.journal[0]["PI_AGENT_OUTCOME"] == str(case.status)
     assert it.bin.calls() == [] and it.kernel.attached() == {} and it.kernel.calls("new") == []
 

@@ -59,7 +59,7 @@ def test_what_is_no_status_is_none(pipe: str, write: Callable[[bytes], None], te
 def test_the_launcher_has_the_last_word_and_an_endless_report_is_not_kept(
     pipe: str, write: Callable[[bytes], None]
 ) -> None:
-    """The agent is the launcher's user: it can write there too."""
+    """The agent is the launcher's user, so it can write there too."""
     with Report(pipe) as report:
         for _ in range(40):
             write(b"ended 0\n" * 5000)

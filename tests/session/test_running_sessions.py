@@ -1,4 +1,4 @@
-"""What is said of sessions that go on: whose they are, and what they are."""
+"""The description of running sessions: whose they are, and what they are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Make = Callable[..., Session]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """A maker of sessions: of which uid, with which id, live or dead, and what it says of itself."""
+    """Makes sessions: of which uid, with which id, running or dead, with which description."""
     top = tmp_path / "staging"
     top.mkdir(mode=0o700)
     monkeypatch.setattr(session_names, "STAGING", str(top))

@@ -83,7 +83,7 @@ def test_removal_follows_no_link(tmp_path: Path) -> None:
 
 
 def test_nothing_on_another_device_is_touched(tmp_path: Path) -> None:
-    """What is still mounted has another device number; here it is the expected number that is another."""
+    """A mount that remains has another device number. Here, the expected number differs instead."""
     own = session_in(tmp_path / "staging")
     os.makedirs(f"{own.project}/src")
     Path(f"{own.project}/src/precious").write_text("x")
@@ -97,7 +97,7 @@ def test_nothing_on_another_device_is_touched(tmp_path: Path) -> None:
 def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep(
     bin_: Bin, tmp_path: Path, which: str
 ) -> None:
-    """What cannot be unmounted holds what is not ours to remove, and shows the device number of where it came from."""
+    """What cannot be unmounted holds foreign content, and shows the device number of its origin."""
     own = session_in(tmp_path / "staging")
     fill(own)
     busy = Path(getattr(own, which))
@@ -272,7 +272,7 @@ def test_a_users_place_that_others_can_enter_is_refused(staging: Path, bin_: Bin
 def test_a_place_that_cannot_be_locked_is_not_kept_open(
     staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
 ) -> None:
-    """A descriptor kept open would keep the guard, which locks the same, from removing the place."""
+    """A descriptor kept open would keep the guard, which locks the same directory, from removing it."""
 
     def failing(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -12,7 +12,7 @@ from pi_agent.session import session_names
 from pi_agent.session.session_names import Session
 from tests.support.staged import fill, session_in
 
-# What systemd takes as a unit's name (systemd.unit(5)), but for the colon and the backslash, which nobody needs.
+# Characters that systemd accepts in a unit name (systemd.unit(5)), without the colon and the backslash.
 _UNIT = re.compile(r"pi-agent-[A-Za-z0-9_.-]*-0\.service")
 
 

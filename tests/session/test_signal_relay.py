@@ -1,4 +1,4 @@
-"""Signals to the runner, on their way to Pi, with stand-ins for systemd."""
+"""Passing signals from the runner to Pi, with stand-ins for systemd."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def running(tmp_path: Path) -> Running:
 def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
     running: Running, terminal: bool, ended: int, expected: int
 ) -> None:
-    """sudo signals the group, systemd-run with it; Pi may hear of the terminal first."""
+    """sudo signals the group, including systemd-run. Pi may learn of the terminal first."""
     begun = running.bin.top / "begun"
-    # Once the runner waits, for the signal to be for Pi, and not too early.
+    # The runner waits already, so that the signal is for Pi and does not come too early.
     body = waiting(f'[ -e "{begun}" ]') + LISTENING + f"kill -TERM $PPID\n{running.ended(ended)}"
     assert running.run(body, facts(1, ended), terminal=terminal, meanwhile=begun.touch) == expected
 
@@ -69,7 +69,7 @@ def test_who_does_not_end_in_time_when_asked_to_is_killed(
 def test_only_who_was_asked_to_end_has_no_more_than_the_grace(
     running: Running, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, patient: bool
 ) -> None:
-    """Ctrl-C and Ctrl-\\ mean whatever Pi takes them for."""
+    r"""Pi decides what Ctrl-C and Ctrl-\ mean."""
     monkeypatch.setattr(systemctl, "GRACE", 3600)
     wait = waiting(f'grep -q "systemctl kill" "{running.bin.log}"')
     assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\n{running.ended(0)}") == 0
@@ -97,7 +97,7 @@ def test_a_signal_before_pi_could_hear_it_ends_the_session(running: Running, num
 
 
 def test_a_unit_that_has_no_process_yet_is_killed_until_it_has_ended(running: Running) -> None:
-    """`systemctl kill` succeeds on it without having killed anything."""
+    """`systemctl kill` succeeds for it without having killed anything."""
     wait = waiting(f'[ "$(grep -c "systemctl kill --signal=KILL" "{running.bin.log}")" -ge 3 ]')
     assert running.run(f"{LISTENING}kill -15 $PPID\n{wait}\nexit 255", facts(2, 9), started=False) == 143
 

@@ -1,4 +1,4 @@
-"""Filling a staging directory as a plan says."""
+"""Filling a staging directory as planned."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_what_is_done_meanwhile_is_done_once_while_the_unit_starts(running: Runn
 def test_the_status_is_the_reported_one_whatever_systemd_makes_of_it(
     running: Running, status: int, terminal: bool
 ) -> None:
-    """systemd 257 may take the launcher for «not our child», and then knows no status of it."""
+    """systemd 257 may mistake the launcher for «not our child», and then knows no status of it."""
     for client, show in ((status, facts(1, status)), (0, facts(0, 0, "inactive")), (0, facts(1, 0)), (1, facts(2, 9))):
         assert running.run(running.ended(status) + f"exit {client}", show, terminal=terminal) == status
 

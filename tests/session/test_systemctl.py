@@ -29,7 +29,7 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answering(bin_: Bin, *, looks: int) -> str:
-    """A systemctl body for whose unit `is-active` holds that many times."""
+    """A systemctl script for a unit that `is-active` reports as active that many times."""
     return f'[ "$1" != is-active ] || [ "$(grep -c is-active "{bin_.log}")" -le {looks} ] || exit 3'
 
 
@@ -58,7 +58,7 @@ def test_who_does_not_end_is_killed_after_the_grace_and_not_before(bin_: Bin, mo
 
 @pytest.mark.parametrize("status", [1, 4, 5, 255])
 def test_a_unit_that_there_is_not_is_not_waited_for_and_no_error(bin_: Bin, status: int) -> None:
-    """It is stopped all the same: systemd may be about to start it."""
+    """It is stopped anyway: systemd may be about to start it."""
     systemctl.stop(bin_.tools(systemctl=f"exit {status}"), "u.service")
     assert bin_.calls() == [_ASKED, _STOPPED]
 
@@ -83,7 +83,7 @@ def test_forgetting_what_systemd_does_not_remember_is_fine(bin_: Bin, status: in
 
 
 def test_a_systemctl_that_cannot_be_run_is_refused_and_not_taken_for_no_unit() -> None:
-    tools = frozen().tools  # of a store that is not here
+    tools = frozen().tools  # in a store that does not exist here
     for refused in (systemctl.stop, systemctl.kill, systemctl.reset_failed):
         with pytest.raises(Refusal) as caught:
             refused(tools, "u.service")
@@ -91,5 +91,5 @@ def test_a_systemctl_that_cannot_be_run_is_refused_and_not_taken_for_no_unit() -
 
 
 def test_the_grace_is_one_that_an_alarm_can_count() -> None:
-    """signal.alarm(3p) takes whole seconds, and none would mean no alarm at all."""
+    """signal.alarm(3p) takes whole seconds, and 0 would mean no alarm at all."""
     assert isinstance(systemctl.GRACE, int) and systemctl.GRACE > 0

@@ -1,4 +1,4 @@
-"""A running Pi writes its documents, under its lock, as fast as it can; no launch that syncs meanwhile is refused."""
+"""A running Pi writes its documents, under its lock, as fast as it can. No launch that syncs meanwhile is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pi_agent.state import pi_lock
 from tests.support.bench import Bench, bench
 from tests.support.trees import displaced, read, write
 
-# Counts in a document as Pi changes it: its lock is a directory beside it, the file is replaced whole.
+# Counts in a document that it changes as Pi does: the lock is a directory beside it, the file is replaced as a whole.
 _PI: Final = """
 import json, os, sys, time
 path, held, free = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
@@ -48,7 +48,7 @@ print(count)
 
 @contextmanager
 def busy(document: Path, held: float, free: float) -> Iterator[list[int]]:
-    """A Pi that holds the document's lock and lets go of it by turns, in seconds. Gives how often it wrote."""
+    """A Pi that alternately holds and releases the document's lock, for so many seconds. Yields how often it wrote."""
     counts: list[int] = []
     words = [sys.executable, "-I", "-c", _PI, str(document), str(held), str(free)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pi:
@@ -94,7 +94,7 @@ def test_a_lock_that_is_hardly_ever_free_refuses_no_launch_and_tears_no_document
             write(here.host / "settings.json", {"host": number})
             assert here.sync() == []
             assert isinstance(read(here.isolated / "settings.json"), dict)
-    # What Pi had read before its lock was taken over it may have written back; the next word of the host's counts.
+    # Pi may have written back what it read before its lock was taken over. The host's next version counts.
     write(here.host / "settings.json", {"host": 15})
     here.sync()
     assert read(here.isolated / "settings.json")["host"] == 15

@@ -41,7 +41,7 @@ class Copier:
             )
 
     def copy(self, *names: str, at_most: int = _PLENTY, executables: bool = True) -> list[Batch]:
-        """What became of each batch; raises as `transfer` does."""
+        """The outcome of each batch. Raises as `transfer` does."""
         with self.sides(executables=executables) as (source, target):
             return [*copying.transfer(names, source, target, at_most, lambda *step: self.steps.append(step))]
 
@@ -101,7 +101,7 @@ def test_the_time_of_a_file_is_kept(copier: Copier) -> None:
 
 def test_a_file_with_holes_is_copied_with_its_zeros(copier: Copier) -> None:
     with open(copier.source / "a", "wb") as file:
-        file.truncate((1 << 24) + 5)  # more than is copied at once
+        file.truncate((1 << 24) + 5)  # more than one copy step
         file.write(b"begin")
     copier.copy("a")
     assert (copier.target / "a").read_bytes() == (copier.source / "a").read_bytes()
@@ -152,7 +152,7 @@ def test_what_was_copied_before_the_target_failed_is_told_first(copier: Copier) 
 
         def full_after_the_first(folder: str) -> int:
             if not next(folders):
-                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # whatever it is, it is the target's
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # whatever the error is, the target causes it
             return target.folder(folder)
 
         failing = Target(target.identity, full_after_the_first, executables=False)

@@ -1,4 +1,4 @@
-"""documents: the host's file read, the isolated one planned and written. How they merge: test_documents.py."""
+"""documents: the host's file is read, the isolated one planned and written. For the merge, see test_documents.py."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_what_is_no_file_of_sensible_size_is_refused_without_waiting(tmp_path: P
 
 
 def planned(top: Path, host: Any, nix: Any | None = None, memory: Memory | None = None) -> Plan:
-    """What is to become of the settings in top."""
+    """The plan for the settings in top."""
     with opened(top) as directory:
         return documents.plan(directory, SETTINGS, memory or nothing_known(), Document(host, None), nix or {})
 

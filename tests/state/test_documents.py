@@ -15,7 +15,7 @@ _KINDS = st.sampled_from([SETTINGS, AUTH])
 
 
 def at(document: Any, path: tuple[str, ...]) -> object:
-    """What stands at path in document, REMOVED when nothing does."""
+    """The value at path in document; REMOVED if there is none."""
     for key in path:
         if not isinstance(document, dict) or key not in document:
             return REMOVED
@@ -24,7 +24,7 @@ def at(document: Any, path: tuple[str, ...]) -> object:
 
 
 def launches(kind: Kind, *steps: tuple[Any, Any, Any]) -> list[Any]:
-    """What the isolated file says after each launch. A step is (edit, host, nix); edit None: nobody wrote inside."""
+    """The isolated file after each launch. A step is (edit, host, nix); with edit None, nobody wrote inside."""
     memory, seen = nothing_known(), []
     for edit, host, nix in steps:
         memory = merged(kind, memory, memory.written if edit is None else edit, host, nix)
@@ -70,7 +70,7 @@ def test_changing_one_of_two_values_chosen_together_keeps_the_other() -> None:
 
 
 def test_what_was_removed_inside_does_not_return_with_what_the_host_says_beside_it() -> None:
-    """Whether the object was emptied by it or not."""
+    """Whether or not the removal emptied the object."""
     for before in ({"x": 1}, {"x": 1, "z": 1}):
         inside = {key: value for key, value in before.items() if key != "x"}
         after = {**before, "y": 1}

@@ -18,7 +18,7 @@ _FILE = HomeFile("a/b", "name", b"content")
 
 def is_current(home: Path, wanted: HomeFile = _FILE) -> bool:
     with opened(home) as descriptor:
-        return home_files.is_current(descriptor, wanted)
+        return home_files.plan(descriptor, wanted) is None
 
 
 def write(home: Path, wanted: HomeFile = _FILE) -> None:
@@ -37,7 +37,7 @@ def make_link(home: Path, root: str) -> None:
 
 
 def in_place_of_folder(home: Path, folder: str, kind: str) -> None:
-    """Plant something where a folder should be; what links lead to is home/../outside."""
+    """Plant something in the place of a directory. Links lead to home/../outside."""
     path = home / folder
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "file":
@@ -50,7 +50,7 @@ def in_place_of_folder(home: Path, folder: str, kind: str) -> None:
 
 @pytest.fixture
 def home(ordinary: Path) -> Path:
-    """The agent's home, beside a directory that is none of its business."""
+    """The agent's home, beside a directory that it must not touch."""
     (ordinary / "home").mkdir()
     put(ordinary / "outside/b/name", "content")
     put(ordinary / "outside/name", "content")
@@ -69,7 +69,7 @@ def test_a_file_is_current_only_with_exactly_that_content(home: Path) -> None:
     for content, current in (("content", True), ("conten", False), ("content ", False), ("", False)):
         put(home / "a/b/name", content)
         assert is_current(home) is current
-    assert not home_files.is_current(None, _FILE)
+    assert home_files.plan(None, _FILE) == _FILE
 
 
 @pytest.mark.parametrize("folder", ["a", "a/b"])
@@ -94,7 +94,7 @@ def test_a_file_in_a_closed_folder_is_not_current_and_the_folder_stays_closed(ho
 
 
 def plant_name(home: Path, kind: str) -> None:
-    """Plant something where the file should be."""
+    """Plant something in the place of the file."""
     path = home / "a/b/name"
     path.parent.mkdir(parents=True)
     if kind == "link":
@@ -190,7 +190,7 @@ def test_what_the_agent_keeps_under_the_name_is_left_alone(home: Path, kind: str
         os.mkfifo(path)
     before = statuses(home)
     assert plan_link(home, "/srv/demo") is None
-    make_link(home, "/srv/demo")  # as when it was planted after the plan
+    make_link(home, "/srv/demo")  # as if it was planted after the plan
     assert statuses(home) == before
 
 

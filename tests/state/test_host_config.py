@@ -35,7 +35,7 @@ def landed(tree: HostTree, name: str) -> str | None:
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """A project root, which the agent can write to, holding the user's configuration, beside the user's secrets."""
+    """A project root, which the agent can write to, that holds the user's configuration, beside the user's secrets."""
     return planted_among_secrets(tmp_path)
 
 
@@ -249,7 +249,7 @@ def test_a_configuration_behind_a_link_that_the_agent_may_have_planted_is_refuse
 
 
 def test_the_roots_of_the_user_are_real_paths(tmp_path: Path) -> None:
-    """A root that is itself a link still tells which links lead out of it."""
+    """A root that is itself a link still shows which links lead out of it."""
     put(tmp_path / "home/.ssh/id_ed25519", "private")
     (tmp_path / "home/real/conf").mkdir(parents=True)
     (tmp_path / "home/projects").symlink_to("real")

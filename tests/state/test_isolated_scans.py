@@ -57,7 +57,7 @@ def test_a_directory_that_the_agent_closed_to_itself_is_looked_into(ordinary: Pa
 def test_an_isolated_directory_that_vanishes_meanwhile_is_no_error(
     conf: Path, monkeypatch: pytest.MonkeyPatch, vanishing: str, into: str
 ) -> None:
-    """A session of the same user may be running, and do so on purpose."""
+    """A session of the same user may be running, and do this on purpose."""
     (conf / "gone").mkdir()
     (conf / "other/kept").mkdir(parents=True)
     enter = directories.enter

@@ -108,7 +108,7 @@ def test_differences_at_above_and_below_what_was_touched_are_dropped() -> None:
 
 
 def told(host: Any, edits: list[Any], depth: int) -> Any:
-    """What the differences that are known after a series of edits inside make of the unchanged host's document."""
+    """The unchanged host's document with the differences that are known after a series of edits inside."""
     known: json_merge.Changes = {}
     written = host
     for edit in edits:
@@ -118,7 +118,7 @@ def told(host: Any, edits: list[Any], depth: int) -> Any:
 
 
 def fill(value: Any) -> Any:
-    """value with no empty object below its top."""
+    """value without empty objects below its top."""
     if isinstance(value, dict):
         return {key: fill(below) or 0 if isinstance(below, dict) else fill(below) for key, below in value.items()}
     return value
@@ -145,7 +145,7 @@ def test_what_is_recorded_of_many_edits_reproduces_the_last_one_with_emptied_obj
 def test_what_is_recorded_of_edits_comes_in_an_order_in_which_none_undoes_another(
     host: Any, edits: list[Any], depth: int
 ) -> None:
-    """A path comes after those above it, which hold nothing but room for it; a removal has nothing below it."""
+    """A path comes after the paths above it, whose values are only room for it. Nothing lies below a removal."""
     known: json_merge.Changes = {}
     written = host
     for edit in edits:

@@ -32,7 +32,7 @@ def mirrored(name: str) -> bool:
 
 
 class Sides:
-    """A host directory and an isolated one, and what was remembered of the last mirroring."""
+    """A host directory and an isolated one, and the memory of the last mirroring."""
 
     def __init__(self, top: Path) -> None:
         self.host = top / "host"
@@ -52,7 +52,7 @@ class Sides:
         os.close(tree.descriptor)
 
     def plan(self) -> Plan:
-        """What is to be done."""
+        """The plan."""
         with self.opened() as (tree, isolated):
             host = scans.scan_host(tree, lambda name: False)
             present = scans.scan_isolated(isolated, lambda name: name != "sessions")
@@ -60,7 +60,7 @@ class Sides:
         return mirror.plan(host.entries, present, self.manifest, mirrored)
 
     def carry_out(self, work: Plan) -> None:
-        """Do that, and remember what was copied."""
+        """Carry out the plan, and remember what was copied."""
         with self.opened() as (tree, isolated):
             done = mirror.carry_out(work, tree, people.alice("/"), people.agent("/"), isolated)
         self.notices += done.notices
@@ -68,13 +68,13 @@ class Sides:
         self.manifest = {name: numbers for name, numbers in self.manifest.items() if (self.host / name).exists()}
 
     def mirror(self) -> Plan:
-        """Plan and carry out; return the plan."""
+        """Plan, and carry out. Returns the plan."""
         work = self.plan()
         self.carry_out(work)
         return work
 
     def agree(self) -> None:
-        """Check that what is mirrored is exactly the host's, and that there is nothing left to do."""
+        """Check that mirrored entries match the host exactly, and that nothing is left to do."""
         assert of_mirrored(snapshot(self.isolated)) == of_mirrored(snapshot(self.host))
         assert self.mirror() == Plan((), (), ())
 
@@ -242,7 +242,7 @@ def test_links_planted_between_plan_and_execution_are_not_followed(sides: Sides)
         (sides.isolated / "skills" / name).symlink_to(sides.outside)
     try:
         sides.carry_out(plan)
-    except OSError:  # giving up is as good as going on
+    except OSError:  # giving up is acceptable, and so is going on
         pass
     assert snapshot(sides.outside) == before
 
@@ -298,7 +298,7 @@ def test_mirroring_leaves_no_descriptor_open(sides: Sides) -> None:
 
 
 def test_a_deep_tree_is_removed_with_few_descriptors(nest: Nest, sides: Sides) -> None:
-    """How deep a tree may be that is removed whole, test_files.py says."""
+    """The host removed the tree. linux/test_removal.py tests removal at any depth."""
     nest(sides.isolated, ["skills", *["d"] * scans.DEPTH_AT_MOST])
     with few_descriptors(20):
         sides.mirror()
@@ -353,7 +353,7 @@ def test_what_was_to_be_removed_and_vanishes_meanwhile_is_no_error(sides: Sides,
     sides.agree()
 
 
-# Names that meet each other, and names of any bytes.
+# Names that collide, and names of any bytes.
 _NAMES = st.sampled_from(["skills", "prompts", "a.md", "custom", "a", "a-b"]) | file_names
 _HOST = st.dictionaries(
     st.lists(_NAMES, min_size=1, max_size=3).map(tuple), st.sampled_from(["", "x", "yy"]), max_size=6
@@ -364,7 +364,7 @@ _ISOLATED = st.dictionaries(
 
 
 def lay_out(top: Path, entries: Mapping[tuple[str, ...], str], outside: Path) -> None:
-    """Make the entries; one whose way is barred by another, a link among them, is left out."""
+    """Make the entries. An entry whose path is blocked by another, such as a link, is left out."""
     for parts, content in entries.items():
         path = top.joinpath(*parts)
         if any(above.is_symlink() for above in path.parents if above.is_relative_to(top)):

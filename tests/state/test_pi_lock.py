@@ -22,7 +22,7 @@ def directory(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The times, in seconds, that somebody slept instead of doing it."""
+    """The times, in seconds, that somebody slept. Nobody really sleeps."""
     times: list[float] = []
     monkeypatch.setattr(time, "sleep", times.append)
     return times

@@ -16,14 +16,14 @@ from tests.support.trees import Nest
 
 
 def scanned(top: Path, *roots: Path) -> tuple[dict[str, Entry], list[str]]:
-    """What the host's scan finds, and its notices."""
+    """The entries that the host's scan finds, and its notices."""
     scan = scans.scan_host(host_tree(top, *roots), lambda name: False)
     return dict(scan.entries), [*scan.notices]
 
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """A project root, which the agent can write to, holding the user's configuration, beside the user's secrets."""
+    """A project root, which the agent can write to, that holds the user's configuration, beside the user's secrets."""
     return planted_among_secrets(tmp_path)
 
 
@@ -172,7 +172,7 @@ def test_links_that_multiply_without_a_loop_meet_the_limit(conf: Path, monkeypat
 
 def test_what_is_passed_over_and_long_ways_count_as_looks(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scans, "LOOKS_AT_MOST", 100)
-    for number in range(60):  # each is looked for from the top: two looks
+    for number in range(60):  # each is resolved from the top: two looks
         (conf / f"skills/{number}").symlink_to("nowhere")
     with pytest.raises(Refusal) as caught:
         scanned(conf)

@@ -240,7 +240,7 @@ def test_what_the_agent_closed_to_itself_is_brought_up_to_date_all_the_same(ordi
     for name in ("skills/sub/a", "custom/a", "settings.json"):
         write(here.host / name, '{"old": 1}')
     here.sync()
-    await_tick(here.host / "settings.json")  # the last that was made
+    await_tick(here.host / "settings.json")  # the last file that was made
     for name in ("skills/sub/a", "custom/a", "settings.json"):
         write(here.host / name, '{"new": 1}')
     (here.isolated / closed).chmod(0)

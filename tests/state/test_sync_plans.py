@@ -1,4 +1,4 @@
-"""sync: what a plan is, and what may happen between a plan and its execution. What is synced: test_sync.py."""
+"""sync: plans, and what may happen between a plan and its execution. For what is synced, see test_sync.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.trees import await_tick, displaced, mode_of, read, snapshot, 
 
 
 def remembered(here: Bench) -> dict[str, Any]:
-    """What sync remembers, without the numbers of files, which differ from tree to tree."""
+    """Sync's memory, without the numbers of files, which differ from tree to tree."""
     known: dict[str, Any] = orjson.loads(here.memory.read_bytes())
     return {**known, "files": sorted(known["files"])}
 
@@ -30,7 +30,7 @@ def state_of(here: Bench) -> tuple[dict[str, object], dict[str, Any]]:
 
 
 def filled(tmp_path: Path, **overrides: Any) -> Bench:
-    """A bench that was synced, whose host has changed since in every way."""
+    """A synced bench whose host has changed since in every way."""
     here = bench(tmp_path, **overrides)
     write(here.host / "settings.json", {"theme": "dark", "model": "m"})
     write(here.host / "auth.json", {"a": {"refresh": "1"}})
@@ -119,7 +119,7 @@ def test_where_there_is_nothing_to_do_no_lock_is_taken_and_nothing_written(
 
 
 def test_a_host_that_is_touched_without_news_is_remembered_anew(tmp_path: Path) -> None:
-    """Or each launch would read the file once more."""
+    """Otherwise each launch would read the file again."""
     here = bench(tmp_path)
     write(here.host / "settings.json", '{"a":1}')
     write(here.host / "skills/a", "x")
@@ -231,7 +231,7 @@ def test_a_document_that_pi_changes_after_the_plan_keeps_what_pi_changed(tmp_pat
     for _ in range(2):
         assert read(here.isolated / "settings.json") == {"theme": "light", "own": "chosen"}
         assert read(here.isolated / "auth.json") == {"a": {"refresh": "2"}}
-        here.sync()  # which finds as a choice what the plan did not know
+        here.sync()  # which finds, as a choice, what the plan did not know
 
 
 def test_what_the_agent_plants_after_the_plan_is_gone_after_the_next_launch(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def existing(top: Path) -> State | None:
 
 @pytest.fixture
 def claimed(tmp_path: Path) -> Iterator[Path]:
-    """A state directory in which somebody resets the state of USER."""
+    """A state directory in which somebody is resetting the state of USER."""
     user_state.release(opened(tmp_path))
     state = existing(tmp_path)
     assert state is not None and user_state.claim(state)
@@ -138,7 +138,7 @@ def test_each_user_has_a_tree_and_a_memory_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo"])
 def test_what_the_agent_planted_in_place_of_a_directory_is_moved_aside(tmp_path: Path, planted: str, kind: str) -> None:
     outside = tmp_path / "outside"
-    for name in (*_INSIDE, "agent/sessions", "sessions", "bin", "lib"):  # so that it would do, if it were followed
+    for name in (*_INSIDE, "agent/sessions", "sessions", "bin", "lib"):  # so that it would work if it were followed
         (outside / name).mkdir(parents=True)
     (tmp_path / "state").mkdir()
     path = tmp_path / "state/users/alice" / planted

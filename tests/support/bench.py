@@ -18,7 +18,7 @@ from tests.support.policies import USER
 
 @dataclass(frozen=True)
 class Bench:
-    """host: alice's `.pi/agent`. tree: the agent's home. isolated: its `.pi/agent`. memory: what sync remembers."""
+    """host: alice's `.pi/agent`. tree: the agent's home. isolated: its `.pi/agent`. memory: sync's own directory."""
 
     policy: Policy
     caller: Identity
@@ -30,7 +30,7 @@ class Bench:
     memory: Path
 
     def plan(self) -> Plan:
-        """What a sync would do now."""
+        """The plan of a sync now."""
         host = host_config.open_host_config(self.policy, self.caller)
         sides = Sides(self.policy, self.caller, self.agent, host)
         try:
@@ -41,7 +41,7 @@ class Bench:
             raise
 
     def carry_out(self, planned: Plan) -> list[str]:
-        """Do what the plan says, once, and return the notices, those of the plan first."""
+        """Carry out the plan once, and return the notices, those of the plan first."""
         try:
             return [*planned.notices, *sync.carry_out(planned, self.state)]
         finally:
@@ -54,7 +54,7 @@ class Bench:
 
 
 def bench(tmp: Path, **overrides: Any) -> Bench:
-    """A bench in tmp whose policy has the overrides; made again in the same tmp, it goes on with what is there."""
+    """A bench in tmp whose policy has the overrides. A second one in the same tmp continues with what is there."""
     host, top = tmp / "home/.pi/agent", tmp / "state"
     (tmp / "home").mkdir(exist_ok=True)
     if "hostUsers" not in overrides:

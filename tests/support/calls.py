@@ -1,4 +1,4 @@
-"""Calling a command's room as the runner does, on a bench."""
+"""Calls a sandbox command's module as the runner does, on a bench."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.support.policies import replaced
 
 
 def call_of(here: Bench, *words: str, tools: Tools | None = None) -> Call:
-    """The call that words make, by alice."""
+    """The call with these words, by alice."""
     policy = here.policy if tools is None else replaced(here.policy, tools=tools)
     return Call(policy, here.caller, here.agent, parsing.parse(words, policy.command_name))

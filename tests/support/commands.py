@@ -1,4 +1,4 @@
-"""A command with every kind of argument, to test with beside those that there are."""
+"""A command with every kind of argument, for tests, in addition to the existing ones."""
 
 from __future__ import annotations
 

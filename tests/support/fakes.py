@@ -1,5 +1,4 @@
-"""Stand-ins for the programs that the rooms start, small scripts that write down how they were called; and for the
-kernel's mounts."""
+"""Stand-ins for the programs that pi-agent starts, small scripts that log their calls; and for the kernel's mounts."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ _BODIES: Final = {"systemctl": '[ "$1" != is-active ] || exit 3'}
 
 
 class Bin:
-    """A directory of such scripts, and the log they write to."""
+    """A directory of such scripts, and the log that they write."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -31,7 +30,7 @@ class Bin:
         top.mkdir(parents=True, exist_ok=True)
 
     def script(self, name: str, body: str = "") -> str:
-        """Make a program that logs its arguments, one line a call, and then does body (POSIX shell)."""
+        """Make a program that logs its arguments, one line per call, and then runs body (POSIX shell)."""
         path = self.top / name
         path.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >> "{self.log}"\n{body}\n')
         path.chmod(0o755)
@@ -43,7 +42,7 @@ class Bin:
         return [line for line in lines if line.startswith(name)]
 
     def tools(self, **bodies: str) -> Tools:
-        """The policy's tools as such scripts; bodies by attribute name."""
+        """The policy's tools as such scripts. bodies: by attribute name."""
         paths = {
             name: self.script(name.replace("-", "_"), {**_BODIES, **bodies}.get(name.replace("-", "_"), ""))
             for name in policies.tools()
@@ -52,10 +51,10 @@ class Bin:
 
 
 class Kernel:
-    """Takes mount_api's place: mounts nothing, and writes down what would be mounted, one line a call.
+    """Replaces mount_api: mounts nothing, and logs what would be mounted, one line per call.
 
     refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace. error: how they fail.
-    shows: whether a mount shows what is mounted, as a copy.
+    shows: whether a mount shows its source, as a copy.
     """
 
     def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +67,7 @@ class Kernel:
             monkeypatch.setattr(mount_api, name, getattr(self, name))
 
     def give_way(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let the real kernel mount from now on."""
+        """Use the real kernel from now on."""
         for name, real in self._real.items():
             monkeypatch.setattr(mount_api, name, real)
 
@@ -78,7 +77,7 @@ class Kernel:
         return [line for line in lines if line.startswith(name)]
 
     def attached(self) -> dict[str, str]:
-        """What would be mounted, by the path it is mounted at."""
+        """What would be mounted, by target path."""
         pairs = [call.removeprefix("attach ").split(" at ") for call in self.calls("attach ")]
         return {target: source for source, target in pairs}
 
@@ -88,12 +87,12 @@ class Kernel:
         return os.dup(descriptor)
 
     def set_attributes(self, tree: int, attributes: int, user_namespace: int | None = None) -> None:
-        """Nothing but the line."""
+        """Only log the call."""
         name = "set_attributes" if user_namespace is None else "idmap"
         self._called(name, f"{paths.real_path(tree)} {attributes}")
 
     def new(self, kind: str, options: Mapping[str, str], attributes: int) -> int:
-        """A descriptor of no meaning."""
+        """A meaningless descriptor."""
         self._called("new", f"{kind} {','.join(f'{k}={v}' for k, v in sorted(options.items()))} {attributes}")
         return os.open("/dev/null", os.O_PATH)
 
@@ -112,7 +111,7 @@ class Kernel:
             shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
 
     def user_namespace(self, uid_map: str, gid_map: str) -> int:
-        """A descriptor of no meaning."""
+        """A meaningless descriptor."""
         self._called("user_namespace", f"{uid_map}/{gid_map}".replace("\n", ";"))
         return os.open("/dev/null", os.O_PATH)
 

@@ -1,4 +1,4 @@
-"""Configurations of a host user to test with."""
+"""Configurations of a host user, for tests."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def filled(top: Path) -> Path:
 
 
 def make_special(path: Path | str, kind: str) -> None:
-    """Make what cannot be copied: fifo, socket, device, loop, up, top (links to what is above) or dangling."""
+    """Make something that cannot be copied: fifo, socket, device, loop, up, top (links upwards) or dangling."""
     if kind == "fifo":
         os.mkfifo(path)
     elif kind == "socket":
         here = os.getcwd()
-        os.chdir(os.path.dirname(path))  # the address of a socket is short
+        os.chdir(os.path.dirname(path))  # the address of a socket must be short
         try:
             socket.socket(socket.AF_UNIX).bind(os.path.basename(path))
         finally:

@@ -14,7 +14,7 @@ from tests.support.policies import replaced
 
 
 class Installation:
-    """top: the directory that holds all of it."""
+    """top: the directory that holds everything."""
 
     def __init__(self, top: Path, **overrides: Any) -> None:
         self.top = top
@@ -22,7 +22,7 @@ class Installation:
         self.here: Bench = bench(top, **overrides)
 
     def context(self, **bodies: str) -> Context:
-        """What a check gets. bodies: of the tools, by attribute name."""
+        """The context of a check. bodies: of the tools, by attribute name."""
         policy = replaced(self.here.policy, tools=self.bin.tools(**bodies))
         return Context(policy, self.here.caller, as_root=True)
 
@@ -31,11 +31,11 @@ Install = Callable[..., Installation]
 
 
 def only(found: Iterable[Finding]) -> Finding:
-    """The one finding."""
+    """The only finding."""
     [finding] = found
     return finding
 
 
 def grades(found: Iterable[Finding]) -> list[str]:
-    """The grades of findings, in their order."""
+    """The grades of findings, in order."""
     return [finding.grade for finding in found]

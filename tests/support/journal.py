@@ -1,4 +1,4 @@
-"""A journald that keeps what it is sent."""
+"""A journald that keeps what it receives."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import struct
 
 
 class Journal:
-    """A journald that keeps what it is sent."""
+    """A journald that keeps what it receives."""
 
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.socket.bind(path)
 
     def content(self) -> bytes:
-        """The next entry as it came."""
+        """The next entry, as received."""
         return self.socket.recv(1 << 20)
 
     def entries(self) -> list[list[tuple[str, str]]]:
-        """All that came since, as journald reads it."""
+        """All entries since the last call, as journald reads them."""
         found = []
         while True:
             try:

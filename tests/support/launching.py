@@ -1,7 +1,7 @@
 """Whole launches in a temporary directory: alice in her project, her agent's state, stand-ins for systemd and mounts.
 
-Planning is real, and so is carrying out: only systemd, the kernel's mounts and journald are not. alice and the agent
-are both whoever runs the tests. Carrying out needs root, since a staging directory must be root's.
+Planning and carrying out are real; only systemd, the kernel's mounts and journald are not. alice and the agent are both
+the user who runs the tests. Carrying out needs root, because a staging directory must belong to root.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support import people, policies
 from tests.support.fakes import Bin, Kernel
 from tests.support.policies import USER, replaced
 
-# A unit as systemd-run would run it: what is staged is kept, and launch.bash reports where its pipe is.
+# A unit, as systemd-run would run it: what is staged is kept, and launch.bash reports where its pipe is.
 _UNIT: Final = """
 for word; do
   case $word in --property=OpenFile=*:report:append)
@@ -45,9 +45,9 @@ cp -R "${report%/*}" "KEPT"
 class Launching:
     """A policy with the overrides, and everything that it names.
 
-    host: alice's `.pi/agent`. root: her project root; directory: where she is, in it. state: the state directory;
-    tree: the agent's home; isolated: its `.pi/agent`; memory: what sync remembers. staging: where sessions are staged.
-    journal: the entries sent. agent: who it is, where it is to be somebody else than we are.
+    host: alice's `.pi/agent`. root: her project root; directory: her directory in it. state: the state directory; tree:
+    the agent's home; isolated: its `.pi/agent`; memory: sync's own directory. staging: where sessions are staged.
+    journal: the entries received. agent: its identity, if it is not the user who runs the tests.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Launching:
         monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
         monkeypatch.setattr(journald, "send", lambda entry: self.journal.append(dict(entry)))
         monkeypatch.setattr(accounts, "agent", lambda policy: self.agent)
-        # pytest works below /tmp, which the sandbox brings itself.
+        # pytest works below /tmp, which the sandbox provides itself.
         monkeypatch.setattr(project_roots, "RESERVED", tuple(each for each in project_roots.RESERVED if each != "/tmp"))
         if os.geteuid() != 0:
             monkeypatch.setattr(identities, "root", lambda: people.agent("/root"))
@@ -92,9 +92,9 @@ class Launching:
         return {name.replace("_", "-"): path for name, path in named.items()}
 
     def unit(self, body: str = "", status: int = 0, *, starts: bool = True) -> None:
-        """Have units do this from now on: body, in POSIX shell, as Pi, which then ends with status.
+        """Make units run body (POSIX shell) as Pi from now on, which then ends with status.
 
-        starts: whether it comes to run Pi.
+        starts: whether the unit gets as far as running Pi.
         """
         reports = f'echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
         self.bin.script("systemd_run", f"{_UNIT.replace('KEPT', str(self.kept))}\n{reports}\nexit {status}")
@@ -105,15 +105,15 @@ class Launching:
 
     @property
     def kept(self) -> Path:
-        """What was staged for the last session when its unit was started."""
+        """What was staged for the last session when its unit started."""
         return self.top / "kept"
 
     def request(self, *arguments: str) -> Request:
-        """What `pi` with these arguments asks for."""
+        """The request of `pi` with these arguments."""
         return launch_request.for_pi(self.policy, self.caller, arguments)
 
     def plan(self, *arguments: str) -> Plan:
-        """The plan of that."""
+        """The plan of that request."""
         return launch_plan.plan(self.request(*arguments))
 
     def launch(self, *arguments: str) -> int:
@@ -127,13 +127,13 @@ class Launching:
         return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
 
     def fill(self, plan: Plan) -> Sequence[str]:
-        """Fill a staging directory as the plan says, with nobody who guards it, and return the notices."""
+        """Fill a staging directory as planned, without a guard, and return the notices."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
         state = user_state.prepare(self.policy, self.agent, USER, plan.state)
         return staging.fill(plan, state)
 
     def asked(self) -> list[str]:
-        """What the last session was to do, as launch.bash reads it."""
+        """The request of the last session, as launch.bash reads it."""
         return words_in(self.kept / "argv")
 
     def environment(self) -> Mapping[str, str]:
@@ -141,7 +141,7 @@ class Launching:
         return env_file_syntax.parse((self.kept / "environment").read_bytes())
 
     def events(self) -> list[str]:
-        """What the journal was told, in short."""
+        """The entries in the journal, in short."""
         return [entry["PI_AGENT_EVENT"] for entry in self.journal]
 
 

@@ -1,4 +1,4 @@
-"""Running short of what a process may have."""
+"""Simulates a process that runs short of its limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def few_descriptors(more: int) -> Iterator[None]:
-    """Allow only this many descriptors more than are open now (a login has 1024 in all)."""
+    """Allow only this many more descriptors than are open now (a login has 1024 in all)."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = {int(number) for number in os.listdir("/proc/self/fd")}
     limit = 0
@@ -25,7 +25,7 @@ def few_descriptors(more: int) -> Iterator[None]:
 
 @contextmanager
 def no_room() -> Iterator[None]:
-    """Let every write to a file fail, as on a full disk; this limit holds for root as well."""
+    """Make every write to a file fail, as on a full disk. This limit applies to root as well."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
@@ -35,5 +35,5 @@ def no_room() -> Iterator[None]:
 
 
 def open_descriptors() -> list[str]:
-    """The numbers of this process's open descriptors: the same before and after what leaves none open."""
+    """The numbers of this process's open descriptors: the same before and after code that leaves none open."""
     return sorted(os.listdir("/proc/self/fd"))

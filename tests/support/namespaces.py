@@ -1,4 +1,4 @@
-"""Mounting for real, where nobody else sees it."""
+"""Real mounts, where nobody else sees them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def alone(act: Callable[[], None]) -> None:
-    """Let act run in a child with a mount namespace of its own; what it raises fails the test."""
+    """Run act in a child with a mount namespace of its own. An exception in it fails the test."""
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -44,14 +44,14 @@ def alone(act: Callable[[], None]) -> None:
 
 
 def tmpfs(path: Path) -> Path:
-    """A new tmpfs at path, which is made."""
+    """Mount a new tmpfs at path, which is created."""
     path.mkdir(parents=True, exist_ok=True)
     assert _libc.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, None) == 0, os.strerror(ctypes.get_errno())
     return path
 
 
 def mounted(path: Path | str) -> set[str]:
-    """The mount's own options at path (proc_pid_mountinfo(5)); empty when nothing is mounted there."""
+    """The mount's own options at path (proc_pid_mountinfo(5)); empty if nothing is mounted there."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         words = line.split()
         if words[4] == str(path):

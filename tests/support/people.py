@@ -1,4 +1,4 @@
-"""Identities to test with: whoever runs the tests, under the names that the policies use."""
+"""Identities for tests: the user who runs the tests, under the names that the policies use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOBODY: Final = 65534
 
 
 def alice(home: Path | str) -> Identity:
-    """The host user: acting as it is no change, as it has our own uid."""
+    """The host user. It has our own uid, so acting as it changes nothing."""
     return _ourselves(USER, str(home))
 
 
@@ -34,7 +34,7 @@ def _ourselves(name: str, home: str) -> Identity:
 
 @contextmanager
 def being_nobody() -> Iterator[None]:
-    """Be an ordinary user, of no group but its own; who is one already stays who it is."""
+    """Become an ordinary user without further groups. A user who is one already stays the same."""
     if os.geteuid() != 0:
         yield
         return
@@ -51,6 +51,6 @@ def being_nobody() -> Iterator[None]:
 
 
 def give_to_nobody(path: Path) -> None:
-    """Make path that ordinary user's, if we are root."""
+    """Give path to that ordinary user, if we are root."""
     if os.geteuid() == 0:
         os.chown(path, _NOBODY, _NOBODY)

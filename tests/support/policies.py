@@ -1,4 +1,4 @@
-"""Policies to test with: a whole valid one, of which a test names only what it is about."""
+"""Policies for tests: a complete valid one, of which a test overrides only what it is about."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def document(**overrides: Any) -> dict[str, Any]:
 
 
 def tools(**overrides: str) -> dict[str, str]:
-    """The policy's table of tools; none of them exists."""
+    """The policy's table of tools. None of them exists."""
     return {
         "bash": "/nix/store/bash/bin/bash",
         "setpriv": "/nix/store/util-linux/bin/setpriv",
@@ -57,7 +57,7 @@ def tools(**overrides: str) -> dict[str, str]:
 
 
 def sandbox(**overrides: Any) -> dict[str, Any]:
-    """The policy's table of the sandbox's options: everything off that can be."""
+    """The policy's table of sandbox options, with everything off that can be."""
     return {
         "protectedPaths": [],
         "hiddenPaths": [],
@@ -78,8 +78,7 @@ def host_user(*roots: str, config_path: str = ".pi/agent") -> dict[str, Any]:
 
 
 def frozen(**overrides: Any) -> Policy:
-    """The parsed policy that `document` describes. hostUsers: the entries themselves, where others than USER's are
-    wanted."""
+    """The parsed policy that `document` describes. hostUsers: the entries, if others than USER's are wanted."""
     entries = overrides.get("hostUsers", {USER: host_user("~/projects")})
     files = {f"{FILES}/{name}": orjson.dumps(entry) for name, entry in entries.items()}
     listed = {name: f"{FILES}/{name}" for name in entries}
@@ -87,7 +86,7 @@ def frozen(**overrides: Any) -> Policy:
 
 
 def written(folder: Path, **overrides: Any) -> Path:
-    """The same as files in folder; returns that of the policy."""
+    """The same as files in folder. Returns the path of the policy."""
     listed = {}
     for name, entry in overrides.pop("hostUsers", {USER: host_user("~/projects")}).items():
         file = folder / f"{name}.json"
@@ -102,6 +101,6 @@ _T = TypeVar("_T")
 
 
 def replaced(value: _T, **news: object) -> _T:
-    """The record with other values, as dataclasses.replace does it."""
+    """The record with other values, as from dataclasses.replace."""
     names = type(value)._fields  # type: ignore[attr-defined]
     return type(value)(**{**dict(zip(names, values(value), strict=True)), **news})

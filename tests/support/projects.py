@@ -1,4 +1,4 @@
-"""Projects to test with, as a launch stages them."""
+"""Projects for tests, as a launch stages them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import people
 
 @contextmanager
 def ground(root: Path, viewer: Identity | None = None) -> Iterator[ProjectView]:
-    """root as a staged project, looked at by ourselves or by viewer."""
+    """root as a staged project, with us or viewer as its viewer."""
     descriptor = os.open(root, os.O_PATH)
     try:
         yield ProjectView(descriptor, str(root), viewer if viewer is not None else people.agent(root))

@@ -28,7 +28,7 @@ class Runner(Launching):
         self.monkeypatch = monkeypatch
         self.file = self.policy_file()
         monkeypatch.setattr(runner, "POLICY", str(self.file))
-        monkeypatch.setattr(limits, "drop_inherited", lambda: None)  # it would hold for the tests to come
+        monkeypatch.setattr(limits, "drop_inherited", lambda: None)  # its effect would last for the following tests
         monkeypatch.setattr(accounts, "through_sudo", lambda policy, environ: self.caller)
         monkeypatch.setenv("SUDO_UID", "1000")
 
@@ -42,12 +42,12 @@ class Runner(Launching):
         return self.asked()[2:]
 
     def ask_as(self, uid: str) -> None:
-        """Be whom sudo calls so."""
+        """Become the user that sudo names so."""
         self.monkeypatch.setattr(accounts, "through_sudo", self._accounts[0])
         self.monkeypatch.setenv("SUDO_UID", uid)
 
     def ask_the_machine_for_the_agent(self) -> None:
-        """Let the agent be looked for among the machine's users."""
+        """Look for the agent among the machine's users."""
         self.monkeypatch.setattr(accounts, "agent", self._accounts[1])
 
     def allow(self, **overrides: Any) -> None:

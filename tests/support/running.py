@@ -1,4 +1,4 @@
-"""A unit as stand-ins for systemd play it, from its start to its end."""
+"""A unit as stand-ins for systemd play it, from start to end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.fakes import Bin
 
 
 class Running:
-    """A unit as the stand-ins play it: systemd-run's script, and what `systemctl show` says.
+    """A unit as the stand-ins play it: systemd-run's script, and the output of `systemctl show`.
 
     started: whether launch.bash reports before the script goes on.
     """
@@ -26,7 +26,7 @@ class Running:
         os.mkfifo(self.session.report)
 
     def ended(self, status: int) -> str:
-        """A shell line by which launch.bash reports the end."""
+        """A shell line with which launch.bash reports the end."""
         return f'echo ended {status} >"{self.session.report}"\n'
 
     def run(
@@ -49,7 +49,7 @@ class Running:
 
 
 def facts(code: int, status: int, state: str = "failed") -> str:
-    """What `systemctl show` says of a unit that has ended."""
+    """The output of `systemctl show` for a unit that has ended."""
     return f"ActiveState={state} ExecMainCode={code} ExecMainStatus={status}"
 
 
@@ -59,5 +59,5 @@ def waiting(condition: str) -> str:
     return f"tries=0; until {condition}; do {again}; done\n"
 
 
-# The runner waits for what it started; a signal that comes before counts as one that came too early.
+# The runner waits for its child. A signal that arrives before that counts as too early.
 LISTENING: Final = waiting("grep -q '^State:.S' /proc/$PPID/status")

@@ -1,4 +1,4 @@
-"""Sessions that go on, without any."""
+"""Simulated running sessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pi_agent.session.session_names import Session
 
 
 def session(number: int, root: str | None = "/home/alice/p") -> RunningSession:
-    """One of alice's."""
+    """A session of alice's."""
     own = Session(f"pi-agent-alice-{number}.service", f"/run/pi-agent/1000/{number}")
     return RunningSession(own, f"id{number}", 1_700_000_000, root, root)
 
 
 class Sessions:
-    """Those that go on from now on. rounds: how often each must be stopped before it is gone; stopped: the units."""
+    """The sessions that run from now on. rounds: how often each must be stopped before it ends; stopped: the units."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *each: RunningSession, rounds: int = 1) -> None:
         self.stopped: list[str] = []

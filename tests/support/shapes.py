@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the values that several rooms take."""
+"""Hypothesis strategies for values that several modules take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from hypothesis import strategies as st
 
-# Few keys, so that documents drawn apart from each other meet in them.
+# Few keys, so that independently drawn documents share some.
 _KEYS = st.sampled_from(["a", "b", "c"])
 _SCALARS: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, 1.5]) | st.sampled_from(["", "x", "ü"])
@@ -22,7 +22,7 @@ def _larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 json_values: st.SearchStrategy[Any] = st.recursive(_SCALARS, _larger, max_leaves=8)
 json_objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(_KEYS, json_values, max_size=3)
 
-# What the kernel allows between two slashes, as Python shows it: any byte but NUL and the slash.
+# What the kernel allows between two slashes, as Python shows it: any byte except NUL and the slash.
 file_names: st.SearchStrategy[str] = (
     st.binary(min_size=1, max_size=12)
     .filter(lambda name: b"\0" not in name and b"/" not in name and name not in (b".", b".."))
@@ -31,14 +31,14 @@ file_names: st.SearchStrategy[str] = (
 
 
 def canonical(value: object) -> bytes:
-    """value as JSON text with sorted keys: equal when the values are, with 1, 1.0 and true told apart."""
+    """value as JSON text with sorted keys: equal for equal values, but different for 1, 1.0 and true."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-# Arguments that a shell, a unit's command line or a text would not leave as they are.
+# Arguments that a shell, a unit's command line or a text would change.
 ODD: Final = ("", "a b", "$x %h", "'\"\\", "new\nline", os.fsdecode(b"\xff"), "--", "-")
 
-# Contents of files that are not a JSON object which can be written again.
+# Contents of files that are not a JSON object that can be written again.
 NOT_OBJECTS: Final = (
     b"",
     b" ",

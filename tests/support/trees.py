@@ -1,4 +1,4 @@
-"""Making trees of files to test with, and comparing them."""
+"""Make and compare trees of files, for tests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import orjson
 
 
 def put(path: Path, content: str = "x") -> None:
-    """Write text into a file, making the directories above."""
+    """Write text to a file, and make the directories above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
 
 
 def write(path: Path, content: object) -> None:
-    """Write text, bytes, or anything else as JSON, making the directories above."""
+    """Write text, bytes, or anything else as JSON, and make the directories above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
         content
@@ -38,7 +38,7 @@ def read(path: Path) -> Any:
 
 
 def snapshot(top: Path) -> dict[str, object]:
-    """Everything below top by relative name: a file's bytes, a link's target, or None for a directory."""
+    """Everything below top, by relative name: a file's bytes, a link's target, or None for a directory."""
     found: dict[str, object] = {}
     for folder, directories, files in os.walk(top):
         for name in [*directories, *files]:
@@ -67,7 +67,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def mode_of(path: Path) -> int:
-    """The permissions of what is at path itself."""
+    """The permissions of path itself."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
@@ -77,7 +77,7 @@ def displaced(top: Path, name: str) -> list[Path]:
 
 
 def statuses(top: Path) -> dict[str, tuple[int, ...]]:
-    """What lstat(2) says of top and of everything below it, but for the times of reading: equal if nothing changed."""
+    """What lstat(2) reports for top and everything below it, except access times. Equal if nothing has changed."""
     found: dict[str, tuple[int, ...]] = {}
     for path in [top, *sorted(top.rglob("*"))]:
         at = path.lstat()
@@ -88,25 +88,25 @@ def statuses(top: Path) -> dict[str, tuple[int, ...]]:
 
 
 def await_tick(path: Path) -> None:
-    """Wait until what changes from now on gets a later time than path has.
+    """Wait until later changes get a later time than path has.
 
-    Linux before 6.13 takes the time of files from a clock that ticks every few milliseconds (and later ones do as long
-    as nobody looks): what changes twice within one tick, at the same size, looks unchanged.
+    Linux before 6.13 takes file times from a clock that ticks every few milliseconds (later versions do so as long as
+    nobody looks). A file that changes twice within one tick, at the same size, looks unchanged.
     """
     changed = path.stat().st_ctime_ns
-    with TemporaryFile(dir=path.parent) as probe:  # its time is of the same clock
+    with TemporaryFile(dir=path.parent) as probe:  # its time comes from the same clock
         while os.fstat(probe.fileno()).st_ctime_ns <= changed:
             os.utime(probe.fileno())
 
 
 class Nest:
-    """Makes directories one in the other, deeper than a path can say, and removes what is left of them."""
+    """Makes nested directories, deeper than a path can express, and removes what is left of them."""
 
     def __init__(self) -> None:
         self._made: list[Path] = []
 
     def __call__(self, top: Path, names: Iterable[str]) -> None:
-        """Make names below top, which must be there."""
+        """Make names below top, which must exist."""
         here = os.open(top, os.O_PATH)
         for name in names:
             if top not in self._made:
@@ -118,5 +118,5 @@ class Nest:
         os.close(here)
 
     def clear(self) -> None:
-        """Remove the directories that something was made in: pytest would run out of stack."""
+        """Remove the directories that something was made in: pytest would exhaust the stack."""
         subprocess.run(["rm", "-rf", "--", *self._made], check=True)

@@ -1,4 +1,4 @@
-"""`--sandbox-doctor`: whom it asks, and its exit status. On a real system: checks/scenarios/test_doctor.py."""
+"""`--sandbox-doctor`: which program it asks, and its exit status. On a real system: checks/scenarios/test_doctor.py."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_status_is_0_only_when_nothing_fails(
 
 
 def ask(installation: Installation, monkeypatch: pytest.MonkeyPatch, body: str) -> int:
-    """Ask a runner behind a sudo that runs body."""
+    """Ask a runner, behind a sudo that runs body."""
     monkeypatch.setattr(accounts, "by_uid", lambda policy, uid: installation.here.caller)
     policy = installation.context().policy
     sudo = installation.bin.script("sudo", body)

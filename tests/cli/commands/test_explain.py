@@ -1,4 +1,4 @@
-"""`--sandbox-explain`: the plan of a launch, told. What is told of it: tests/cli/test_explain_facts.py."""
+"""`--sandbox-explain`: reports the plan of a launch. What it reports: tests/cli/test_explain_facts.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVIL = "a\x1b[2J\nb\u202e"
 
 
 class Explained(Launching):
-    """alice in her project, whose launches are explained."""
+    """alice in her project. Her launches are explained."""
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> None:
         options = policies.sandbox(protectedPaths=[".git/hooks", ".envrc"], hiddenPaths=["projects/.ssh"])
@@ -34,7 +34,7 @@ class Explained(Launching):
         monkeypatch.chdir(self.root)
 
     def tell(self, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-        """The status, and what is told."""
+        """The status and the output."""
         before = open_descriptors()
         invocation = parsing.parse(["--sandbox-explain", *words], "pi")
         status = explain.run(Call(self.policy, self.caller, self.agent, invocation))
@@ -44,7 +44,7 @@ class Explained(Launching):
         return status, told.out
 
     def json(self, capfd: pytest.CaptureFixture[str]) -> Json:
-        """The same as the object that programs read."""
+        """The same as a JSON object."""
         status, text = self.tell(capfd, "--json")
         value: Json = orjson.loads(text)
         assert value["status"] == status and value["allowed"] is (status == 0)
@@ -57,7 +57,7 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explained:
 
 
 def fill(it: Explained) -> None:
-    """Give all parts something to tell."""
+    """Give every part of the plan something to report."""
     put(it.root / ".git/hooks/pre-commit")
     write(it.host / "settings.json", {"model": "secret"})
     write(it.host / "auth.json", {"provider": {"key": "secret"}})

@@ -37,7 +37,7 @@ Counts = tuple[int, int, int]
 
 
 def exported(here: Bench, where: Path, capfd: pytest.CaptureFixture[str]) -> tuple[Counts, str]:
-    """Export to where; how many were copied, unchanged and skipped, and the notices."""
+    """Export to where. Returns how many were copied, unchanged and skipped, and the notices."""
     capfd.readouterr()
     assert export.run(call_of(here, "--sandbox-export", str(where))) == 0
     told = capfd.readouterr()
@@ -83,7 +83,7 @@ def test_the_default_is_where_the_user_keeps_data(
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     if data is not None:
         monkeypatch.setenv("XDG_DATA_HOME", data)
-    for name in ("xdg", "xdg.BaseDirectory"):  # it looks once, when it is imported
+    for name in ("xdg", "xdg.BaseDirectory"):  # it looks once, on import
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert on_host() == ["--sandbox-export", "--", f"{place}/pi-agent/sessions"]
 
@@ -107,7 +107,7 @@ def test_the_runner_takes_an_absolute_path_only(here: Bench, words: list[str]) -
         (OLD, None, Action.KEEP),
         (OTHER, Copied(OLD, OLD), Action.KEEP),
         (OTHER, Copied(NEW, OLD), Action.KEEP),
-        # A file system that keeps times less exactly.
+        # A file system with less exact times.
         (OTHER, Copied(NEW, OTHER), Action.UNCHANGED),
     ],
 )
@@ -280,7 +280,7 @@ def opened(path: Path, *agents: Path) -> Path:
 
 @pytest.fixture
 def own(ordinary: Path) -> Path:
-    """A directory whose ways nobody else can change, but that /tmp above it is everybody's."""
+    """Nobody else can change a directory on the way, except that everybody can write to /tmp above."""
     return ordinary
 
 

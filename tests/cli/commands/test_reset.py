@@ -1,4 +1,4 @@
-"""`--sandbox-reset`: what goes, what stays, and who is asked; and the lock that keeps sessions out."""
+"""`--sandbox-reset`: what it removes, what stays, who is asked, and the lock that keeps sessions out."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CACHES = (".cache", ".npm", ".npm-global", ".pi/agent/npm", ".pi/agent/git", ".p
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench whose launch is over, with something in every place."""
+    """A bench after its launch, with something in every place."""
     monkeypatch.setattr(session_names, "STAGING", str(tmp_path / "staging"))
     monkeypatch.setattr(session_directory, "sweep", lambda tools, uid: None)
     made = bench(tmp_path)
     made.sync()
     for name in (*CACHES, "own", ".pi/agent/sessions", ".pi-agent-removing-0"):
         put(made.tree / name / "deep/file")
-    user_state.release(made.state)  # its launch is over
+    user_state.release(made.state)  # its launch has ended
     yield made
 
 

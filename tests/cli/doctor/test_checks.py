@@ -1,4 +1,4 @@
-"""The list of checks: what is run, and what becomes of a check that ends with an error."""
+"""The list of checks: what is run, and how an error in a check is reported."""
 
 from __future__ import annotations
 

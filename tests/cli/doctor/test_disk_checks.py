@@ -24,10 +24,10 @@ from tests.support.installations import Install, Installation, grades, only
 
 @pytest.fixture
 def top(installation: Installation) -> Path:
-    """The state directory of the installation, with the mode that it has to have."""
+    """The state directory of the installation, with the required mode."""
     top = Path(installation.here.policy.state_dir)
     top.chmod(0o750)
-    user_state.release(installation.here.state)  # its launch is over
+    user_state.release(installation.here.state)  # its launch has ended
     return top
 
 
@@ -126,7 +126,7 @@ def test_an_environment_file_is_named_and_nothing_in_it(install: Install, tmp_pa
 def test_a_further_path_that_a_launch_would_refuse_is_a_failure(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It exists; but others than root could lead root elsewhere."""
+    """It exists, but others than root could redirect root."""
     kernel = Kernel(tmp_path / "kernel.log", monkeypatch)
     (tmp_path / "there").mkdir()
     (tmp_path / "open").mkdir()
