@@ -74,6 +74,15 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert look(tmp_path).make == (f"users/{USER}/.npm-global/lib", f"users/{USER}/projects")
 
 
+def test_a_home_that_is_closed_is_told_from_one_that_does_not_exist(ordinary: Path) -> None:
+    assert not look(ordinary).closed
+    user_state.release(opened(ordinary))
+    assert not look(ordinary).closed
+    (ordinary / "users" / USER).chmod(0o500)
+    found = look(ordinary)
+    assert found.closed and found.home is None
+
+
 @pytest.mark.parametrize("mode", [0, 0o400, 0o500])
 @pytest.mark.parametrize("closed", ["projects", ".pi", ".pi/agent/sessions", "."])
 def test_a_closed_directory_is_to_be_made_and_stays_closed(ordinary: Path, closed: str, mode: int) -> None:
