@@ -100,7 +100,7 @@ let
       inherit runner wrapper;
     };
 
-  # The rooms both programs share. Compiled here, since a store is read-only at
+  # What both programs share. Compiled here, since a store is read-only at
   # run time; unchecked hashes, since store files all have the same old mtime.
   piAgent = python3Packages.toPythonModule (
     pkgs.runCommandLocal "pi_agent"

@@ -20,9 +20,9 @@ COMMAND = "pi"
 
 def main() -> int:
     """Carry out the caller's request, and return the exit status."""
-    limits.drop_inherited()
     known = audit.Known(POLICY)
     try:
+        limits.drop_inherited()
         policy = policy_file.load(POLICY)
         timing.mark("policy")
         known = known.of_user(os.environ.get("SUDO_UID", ""))

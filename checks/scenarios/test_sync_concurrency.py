@@ -153,6 +153,45 @@ def test_a_lock_that_is_never_given_back_stops_no_launch() -> None:
         running.client.terminate()
 
 
+# Writes settings.json as Pi does, again and again, until the session ends.
+BUSY = """
+import json, os, time
+path = os.environ["PI_CODING_AGENT_DIR"] + "/settings.json"
+print("busy", flush=True)
+count = 0
+while True:
+    try:
+        os.mkdir(path + ".lock")
+    except FileExistsError:
+        time.sleep(0.001)
+        continue
+    document = json.load(open(path))
+    count += 1
+    document["count"] = count
+    with open(path + ".draft", "w") as file:
+        json.dump(document, file)
+    os.rename(path + ".draft", path)
+    os.rmdir(path + ".lock")
+    time.sleep(0.003)
+"""
+
+
+def test_a_pi_that_writes_its_settings_all_the_time_refuses_no_launch_and_loses_nothing() -> None:
+    put("settings.json", {"host": 0})
+    inside("true").ok()
+    with session("alice", "pi-probe", "exec", "timeout", "60", "python3", "-c", BUSY) as running:
+        counted = 0
+        for number in range(1, 11):
+            put("settings.json", {"host": number})
+            launched = inside("true").ok()
+            assert launched.stderr == b""
+            found = inner("settings.json")
+            assert found["host"] == number and found["count"] > counted
+            counted = found["count"]
+        running.client.terminate()
+    assert not list(isolated("alice", ".", VARIANT).glob("settings.json.displaced-*"))
+
+
 @pytest.mark.parametrize("age", [11.0, 100_000.0, -100_000.0])
 def test_a_lock_that_its_holder_left_costs_no_time(age: float) -> None:
     put("settings.json", {"host": 1})

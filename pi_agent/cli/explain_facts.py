@@ -165,7 +165,7 @@ def _state(plan: Plan) -> Facts:
         written.append(plan.configuration.link.path)
     return {
         "path": escaped_in_full(plan.request.policy.state_dir),
-        "exists": plan.state.home is not None,
+        "exists": plan.state.home is not None or plan.state.closed,
         "make": [escaped_in_full(name) for name in plan.state.make],
         "write": [escaped_in_full(f"{home}/{name}") for name in written],
     }

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pi_agent.linux import directories, paths
+from pi_agent.linux import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def ensure(parent: int, name: str) -> int:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
         if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            directories.move_aside(parent, name)
+            move_aside(parent, name)
             os.mkdir(name, 0o700, dir_fd=parent)
     return enter(parent, name)
 

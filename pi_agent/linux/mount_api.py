@@ -103,20 +103,16 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
     """
     ready, announce = os.pipe()
     waits, alive = os.pipe()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(alive)
-            status = 0 if _libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
-            os.write(announce, bytes([status]))
-            os.read(waits, 1)
-        finally:
-            os._exit(0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
+        child = _forked_into_namespace(announce, waits, alive)
+    except OSError:
+        os.close(ready)
+        os.close(alive)
+        raise
+    finally:
         os.close(announce)
         os.close(waits)
+    try:
         failed = os.read(ready, 1)
         if failed != b"\0":
             number = failed[0] if failed else 0
@@ -130,6 +126,27 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
         os.close(alive)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def _forked_into_namespace(announce: int, waits: int, alive: int) -> int:
+    """Fork a process that enters a user namespace of its own, announces the errno of that, and waits for its end.
+
+    announce: it writes there. waits: it reads there until alive, the other end, is closed. Raises OSError.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(alive)
+                status = 0 if _libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
+                os.write(announce, bytes([status]))
+                os.read(waits, 1)
+            finally:
+                os._exit(0)
+        return child
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _checked(result: int) -> int:

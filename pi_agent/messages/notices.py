@@ -75,5 +75,9 @@ def isolated_path_overgrown(name: str, kept: str) -> str:
     return f"the isolated {escaped(name)} exceeded the limits; it was kept as {escaped(kept)}"
 
 
+def isolated_directory_closed() -> str:
+    return "a directory of the isolated configuration is closed to its owner; a launch opens it and scans it then"
+
+
 def sync_memory_unreadable(why: str) -> str:
     return f"the record of the last sync could not be read ({escaped(why)}); the whole configuration is copied again"

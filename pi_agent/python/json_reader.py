@@ -29,9 +29,10 @@ def _scanner() -> Callable[[str, int], tuple[Any, int]] | None:
     """A function that reads one value at an offset of a text, and returns the value and where it ends."""
     try:
         from _json import make_scanner
-    except ImportError:
+
+        return make_scanner(_Context)  # type: ignore[arg-type]
+    except (ImportError, AttributeError, TypeError):  # of another Python: json itself knows it
         return None
-    return make_scanner(_Context)  # type: ignore[arg-type]
 
 
 _scan: Final = _scanner()

@@ -9,6 +9,7 @@ belong to the agent; on disk, files that the agent creates belong to the host us
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 from collections.abc import Sequence
@@ -100,8 +101,10 @@ def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
     maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
     try:
         namespace = mount_api.user_namespace(*maps)
-    except OSError:  # user namespaces are disabled
-        return False
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no process could be made: that says nothing of namespaces
+            raise
+        return False  # user namespaces are disabled
     try:
         mount_api.set_attributes(tree, 0, namespace)
         return True

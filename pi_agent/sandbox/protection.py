@@ -49,10 +49,15 @@ class Kind(IntEnum):
 
 @record
 class Cover:
-    """A mount over an existing path. path: the real path, relative to the project root."""
+    """A mount over an existing path.
+
+    path: the real path, relative to the project root. found: device and inode of what is there (inode(7)); None if it
+    vanished while it was looked at.
+    """
 
     path: str
     kind: Kind
+    found: tuple[int, int] | None
 
 
 @record
@@ -85,10 +90,11 @@ def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: 
             below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
             for found in project_search.matches_at(ground, "", below, looks):
                 _note(kinds, found, Kind.HIDE, keep_above="")
+            kinds.pop("", None)
+            ordered = sorted(kinds.items(), key=lambda item: item[0].split("/"))
+            covers = tuple(Cover(path, kind, _identity(ground, path)) for path, kind in ordered)
     except TooMuch as error:
         raise refusals.too_much_to_protect(ground.root) from error
-    kinds.pop("", None)
-    covers = tuple(Cover(path, kind) for path, kind in sorted(kinds.items(), key=lambda item: item[0].split("/")))
     return Plan(covers, () if places.complete else (notices.repositories_overlooked(ground.root),))
 
 
@@ -108,36 +114,56 @@ def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) 
 
 
 def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
-    """Mount the covers over the staged project, as root. Returns the paths that vanished before they could be covered.
+    """Mount the covers over the staged project, as root. Returns the paths at which something else is now, or nothing.
 
-    empty_directory, empty_file: open; mounted over what is hidden. Raises OSError if the kernel refuses a mount: then
-    nothing may be started.
+    Something else is covered as well. empty_directory, empty_file: open; mounted over what is hidden. Raises OSError if
+    the kernel refuses a mount: then nothing may be started.
     """
     return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
 
 
 def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: int) -> bool:
-    folder, name = os.path.split(cover.path)
+    """Cover the path, and return whether what was found when it was planned is there."""
     for attempt in reversed(range(_ATTEMPTS)):
         try:
             with acting_as(ground.viewer):
-                parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
-                try:
-                    target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-                finally:
-                    os.close(parent)
+                target = _looked_at(ground, cover.path)
         except OSError as error:  # another session is changing the project
             raise_machine_fault(error)
             return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)
-            return True
+            status = os.fstat(target)
+            return (status.st_dev, status.st_ino) == cover.found
         except FileNotFoundError:  # replaced between the look-up and the mount
             if not attempt:
                 raise
         finally:
             os.close(target)
     return False
+
+
+def _identity(ground: ProjectView, path: str) -> tuple[int, int] | None:
+    try:
+        target = _looked_at(ground, path)
+    except OSError as error:  # another session is changing the project
+        raise_machine_fault(error)
+        return None
+    try:
+        status = os.fstat(target)
+        return status.st_dev, status.st_ino
+    finally:
+        os.close(target)
+
+
+def _looked_at(ground: ProjectView, path: str) -> int:
+    """What is at the real path, open (O_PATH); a link itself. Must run as the viewer. Raises OSError."""
+    folder, name = os.path.split(path)
+    parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
+    try:
+        return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    finally:
+        os.close(parent)
 
 
 def _no_link(_directory: int, _name: str) -> None:

@@ -94,13 +94,18 @@ class Guard:
             listen, self._tell = os.pipe()
             # A signal to the group must not end the guard before it ignores them.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
-            self._pid = os.fork()
-            if self._pid == 0:
-                os.close(self._tell)
-                held.close()
-                _stand_guard(tools, session, _Watched(runner, listen, above, parent))
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(listen)
+            try:
+                self._pid = os.fork()
+                if self._pid == 0:
+                    try:
+                        os.close(self._tell)
+                        held.close()
+                        _stand_guard(tools, session, _Watched(runner, listen, above, parent))
+                    finally:
+                        os._exit(1)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                os.close(listen)
         finally:
             os.close(above)
             os.close(runner)

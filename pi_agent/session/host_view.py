@@ -119,11 +119,19 @@ def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project
     """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
     try:
         ground = ProjectView(mount.tree, project.root, viewer_of(mount.tree, viewer))
-        home = os.path.realpath(caller.home)
-        hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-        return protection.plan(ground, project.directory, policy.sandbox.protected_paths, hidden)
+        return find_covers(policy, caller, ground, project.directory)
     except OSError as error:
         raise unprotected(error) from error
+
+
+def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory: str) -> protection.Plan:
+    """What to protect and hide in a mount of the project, for a session that starts in the directory.
+
+    Raises Refusal (69), and OSError if the machine fails to show a part of it.
+    """
+    home = os.path.realpath(caller.home)
+    hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
+    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden)
 
 
 def viewer_of(root: int, otherwise: Identity) -> Identity:

@@ -16,6 +16,7 @@ from pi_agent.environment.variable_layers import Layer, Sources
 from pi_agent.linux import timing
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import notices
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
@@ -86,7 +87,9 @@ class Plan:
     def notices(self) -> Sequence[str]:
         """Notices for the user, before the session starts."""
         synced = self.configuration.sync
-        return [*(synced.notices if synced is not None else ()), *self.view.notices]
+        closed = synced is not None and (synced.closed or self.state.closed)
+        told = [notices.isolated_directory_closed()] if closed else []
+        return [*(synced.notices if synced is not None else ()), *told, *self.view.notices]
 
 
 def plan(request: Request) -> Plan:

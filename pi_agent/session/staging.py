@@ -69,7 +69,7 @@ def _write_files(session: Session, request: Sequence[str], about: bytes) -> None
             os.mkdir(directory, 0o755)
         os.mkdir(empty_directory, 0o555)
         _write(empty_file, b"", 0o444)
-        _write(session.argv, b"".join(os.fsencode(word) + b"\0" for word in request))
+        _write(session.argv, b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in request))
         _write(session.about, about)
         os.mkfifo(session.report, 0o600)
     except OSError as error:
@@ -104,7 +104,8 @@ def _write(path: str, content: bytes, mode: int = 0o600) -> None:
 def _cover(plan: Plan, project: Mount) -> Sequence[str]:
     """Protect and hide paths in the staged project, and return notices of those that vanished.
 
-    Raises Refusal (69): nothing may start without its protection.
+    If something is not where the plan found it, a session that runs in the same project has moved it: then what to
+    cover is searched once more. Raises Refusal (69): nothing may start without its protection.
     """
     request, session = plan.request, plan.request.session
     opened: list[int] = []
@@ -113,7 +114,13 @@ def _cover(plan: Plan, project: Mount) -> Sequence[str]:
             opened.append(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
         viewer = host_view.viewer_of(opened[0], request.agent if project.mapped else request.caller)
         ground = ProjectView(opened[0], project.bind.target, viewer)
-        vanished = protection.mount(ground, plan.view.covers, opened[1], opened[2])
+        displaced = protection.mount(ground, plan.view.covers, opened[1], opened[2])
+        if not displaced:
+            return []
+        again = host_view.find_covers(request.policy, request.caller, ground, plan.directory).covers
+        known = {cover.path for cover in again}
+        vanished = [path for path in displaced if path not in known]
+        vanished += protection.mount(ground, again, opened[1], opened[2])
         return [notices.protected_path_vanished(path) for path in vanished]
     except OSError as error:
         raise host_view.unprotected(error) from error

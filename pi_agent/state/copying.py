@@ -64,12 +64,13 @@ class Batch:
     """The outcome of a batch.
 
     copied: (name, signatures), where `host` is the source's. left_out: (name, reason). failed: the error of a target
-    that cannot be written, if one ended the batch early.
+    that cannot be written, if one ended the batch early. limited: whether the limit cut a file off or ended the batch.
     """
 
     copied: tuple[tuple[str, Synced], ...]
     left_out: tuple[tuple[str, str], ...]
     failed: OSError | None
+    limited: bool
 
 
 class LimitExceeded(Exception):
@@ -83,29 +84,24 @@ def transfer(names: Sequence[str], source: Source, target: Target, at_most: int,
     or not reached.
     """
     for start in range(0, len(names), _BATCH):
-        wanted = names[start : start + _BATCH]
-        batch, at_most = _copied(wanted, source, target, at_most, step)
+        batch, at_most = _copied(names[start : start + _BATCH], source, target, at_most, step)
         yield batch
         if batch.failed is not None:
             raise batch.failed
-        if len(batch.copied) + len(batch.left_out) < len(wanted) or any(_is_cut_off(done) for _, done in batch.copied):
+        if batch.limited:
             raise LimitExceeded
-
-
-def _is_cut_off(done: Synced) -> bool:
-    """Whether the copy is smaller than the file was when it was opened."""
-    return done.isolated[1] < done.host[1]
 
 
 def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, step: Step) -> tuple[Batch, int]:
     """Copy one batch. Returns its outcome, and how many bytes may still be copied."""
     with acting_as(source.identity):
         opened, left_out = _opened(source, names)
-    copied, failed = [], None
+    copied, failed, limited = [], None, False
     try:
         with acting_as(target.identity):
             for name, descriptor in opened:
                 if at_most <= 0:
+                    limited = True
                     break
                 folder, last = os.path.split(name)
                 try:
@@ -114,7 +110,7 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
                     failed = error
                     break
                 try:
-                    done = _copy(descriptor, place, at_most, step)
+                    done, limited = _copy(descriptor, place, at_most, step)
                 except OSError as error:
                     if error.errno in _TARGETS_FAULT:
                         failed = error
@@ -127,7 +123,7 @@ def _copied(names: Sequence[str], source: Source, target: Target, at_most: int, 
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
-    return Batch(tuple(copied), tuple(left_out), failed), at_most
+    return Batch(tuple(copied), tuple(left_out), failed, limited), at_most
 
 
 def _opened(source: Source, names: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
@@ -153,8 +149,11 @@ class _Place:
     executables: bool
 
 
-def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
-    """Copy the open file source to its place, at most at_most bytes. Must run as the target's identity."""
+def _copy(source: int, place: _Place, at_most: int, step: Step) -> tuple[Synced, bool]:
+    """Copy the open file source to its place, at most at_most bytes; return also whether that cut it off.
+
+    Must run as the target's identity.
+    """
     # The signature is taken before reading, so that a file that changes meanwhile looks changed the next time.
     entry = entry_of(os.fstat(source))
     executable = place.executables and entry.mode & 0o111
@@ -166,4 +165,4 @@ def _copy(source: int, place: _Place, at_most: int, step: Step) -> Synced:
             if offset >= entry.size:  # bytes added since the signature make the file look changed
                 break
         os.utime(new.descriptor, ns=(entry.signature[2], entry.signature[2]))
-    return Synced(entry.signature, new.signature)
+    return Synced(entry.signature, new.signature), at_most == offset < entry.size

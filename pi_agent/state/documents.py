@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from pi_agent.linux import directories, files
+from pi_agent.linux.errors import reason
 from pi_agent.messages import notices, reasons, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
@@ -132,6 +133,8 @@ def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Docume
         return Document(memory.host if memory and text == memory.host_text else _parse(text), text)
     except ValueError as error:
         raise refusals.document_invalid(where, str(error)) from error
+    except OSError as error:
+        raise refusals.config_unreadable(where, reason(error)) from error
     finally:
         os.close(descriptor)
 

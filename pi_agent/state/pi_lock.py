@@ -13,6 +13,8 @@ import stat
 import time
 from contextlib import suppress
 
+from pi_agent.linux import removal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -38,17 +40,22 @@ class PiLock:
 
     def __init__(self, directory: int, name: str) -> None:
         self._directory = directory
+        self._name = name
         self._lock = _lock(name)
         self._deadline = time.monotonic() + _PATIENCE
         self._ours = False
 
     def take(self) -> bool:
         """Try to take the lock. Returns whether to go on; if not, a short time has passed. Raises OSError."""
-        with suppress(FileExistsError):
-            os.mkdir(self._lock, _OURS, dir_fd=self._directory)  # mkdir(2) honours the sticky bit
-            self._ours = True
+        if self._make():
             return True
-        if self._is_left_over():
+        if is_abandoned(self._directory, self._name):
+            # Whatever it is: an agent may have put something else under that name.
+            with suppress(OSError):
+                removal.remove(self._directory, self._lock)
+            if self._make():
+                return True
+        elif self._is_stale():
             self._ours = True
             return True
         if time.monotonic() > self._deadline:
@@ -62,12 +69,18 @@ class PiLock:
             with suppress(OSError):  # Pi has taken it over meanwhile, or it is not a directory
                 os.rmdir(self._lock, dir_fd=self._directory)
 
-    def _is_left_over(self) -> bool:
-        status = _status(self._directory, self._lock)
-        if status is None:
+    def _make(self) -> bool:
+        try:
+            os.mkdir(self._lock, _OURS, dir_fd=self._directory)  # mkdir(2) honours the sticky bit
+        except FileExistsError:
             return False
+        self._ours = True
+        return True
+
+    def _is_stale(self) -> bool:
+        status = _status(self._directory, self._lock)
         # A time in the future is as wrong as one long ago.
-        return bool(status.st_mode & stat.S_ISVTX) or abs(time.time() - status.st_mtime) > _STALE
+        return status is not None and abs(time.time() - status.st_mtime) > _STALE
 
 
 def _lock(name: str) -> str:

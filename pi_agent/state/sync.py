@@ -78,7 +78,8 @@ class Plan:
     """What a sync does.
 
     recalled, host: what it is based on. files: None if files are left alone. closed: whether a part of the isolated
-    tree is closed to its own owner, and was not scanned.
+    tree is closed to its own owner, and was not scanned. seen: whether the isolated tree was scanned whole; if not, it
+    is planned again when it is carried out.
     """
 
     sides: Sides
@@ -87,6 +88,7 @@ class Plan:
     files: FilePlan | None
     documents: tuple[documents.Plan, ...]
     closed: bool
+    seen: bool
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -96,7 +98,7 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """Whether everything, including our memory, is already as it should be."""
-        if self.closed or not all(document.changes_nothing for document in self.documents):
+        if not self.seen or not all(document.changes_nothing for document in self.documents):
             return False
         if self.files is not None and not self.files.changes_nothing:
             return False
@@ -116,8 +118,8 @@ class Plan:
 def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
     """Plan a sync. Changes nothing, and takes no lock.
 
-    home, memory: the directories of the user's state, open; None if they do not exist yet. Raises Refusal: 65 for bad
-    host data, 69 if the isolated state cannot be read.
+    home, memory: the directories of the user's state, open; None if they do not exist or cannot be entered. Raises
+    Refusal: 65 for bad host data, 69 if the isolated state cannot be read.
     """
     isolated = None
     try:
@@ -127,7 +129,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
         with acting_as(sides.agent):
             peek = _Peek()
             isolated = None if home is None else _descended(home, peek)
-            return _planned(Plan(sides, recalled, host, None, (), closed=False), isolated, peek)
+            return _planned(_basis(sides, recalled, host), isolated, peek)
     except OSError as error:
         raise refusals.state_unreadable(PI_AGENT_DIRECTORY, error) from error
     finally:
@@ -193,6 +195,11 @@ def _descended(home: int, peek: _Peek) -> int | None:
         return None
 
 
+def _basis(sides: Sides, recalled: Recalled, host: HostSide) -> Plan:
+    """What a plan starts from."""
+    return Plan(sides, recalled, host, None, (), closed=False, seen=False)
+
+
 def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
     """The plan with files and documents filled in. isolated: the isolated directory, open; None if it does not exist.
 
@@ -210,7 +217,8 @@ def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
         for kind in _DOCUMENTS
     )
     found = None if sides.host is None else _file_plan(isolated, host, recalled.memory, enter)
-    return Plan(sides, recalled, host, found, known, closed=isinstance(enter, _Peek) and enter.closed)
+    closed = isinstance(enter, _Peek) and enter.closed
+    return Plan(sides, recalled, host, found, known, closed=closed, seen=isolated is not None and not closed)
 
 
 def _host_document(host: HostSide, kind: documents.Kind, memory: SyncMemory) -> Document:
@@ -265,12 +273,12 @@ def _current(planned: Plan, state: State, isolated: int) -> Plan:
     sides = planned.sides
     with acting_as(sides.agent):
         still = sync_memory.is_current(planned.recalled, state.memory)
-        if still and not planned.closed:
+        if still and planned.seen:
             return planned
         recalled = planned.recalled if still else sync_memory.recall(state.memory)
     host = planned.host if still else _host_side(sides, recalled.memory)
     with acting_as(sides.agent):
-        return _planned(Plan(sides, recalled, host, None, (), closed=False), isolated, directories.enter)
+        return _planned(_basis(sides, recalled, host), isolated, directories.enter)
 
 
 def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
@@ -285,7 +293,9 @@ def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
         written = {each.kind.name: documents.carry_out(each, isolated) for each in planned.documents}
         known = {name: each.memory for name, each in written.items()}
         after = SyncMemory(planned.remembered_files(copied), known)
-        if after != planned.recalled.memory:
+        worked = planned.files is not None and not planned.files.changes_nothing
+        # Written also if only the tree has changed: an older plan of another launch must see that it is old.
+        if worked or after != planned.recalled.memory:
             sync_memory.remember(state.memory, after)
     return [*told, *(notice for each in written.values() for notice in each.notices)]
 

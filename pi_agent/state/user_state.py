@@ -45,13 +45,15 @@ class State:
 
 @record
 class Found:
-    """The trees as they are before a launch. home, memory: as in State, None if they do not exist yet.
+    """The trees as they are before a launch. home, memory: as in State, None if they do not exist or cannot be entered.
 
-    make: what a launch makes, or makes accessible to its owner, relative to the state directory.
+    closed: whether the home exists, but is closed to its own owner. make: what a launch makes, or makes accessible to
+    its owner, relative to the state directory.
     """
 
     home: int | None
     memory: int | None
+    closed: bool
     make: tuple[str, ...]
 
 
@@ -67,12 +69,13 @@ def look(policy: Policy, agent: Identity, user: str) -> Found:
             if memory is not None:
                 _share(memory)
             home = _usable(top, f"users/{user}")
+            closed = home is None and _exists(top, f"users/{user}")
             missing = [path for path in _EXPECTED if home is None or not _is_usable(home, path)]
         except OSError as error:
             raise refusals.state_unreadable(policy.state_dir, error) from error
     make = [f"users/{user}"] if home is None else []
     make += [f"users/{user}/{path}" for path in missing]
-    return Found(home, memory, (*make, *([f"sync/{user}"] if memory is None else [])))
+    return Found(home, memory, closed, (*make, *([f"sync/{user}"] if memory is None else [])))
 
 
 def prepare(policy: Policy, agent: Identity, user: str, found: Found) -> State:
@@ -110,6 +113,14 @@ def _usable(top: int, path: str) -> int | None:
         if error.errno in (*directories.GONE, errno.EACCES):
             return None
         raise
+
+
+def _exists(top: int, path: str) -> bool:
+    try:
+        os.stat(path, dir_fd=top, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _is_usable(top: int, path: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from pi_agent.cli import explain_facts, explain_page
 from pi_agent.cli.explain_facts import Facts
+from pi_agent.messages import explain_texts as texts
 from pi_agent.messages import refusals
 from pi_agent.policy.project_roots import Root
 from tests.support import policies
@@ -35,6 +36,11 @@ def facts(here: Launching) -> Facts:
     )
 
 
+def mapped(place: str) -> str:
+    """How a line ends that shows a place of the host's at the same place, with owners mapped."""
+    return texts.mount(place, place, mapped=True).removeprefix(place)
+
+
 def line_of(page: list[str], label: str) -> str:
     """The first line with that label, with runs of spaces joined."""
     [first, *_] = [line for line in page if line.strip().startswith(label)]
@@ -49,17 +55,17 @@ def test_an_allowed_launch_is_told_section_by_section(here: Launching) -> None:
     page = explain_page.rendered(facts(here))
     sections = [line for line in page if line and not line.startswith(" ")]
     assert sections == [
-        f"pi in {here.root}", "What it sees", "Configuration", "Environment, by who sets it", "The unit's properties",
+        texts.title("pi", str(here.root)), texts.VISIBLE, texts.CONFIGURATION, texts.ENVIRONMENT, texts.PROPERTIES,
     ]  # fmt: skip
-    assert line_of(page, "allowed") == f"allowed for alice, in the root {here.root}"
+    assert line_of(page, texts.ALLOWED) == f"{texts.ALLOWED} {texts.allowed('alice', str(here.root))}"
     assert line_of(page, "protected") == "protected .git/hooks"
     assert line_of(page, "hidden") == "hidden .ssh"
     assert line_of(page, "from Nix") == "from Nix theme"
     assert line_of(page, "files") == "files copy 1: skills/x; make 1: skills"
     assert line_of(page, "variables") == f"variables {here.host}/.env (host .env): 1"
-    assert "owners are mapped" in line_of(page, f"read-write  {here.root}".split()[0])
-    assert any("which holds this directory" in line for line in page)
-    assert any("~/gone: cannot be used, no such" in line for line in page)
+    assert [line for line in page if line.endswith(mapped(str(here.root)))]
+    assert [line for line in page if texts.root("~/projects", str(here.root), None, chosen=True) in line]
+    assert [line for line in page if texts.root("~/gone", None, "no such", chosen=False) in line]
 
 
 def test_where_nothing_changes_that_is_told(here: Launching) -> None:
@@ -94,14 +100,14 @@ def test_notices_are_told_last(here: Launching) -> None:
     here.kernel.refuses = {"idmap"}
     told = facts(here)
     page = explain_page.rendered(told)
-    assert page[-2] == "Notices" and page[-1].strip() == told["notices"][0]
-    assert not any("owners are mapped" in line for line in page)
+    assert page[-2] == texts.NOTICES and page[-1].strip() == told["notices"][0]
+    assert not [line for line in page if line.endswith(mapped(str(here.root)))]
 
 
 def test_of_a_refused_launch_only_what_is_known_is_told(here: Launching) -> None:
     known = explain_facts.opening(here.policy, "alice")
     page = explain_page.rendered(explain_facts.refused(known, refusals.user_not_listed("alice")))
-    assert line_of(page, "refused") == f"refused with status 77: {refusals.user_not_listed('alice').what}"
+    assert line_of(page, "refused") == (f"{texts.REFUSED} {texts.refused(77, refusals.user_not_listed('alice').what)}")
     assert len([line for line in page if line and not line.startswith(" ")]) == 1
     assert any("m3ta.pi-agent.hostUsers" in line for line in page)
 

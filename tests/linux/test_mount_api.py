@@ -151,6 +151,20 @@ def test_a_user_namespace_has_the_maps_and_nobody_in_it() -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+def test_where_no_process_can_be_made_nothing_is_left_and_signals_arrive_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_process() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = os.listdir("/proc/self/fd")
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    monkeypatch.setattr(os, "fork", no_process)
+    refused(errno.EAGAIN, lambda: mount_api.user_namespace("0 0 10\n", "0 0 10\n"))
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_maps_that_the_kernel_refuses_are_an_error_and_leave_nothing() -> None:
     before = os.listdir("/proc/self/fd")
     refused(errno.EINVAL, lambda: mount_api.user_namespace("0 0 2\n1 1 1\n", "0 0 1\n"))

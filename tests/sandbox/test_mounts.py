@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import grp
 import os
 from pathlib import Path
@@ -134,6 +135,19 @@ def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(kernel: Kernel, pl
     kernel.refuses = {"idmap"}
     assert staged(source, target) is False
     assert kernel.calls()[-3:-1] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_lack_of_processes_or_memory_is_not_taken_for_a_lack_of_user_namespaces(
+    kernel: Kernel, places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def exhausted(*_: str) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(mount_api, "user_namespace", exhausted)
+    with pytest.raises(Refusal) as caught:
+        staged(*places)
+    assert caught.value.status == EX_UNAVAILABLE and os.strerror(number) in caught.value.what
 
 
 @pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,18 +27,25 @@ class Launch:
     def __init__(self, top: Path) -> None:
         self.top = top
 
-    def start(self, directory: Path, *command: str, closed: str = "") -> subprocess.Popen[bytes]:
-        """closed: the message if the directory cannot be entered."""
+    @contextmanager
+    def start(self, directory: Path, *command: str, closed: str = "") -> Iterator[subprocess.Popen[bytes]]:
+        """closed: the message if the directory cannot be entered. Whatever still runs when this is left is killed."""
         (self.top / "argv").write_bytes(
             b"".join(os.fsencode(word) + b"\0" for word in (closed, str(directory), *command))
         )
         (self.top / "report").write_text("")
-        return subprocess.Popen(
+        launcher = subprocess.Popen(
             # As systemd starts it, however the tests were started: nohup(1) ignores HUP, and that is inherited.
             ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
             cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
+        with launcher:
+            try:
+                yield launcher
+            finally:
+                if launcher.poll() is None:
+                    os.killpg(launcher.pid, signal.SIGKILL)
 
     def run(self, directory: Path, *command: str, closed: str = "", given: bytes = b"") -> tuple[int, bytes, bytes]:
         """Run to the end. Returns exit status, output, errors."""
@@ -152,7 +161,7 @@ _SAVES: Final = "import os, signal, time; signal.signal(15, lambda *_: (time.sle
 @pytest.mark.parametrize(
     ("pi", "expected"),
     [
-        ((sys.executable, "-I", "-S", "-u", "-c", f"{_SAVES}; print('ready'); signal.pause()"), 7),
+        ((sys.executable, "-I", "-S", "-u", "-c", f"{_SAVES}\nprint('ready')\nwhile True: time.sleep(0.01)"), 7),
         (("/bin/sh", "-c", "echo ready; exec sleep 60"), 128 + signal.SIGTERM),
     ],
     ids=["Pi saves first", "the second comes as Pi ends"],

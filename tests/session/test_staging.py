@@ -192,6 +192,27 @@ def test_what_vanished_since_it_was_planned_is_told_of(tmp_path: Path, monkeypat
     assert f"{plan.request.session.project}/.mcp.json" in here.kernel.attached()
 
 
+@pytest.mark.parametrize("decoy", [True, False])
+def test_what_was_moved_since_it_was_planned_is_covered_where_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoy: bool
+) -> None:
+    here = with_options(tmp_path, monkeypatch, protectedPaths=[".git/hooks", ".envrc"])
+    here.kernel.shows = True
+    (here.root / "sub/.git/hooks").mkdir(parents=True)
+    plan = here.plan()
+    # A session that already runs in the project moves the repository, and plants a file that is protected from now on.
+    (here.root / "sub").rename(here.root / "moved")
+    put(here.root / ".envrc")
+    if decoy:
+        (here.root / "sub/.git/hooks").mkdir(parents=True)
+    told = here.fill(plan)
+    project = plan.request.session.project
+    attached = here.kernel.attached()
+    assert f"{project}/moved/.git/hooks" in attached and f"{project}/.envrc" in attached
+    assert (notices.protected_path_vanished("sub/.git/hooks") in told) is not decoy
+    assert (f"{project}/sub/.git/hooks" in attached) is decoy
+
+
 def test_without_its_covers_nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = with_options(tmp_path, monkeypatch, protectedPaths=[".envrc"])
     here.kernel.shows = True

@@ -180,6 +180,24 @@ def test_no_more_bytes_are_copied_than_allowed_and_the_last_batch_is_told(
     assert [(copier.target / name).stat().st_size for name in told] == copied
 
 
+def test_a_file_that_shrinks_while_it_is_copied_ends_nothing_and_looks_changed_the_next_time(
+    copier: Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(copier.source / "a", "x" * 100)
+    put(copier.source / "b", "y")
+    sendfile = os.sendfile
+
+    def shrinking(target: int, source: int, offset: int, count: int) -> int:
+        os.truncate(copier.source / "a", 10)
+        return sendfile(target, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", shrinking)
+    (batch,) = copier.copy("a", "b", at_most=1000)
+    assert [name for name, _ in batch.copied] == ["a", "b"] and not batch.limited
+    assert snapshot(copier.target) == {"a": b"x" * 10, "b": b"y"}
+    assert batch.copied[0][1].host != signature_of((copier.source / "a").stat())
+
+
 def test_as_many_bytes_as_are_allowed_are_copied_without_an_error(copier: Copier) -> None:
     put(copier.source / "a", "x" * 4)
     put(copier.source / "b", "x" * 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -52,6 +53,22 @@ def test_what_is_no_json_object_is_refused_with_the_path(tmp_path: Path, content
     assert caught.value.status == EX_DATAERR
     assert f"{tmp_path}/settings.json" in caught.value.what
     assert caught.value.what.isprintable()
+
+
+def test_a_document_that_the_disk_fails_to_give_is_refused_with_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "settings.json", "{}")
+    tree = host_tree(tmp_path)
+
+    def failing(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "read", failing)
+    with pytest.raises(Refusal) as caught:
+        documents.read_host(tree, "settings.json")
+    monkeypatch.undo()
+    assert f"{tmp_path}/settings.json" in caught.value.what and os.strerror(errno.EIO) in caught.value.what
 
 
 @given(st.binary(max_size=60))

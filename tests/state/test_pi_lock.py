@@ -100,6 +100,26 @@ def test_what_a_killed_sync_left_is_known_and_taken_over_at_once(
     assert naps == []
 
 
+@pytest.mark.parametrize("kind", ["full directory", "file", "fifo"])
+def test_what_the_agent_put_in_the_place_of_an_abandoned_lock_is_removed(
+    tmp_path: Path, directory: int, naps: list[float], kind: str
+) -> None:
+    path = lock_of(tmp_path)
+    if kind == "full directory":
+        (path / "sub").mkdir(parents=True)
+        (path / "sub/file").write_text("")
+    elif kind == "file":
+        path.write_text("")
+    else:
+        os.mkfifo(path)
+    path.chmod(0o1700)
+    lock = PiLock(directory, "settings.json")
+    assert lock.take()
+    lock.release()
+    assert not lock_of(tmp_path).exists()
+    assert naps == []
+
+
 @pytest.mark.parametrize("kind", ["directory", "file", "link"])
 def test_a_lock_that_nobody_gives_up_delays_for_a_while_and_stays_its_holders(
     tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch, kind: str

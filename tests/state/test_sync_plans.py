@@ -298,6 +298,30 @@ def test_a_closed_directory_above_is_opened_up_and_nothing_that_pi_chose_is_lost
     assert here.plan().changes_nothing
 
 
+@pytest.mark.parametrize("filled_host", [True, False])
+@pytest.mark.parametrize("mode", [0, 0o300, 0o400, 0o500, 0o600])
+@pytest.mark.parametrize("closed", [".", ".pi", ".pi/agent"])
+def test_nothing_planted_survives_because_a_directory_above_was_closed(
+    ordinary: Path, closed: str, mode: int, filled_host: bool
+) -> None:
+    here = bench(ordinary, settings={"theme": "light"})
+    if filled_host:
+        write(here.host / "settings.json", {"model": "m"})
+        write(here.host / "extensions/own.ts", "own")
+    here.launch()
+    write(here.isolated / "extensions/evil.ts", "evil")
+    write(here.isolated / "AGENTS.md", "evil")
+    write(here.isolated / "settings.json", {"packages": ["evil"], "shellPath": "/evil", "theme": "dark"})
+    (here.tree / closed).chmod(mode)
+    here.launch()
+    assert mode_of(here.tree / closed) == 0o700
+    assert not (here.isolated / "AGENTS.md").exists()
+    assert snapshot(here.isolated / "extensions") == ({"own.ts": b"own"} if filled_host else {})
+    settings = read(here.isolated / "settings.json")
+    assert settings["theme"] == "light" and "shellPath" not in settings
+    assert here.plan().changes_nothing
+
+
 def test_what_is_the_agents_own_may_stay_closed(ordinary: Path) -> None:
     here = bench(ordinary)
     here.sync()

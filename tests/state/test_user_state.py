@@ -52,7 +52,7 @@ def claimed(tmp_path: Path) -> Iterator[Path]:
 
 def test_of_a_state_that_does_not_exist_everything_is_to_be_made_and_nothing_is(tmp_path: Path) -> None:
     before = statuses(tmp_path)
-    assert look(tmp_path) == Found(None, None, _ALL)
+    assert look(tmp_path) == Found(None, None, False, _ALL)
     assert statuses(tmp_path) == before
 
 
@@ -72,6 +72,15 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "users" / USER / "projects").rmdir()
     (tmp_path / "users" / USER / ".npm-global/lib").rmdir()
     assert look(tmp_path).make == (f"users/{USER}/.npm-global/lib", f"users/{USER}/projects")
+
+
+def test_a_home_that_is_closed_is_told_from_one_that_does_not_exist(ordinary: Path) -> None:
+    assert not look(ordinary).closed
+    user_state.release(opened(ordinary))
+    assert not look(ordinary).closed
+    (ordinary / "users" / USER).chmod(0o500)
+    found = look(ordinary)
+    assert found.closed and found.home is None
 
 
 @pytest.mark.parametrize("mode", [0, 0o400, 0o500])
@@ -198,7 +207,7 @@ def test_a_state_directory_of_somebody_else_is_refused(ordinary: Path) -> None:
 @needs_root
 def test_a_state_directory_of_another_uid_is_refused_also_to_root(tmp_path: Path) -> None:
     os.chown(tmp_path, 4321, -1)
-    for act in (look, lambda top: prepare(top, Found(None, None, _ALL)), existing):
+    for act in (look, lambda top: prepare(top, Found(None, None, False, _ALL)), existing):
         with pytest.raises(Refusal) as caught:
             act(tmp_path)
         assert caught.value.status == EX_CONFIG

@@ -52,6 +52,20 @@ class Bench:
         """Synchronise and return the notices."""
         return self.carry_out(self.plan())
 
+    def launch(self) -> list[str]:
+        """Look at the trees, plan, open them and synchronise, as a launch does. Returns the notices."""
+        found = user_state.look(self.policy, self.agent, USER)
+        host = host_config.open_host_config(self.policy, self.caller)
+        sides = Sides(self.policy, self.caller, self.agent, host)
+        planned = sync.plan(sides, found.home, found.memory)
+        opened = user_state.prepare(self.policy, self.agent, USER, found)
+        try:
+            return [*planned.notices, *sync.carry_out(planned, opened)]
+        finally:
+            user_state.release(opened)
+            if host is not None:
+                os.close(host.descriptor)
+
 
 def bench(tmp: Path, **overrides: Any) -> Bench:
     """A bench in tmp whose policy has the overrides. A second one in the same tmp continues with what is there."""
