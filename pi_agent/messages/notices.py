@@ -75,8 +75,8 @@ def isolated_path_overgrown(name: str, kept: str) -> str:
     return f"the isolated {escaped(name)} exceeded the limits; it was kept as {escaped(kept)}"
 
 
-def isolated_directory_closed() -> str:
-    return "a directory of the isolated configuration is closed to its owner; a launch opens it and scans it then"
+def isolated_directory_closed(home: str) -> str:
+    return f"{escaped(home)}, or a directory in it, is closed to its owner; a launch opens and scans it"
 
 
 def sync_memory_unreadable(why: str) -> str:

@@ -88,7 +88,8 @@ class Plan:
         """Notices for the user, before the session starts."""
         synced = self.configuration.sync
         closed = synced is not None and (synced.closed or self.state.closed)
-        told = [notices.isolated_directory_closed()] if closed else []
+        home = f"{self.request.policy.state_dir}/users/{self.request.caller.name}"
+        told = [notices.isolated_directory_closed(home)] if closed else []
         return [*(synced.notices if synced is not None else ()), *told, *self.view.notices]
 
 

@@ -255,7 +255,18 @@ def test_what_the_agent_closed_to_itself_stays_closed_until_the_launch(
     plan = here.plan()
     assert [mode_of(place) for place in closed] == [0, 0]
     assert plan.configuration.sync is not None and plan.configuration.sync.closed
+    assert plan.notices == [notices.isolated_directory_closed(str(here.tree))]
     assert "users/alice/.npm" in plan.state.make
+
+
+def test_a_home_that_the_agent_closed_is_told_of(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Launching(ordinary, monkeypatch)
+    here.tree.mkdir(parents=True)
+    assert here.plan().notices == []
+    here.tree.chmod(0)
+    plan = here.plan()
+    assert plan.state.closed and plan.state.home is None
+    assert plan.notices == [notices.isolated_directory_closed(str(here.tree))]
 
 
 @pytest.mark.parametrize("shown", [["/nonexistent/x"], []])
