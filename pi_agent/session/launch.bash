@@ -45,8 +45,8 @@ while
   ended=
   wait -p ended "$!"
   status=$?
-  [[ -z $ended ]]
+  [[ -z $ended ]] && ((status != 127))
 do :; done
-# If a signal arrives at the moment that Pi ends, bash (5.2) loses the status and takes -1 for it.
-((status >= 0)) || status=$((128 + $(kill -l "${passed_on-KILL}")))
+# If a signal arrives at the moment that Pi ends, bash loses the status: 5.2 takes -1 for it, 5.3 forgets the process.
+[[ -n $ended ]] && ((status >= 0)) || status=$((128 + $(kill -l "${passed_on-KILL}")))
 report_end "$status"
