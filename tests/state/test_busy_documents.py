@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,11 +49,16 @@ print(count)
 
 @contextmanager
 def busy(document: Path, held: float, free: float) -> Iterator[list[int]]:
-    """A Pi that alternately holds and releases the document's lock, for so many seconds. Yields how often it wrote."""
+    """A Pi that alternately holds and releases the document's lock, for so many seconds, and has written once.
+
+    Yields how often it wrote.
+    """
     counts: list[int] = []
     words = [sys.executable, "-I", "-c", _PI, str(document), str(held), str(free)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pi:
         try:
+            while "count" not in read(document):
+                time.sleep(0.001)
             yield counts
         finally:
             enough = document.with_name(f"{document.name}.enough")
@@ -73,14 +79,16 @@ def here(tmp_path: Path) -> Bench:
 @pytest.mark.parametrize("name", ["settings.json", "auth.json"])
 def test_no_launch_is_refused_and_nothing_of_either_side_gets_lost(here: Bench, name: str) -> None:
     with busy(here.isolated / name, 0.002, 0.004) as counts:
-        for number in range(1, 40):
+        number = 0
+        while number < 40 or read(here.isolated / name)["count"] <= 10:
+            number += 1
             write(here.host / "settings.json", {"host": number})
             write(here.host / "auth.json", {"provider": {"n": number}})
             assert here.sync() == []
             assert read(here.isolated / "settings.json")["host"] == number
     here.sync()
     assert read(here.isolated / name)["count"] == counts[0] > 10
-    assert read(here.isolated / "auth.json")["provider"] == {"n": 39}
+    assert read(here.isolated / "auth.json")["provider"] == {"n": number}
     assert displaced(here.isolated, name) == []
     assert not [each for each in os.listdir(here.isolated) if each.endswith(".lock")]
 
