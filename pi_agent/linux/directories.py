@@ -76,6 +76,20 @@ def peek_usable(parent: int, name: str) -> int:
     return found
 
 
+class Peek:
+    """Opens directories with `peek_usable`. One that is closed to its owner counts as missing, and sets `closed`."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __call__(self, parent: int, name: str) -> int:
+        try:
+            return peek_usable(parent, name)
+        except PermissionError as error:
+            self.closed = True
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
+
+
 def descend(top: int, path: str, step: Callable[[int, str], int]) -> int:
     """Walk down a relative path from the open directory top. step: opens a name in an open directory."""
     here = os.dup(top)

@@ -10,7 +10,6 @@ of another. If there is nothing to do, it takes no lock either.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,7 +126,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
             recalled = sync_memory.recall(memory)
         host = _host_side(sides, recalled.memory)
         with acting_as(sides.agent):
-            peek = _Peek()
+            peek = directories.Peek()
             isolated = None if home is None else _descended(home, peek)
             return _planned(_basis(sides, recalled, host), isolated, peek)
     except OSError as error:
@@ -174,21 +173,7 @@ def _host_side(sides: Sides, memory: SyncMemory) -> HostSide:
         return HostSide(contents, found.entries, found.notices)
 
 
-class _Peek:
-    """Opens directories. A directory closed to its owner counts as missing, and sets `closed`."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def __call__(self, parent: int, name: str) -> int:
-        try:
-            return directories.peek_usable(parent, name)
-        except PermissionError as error:
-            self.closed = True
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
-
-
-def _descended(home: int, peek: _Peek) -> int | None:
+def _descended(home: int, peek: directories.Peek) -> int | None:
     try:
         return directories.descend(home, PI_AGENT_DIRECTORY, peek)
     except (FileNotFoundError, NotADirectoryError):
@@ -217,7 +202,7 @@ def _planned(basis: Plan, isolated: int | None, enter: _Enter) -> Plan:
         for kind in _DOCUMENTS
     )
     found = None if sides.host is None else _file_plan(isolated, host, recalled.memory, enter)
-    closed = isinstance(enter, _Peek) and enter.closed
+    closed = isinstance(enter, directories.Peek) and enter.closed
     return Plan(sides, recalled, host, found, known, closed=closed, seen=isolated is not None and not closed)
 
 
