@@ -39,7 +39,7 @@ def python(script: str, slave: int, stdin: int | None = None, stdout: int | None
 def started(script: str, slave: int, stdin: int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
     """The process of such a script."""
     return subprocess.Popen(
-        [sys.executable, "-c", f"import os, sys\nfrom pi_agent.linux import terminals\n{script}"],
+        [sys.executable, "-c", f"import os, sys, time\nfrom pi_agent.linux import terminals\n{script}"],
         stdin=slave if stdin is None else stdin,
         stdout=slave if stdout is None else stdout,
         stderr=subprocess.PIPE,
@@ -86,12 +86,16 @@ def test_one_whose_reader_is_slow_gets_all_of_it(pair: tuple[int, int]) -> None:
     script = """
 terminals._PATIENCE = 60
 seen = terminals.seen({"TERM": "xterm"})
-try:
-    while os.write(seen.descriptor, b"x" * 50):
-        pass
-except BlockingIOError:
-    print("full", file=sys.stderr, flush=True)
-    seen.put_right()
+refused = 0
+while refused < 50:  # once is not enough: the kernel may be moving what was written
+    try:
+        os.write(seen.descriptor, b"x" * 50)
+        refused = 0
+    except BlockingIOError:
+        refused += 1
+        time.sleep(0.001)
+print("full", file=sys.stderr, flush=True)
+seen.put_right()
 """
     with started(script, slave) as process:
         assert process.stderr is not None
