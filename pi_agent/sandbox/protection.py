@@ -125,12 +125,12 @@ def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, em
 def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: int) -> bool:
     """Cover the path, and return whether what was found when it was planned is there."""
     for attempt in reversed(range(_ATTEMPTS)):
-        try:
-            with acting_as(ground.viewer):
+        with acting_as(ground.viewer):
+            try:
                 target = _looked_at(ground, cover.path)
-        except OSError as error:  # another session is changing the project
-            raise_machine_fault(error)
-            return False
+            except OSError as error:  # another session is changing the project
+                raise_machine_fault(error)
+                return False
         try:
             _cover(cover.kind, target, empty_directory, empty_file)
             status = os.fstat(target)

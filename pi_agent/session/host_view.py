@@ -99,18 +99,18 @@ def check_enterable(tree: int, project: Project, agent: Identity) -> None:
     inside.
     """
     below = os.path.relpath(project.directory, project.root)
-    try:
-        with acting_as(agent):
+    with acting_as(agent):
+        try:
             directory = paths.walk_inside(tree, project.root, below)
             try:
                 enterable = os.access(".", os.X_OK, dir_fd=directory, effective_ids=True)
             finally:
                 os.close(directory)
-    except OSError as error:
-        raise_machine_fault(error)
-        if error.errno == errno.ENOENT:  # removed since it was located
-            raise refusals.directory_gone(project.directory) from error
-        enterable = False
+        except OSError as error:
+            raise_machine_fault(error)
+            if error.errno == errno.ENOENT:  # removed since it was located
+                raise refusals.directory_gone(project.directory) from error
+            enterable = False
     if not enterable:
         raise refusals.directory_closed_to_agent(project.directory)
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -332,6 +333,22 @@ def test_a_tree_that_changes_meanwhile_is_no_reason_to_fail(tmp_path: Path) -> N
     finally:
         done.set()
         thread.join()
+
+
+def test_a_failed_change_of_identity_leaves_nothing_uncovered_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def refused(_: Identity) -> Iterator[None]:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        yield
+
+    put(tmp_path / ".envrc")
+    with ground(tmp_path) as there:
+        covers = protection.plan(there, str(tmp_path), [".envrc"], []).covers
+        monkeypatch.setattr(protection, "acting_as", refused)
+        with pytest.raises(PermissionError):
+            protection.mount(there, covers, -1, -1)
 
 
 def test_planning_leaves_no_descriptor_open(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -294,3 +295,19 @@ def test_nothing_of_the_host_is_shown_with_devices_or_with_programs_that_change_
     host.view(host.project(), readWritePaths=[f"{host.top}/data"])
     for place in (host.root, host.top / "data"):
         assert f"set_attributes {place} {mount_api.NOSUID | mount_api.NODEV}" in host.kernel.calls()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EAGAIN])
+def test_a_failed_change_of_identity_is_not_taken_for_a_directory_that_the_agent_cannot_enter(
+    host: Host, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    @contextmanager
+    def refused(_: Identity) -> Iterator[None]:
+        raise OSError(number, os.strerror(number))
+        yield
+
+    project = host.project()
+    monkeypatch.setattr(host_view, "acting_as", refused)
+    with pytest.raises(OSError) as caught:
+        host_view.check_enterable(project.descriptor, project, host.agent)
+    assert caught.value.errno == number
