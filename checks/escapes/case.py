@@ -20,6 +20,7 @@ PROMISES: Final[dict[str, str]] = {
     "hidden": "see a secret below the root",
     "state": "see the state or the sessions of another host user's agent",
     "root": "have root follow what was planted for the next launch",
+    "next": "have the next session load an extension or instruction that was planted in Pi's configuration",
     "processes": "see, signal or inspect a process outside",
     "privileges": "become somebody else, or ask a service to act for it",
     "setuid": "make a setuid file or a file with capabilities, or gain by one",

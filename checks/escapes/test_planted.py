@@ -109,6 +109,19 @@ def test_nothing_planted_is_followed(place: str) -> None:
         assert not found_secret(), kind
 
 
+@pytest.mark.parametrize("mode", ["000", "500", "700"])
+@pytest.mark.parametrize("closed", [".", ".pi", ".pi/agent", ".pi/agent/extensions"])
+@attempt("next", "close a directory, so that the next session finds what was planted below it")
+def test_nothing_survives_below_a_closed_directory(closed: str, mode: str) -> None:
+    plant = """
+    cd ~/.pi/agent && ls extensions && echo evil >extensions/evil.ts && echo evil >AGENTS.md && touch sessions/own
+    chmod "$2" ~/"$1"
+    """
+    assert inside(plant, closed, mode).ok().text == "e.ts"
+    found = inside("cd ~/.pi/agent && echo extensions/* *.md sessions/*").ok()
+    assert found.text == "extensions/e.ts *.md sessions/own", "what is the agent's own stays"
+
+
 @attempt("root", "link a file of another mount into the state, for root to change there")
 def test_no_hard_link_stands_in_the_state() -> None:
     inside("echo x >mine; ! ln -T mine ~/.pi/agent/hard && ! ln -T /etc/passwd ~/.pi/agent/hard").ok()
