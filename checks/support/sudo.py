@@ -26,7 +26,7 @@ def register(config: pytest.Config) -> None:
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> str:
     """Leave out what does not hold with this machine's sudo. Return a line about it, or "" if everything holds."""
-    version = _sudo_rs()
+    version = version_of_sudo_rs()
     others = [item for item in items if version and not _holds(item, version)]
     if not others:
         return ""
@@ -44,7 +44,7 @@ def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _sudo_rs() -> str:
+def version_of_sudo_rs() -> str:
     """The version of sudo-rs, or "" if the machine has another sudo."""
     done = subprocess.run([FACTS["sudo"], "--version"], capture_output=True, check=False, text=True)
     found = re.match(r"sudo-rs ([0-9.]+)", done.stdout + done.stderr)

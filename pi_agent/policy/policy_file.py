@@ -40,6 +40,10 @@ class HostUsers:
         self._read = read
         self._known: dict[str, HostUser] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._files)
+
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
