@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from . import cookbook, flake, flavours, policy, programs, stand_in, startup, vm_test
+from . import cookbook, flake, flavours, policy, programs, stand_in, startup
 from .expect import same
 from .nix import STAND_IN, evaluate
 from .report import Report
@@ -31,7 +31,6 @@ CHECKS: Final[tuple[Callable[[], None], ...]] = (
     *startup.CHECKS,
     *policy.CHECKS,
     *stand_in.CHECKS,
-    *vm_test.CHECKS,
 )
 
 REFERENCE: Final = f"""

@@ -88,17 +88,6 @@ def test_root_is_told_to_ask_as_somebody_and_sees_the_installation_all_the_same(
     assert {"state", "staging", "leftovers", "env file"} <= grades(told).keys()
 
 
-def test_sudo_that_does_not_let_the_caller_is_told_with_what_a_user_can_see() -> None:
-    with broken("mv /etc/sudoers.d/system /root/sudoers", "mv /root/sudoers /etc/sudoers.d/system"):
-        told = asked()
-        failing(told, "sudo", remedy="nixos-rebuild switch", status=69)
-        assert FACTS["variants"]["pi"]["runner"] in told.text
-        # As sudo says it, and sudo-rs.
-        assert "a password is required" in told.text or "I can't do that" in told.text
-        assert {"caller", "user", "package", "tools", "systemd", "root"} <= grades(told).keys()
-    well(asked())
-
-
 def test_sudo_that_is_not_there_is_told() -> None:
     sudo = shlex.quote(os.path.realpath(FACTS["sudo"]))
     with broken(f"mv {sudo} {sudo}.away", f"mv {sudo}.away {sudo}"):

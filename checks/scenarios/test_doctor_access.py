@@ -56,6 +56,18 @@ def lines(remedy: str) -> str:
     return "\n".join(str(finding.Finding(finding.FAIL, "", "", remedy)).splitlines()[1:])
 
 
+def test_sudo_that_has_no_rule_for_the_caller_is_told_with_what_a_user_can_see() -> None:
+    others = [line for line in RULES.read_text(encoding="utf-8").splitlines() if "alice " not in line]
+    with sudoers(RULES, "\n".join(others) + "\n"):
+        told = asked()
+        failing(told, "sudo", remedy="nixos-rebuild switch", status=69)
+        assert RUNNER in told.text
+        # As sudo says it, and sudo-rs.
+        assert "a password is required" in told.text or "I can't do that" in told.text
+        assert {"caller", "user", "package", "tools", "systemd", "root"} <= grades(told).keys()
+    well(asked())
+
+
 @pytest.mark.parametrize("commands", ["ALL", "!{}"])
 def test_a_sudo_rule_that_comes_after_ours_is_named_to_who_is_refused_and_to_root(commands: str) -> None:
     commands = commands.format(RUNNER)
