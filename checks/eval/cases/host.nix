@@ -70,6 +70,24 @@ in
         user = ask.user "pi-agent" several;
       };
 
+  "a session can go on using a name service that is restarted, unless an administrator sees to that" =
+    let
+      kept = config: config.systemd.services.nscd.serviceConfig.RuntimeDirectoryPreserve or null;
+    in
+    case
+      {
+        several = "yes";
+        disabled = null;
+        without-service = null;
+        overridden = "restart";
+      }
+      {
+        several = kept several;
+        disabled = kept configs.disabled;
+        without-service = kept configs.without-wrapper;
+        overridden = kept configs.without-user;
+      };
+
   "the tmpfiles rules" = case [
     "d /var/lib/pi-agent 0750 pi-agent pi-agent - -"
     "d /var/lib/pi-agent/.pi 0750 pi-agent pi-agent - -"
