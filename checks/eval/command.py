@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from . import cookbook, flake, flavours, policy, programs, stand_in, startup
-from .expect import same
+from .expect import CheckFailedError, same
 from .nix import STAND_IN, evaluate
 from .report import Report
 
@@ -32,6 +32,8 @@ CHECKS: Final[tuple[Callable[[], None], ...]] = (
     *policy.CHECKS,
     *stand_in.CHECKS,
 )
+
+MOST_EVALUATIONS: Final = 40
 
 REFERENCE: Final = f"""
 let
@@ -58,6 +60,9 @@ def check_cases(report: Report) -> Iterator[str]:
         else:
             with report.check(f"{flavour.name}: policy and configuration are those of the stand-in"):
                 same(stand_in_summaries, summaries)
+        with report.check(f"{flavour.name}: the cases share the evaluations of NixOS, which take seconds each"):
+            if found.evaluations > MOST_EVALUATIONS:
+                raise CheckFailedError(f"{found.evaluations} are more than {MOST_EVALUATIONS}: see configurations/")
         yield f"{flavour.name}: {len(found.cases)} cases, {found.evaluations} evaluations"
 
 

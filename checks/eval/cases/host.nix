@@ -179,12 +179,13 @@ in
       [
         [ ]
         [ ]
-        ""
+        [ ]
       ]
       [
         (ask.sudoLines "sudo" configs.without-wrapper)
         (ask.sudo "sudo" configs.nobody)
-        configs.nobody.security.sudo.extraConfig
+        # Other modules of NixOS have settings there.
+        (lib.filter (hasInfix "Defaults!") (splitString "\n" configs.nobody.security.sudo.extraConfig))
       ];
   "sudo keeps the variables that describe a terminal, for the runner alone" =
     case
