@@ -18,6 +18,8 @@ from pi_agent.messages.finding import Finding
 
 _RULE: Final = re.compile(r"[A-Za-z]+ (?:entry|Role):(?: (.*))?")
 _FACT: Final = re.compile(r" +(\w+): (.*)")
+# As sudo and sudo-rs say it of a user who has no rule at all.
+_NO_RULE: Final = re.compile(r"user \S+ (?:is not allowed to|may not) run sudo", re.IGNORECASE)
 _AS_ROOT: Final = {"root", "ALL", "#0"}
 _FREE: Final = "!authenticate"
 _MOST: Final = 60_000  # characters: processes.run returns little more, and the last rules are the ones that count
@@ -47,7 +49,7 @@ class Rule:
 def not_started(sudo: str, runner: str, why: str) -> Finding:
     """Why sudo does not let the caller start the runner. why: the first line that it printed."""
     rules, complaint = _rules([sudo, "-n", "-ll"])
-    if not rules:
+    if not rules and not _NO_RULE.search(complaint):
         return access_findings.rules_not_listed(runner, why, complaint)
     rule = _applied([sudo, "-n", "-ll", "--", runner], rules, runner)
     if not any(runner in each.commands for each in rules):
@@ -60,7 +62,7 @@ def not_started(sudo: str, runner: str, why: str) -> Finding:
 def of_user(sudo: str, runner: str, name: str) -> Finding:
     """Whether sudo lets the host user start the runner. Only root may ask."""
     rules, complaint = _rules([sudo, "-n", "-ll", "-U", name])
-    if not rules:
+    if not rules and not _NO_RULE.search(complaint):
         return access_findings.user_rules_not_listed(name, complaint)
     rule = _applied([sudo, "-n", "-ll", "-U", name, "--", runner], rules, runner)
     if rule is not None and rule.allows(runner):

@@ -130,6 +130,16 @@ def test_a_rule_that_is_missing_is_told(installation: Installation, rules: str, 
     assert sudo.of_alice() == access_findings.user_rule_missing("alice", RUNNER)
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["User alice is not allowed to run sudo on machine.", "sudo-rs: Sorry, user alice may not run sudo on machine."],
+)
+def test_a_user_without_any_rule_has_none_for_the_runner(installation: Installation, told: str) -> None:
+    sudo = Sudo(installation, told, status=1)
+    assert sudo.not_started() == access_findings.rule_missing(RUNNER, WHY)
+    assert sudo.of_alice() == access_findings.user_rule_missing("alice", RUNNER)
+
+
 @pytest.mark.parametrize(("told", "complaint"), [(f"{WHY}\nmore", WHY), ("", "exit status 1")])
 def test_a_sudo_that_lists_nothing_proves_nothing(installation: Installation, told: str, complaint: str) -> None:
     sudo = Sudo(installation, told, status=1)
