@@ -15,8 +15,6 @@ SUDO_RS: Final = "sudo_rs"
 ONLY_SUDO: Final = pytest.mark.sudo_rs(None)
 # sudo-rs before 0.2.13 refuses an argument that is not UTF-8.
 NOT_TEXT: Final = pytest.mark.sudo_rs("0.2.13")
-# sudo-rs before 0.2.15 cannot be told to log no arguments.
-UNLOGGED: Final = pytest.mark.sudo_rs("0.2.15")
 
 
 def register(config: pytest.Config) -> None:

@@ -158,16 +158,16 @@ in
         middle = sudoDefaults "sudo-rs" sudo-rs;
         old = sudoDefaults "sudo-rs" configs.merged;
       };
-  "a sudo-rs that logs arguments is warned about" =
+  "that the journal keeps arguments with sudo-rs, of whatever version, is warned about" =
     case
       [
         true
         true
-        false
+        true
         false
       ]
       (
-        map (config: lib.any (hasInfix "logs the arguments") (ask.warnings config)) [
+        map (config: lib.any (hasInfix "keeps the arguments") (ask.warnings config)) [
           sudo-rs
           configs.merged
           configs.without-user
