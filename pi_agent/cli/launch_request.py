@@ -41,13 +41,12 @@ def _request(
     needs_project: bool = True,
     number: str | None = None,
 ) -> Request:
-    agent = accounts.agent(policy)
+    found = accounts.of(policy, caller)
     project = project_roots.locate(policy, caller) if needs_project else None
     timing.mark("project")
     return Request(
         policy=policy,
-        caller=caller,
-        agent=agent,
+        accounts=found,
         project=project,
         command=command,
         session=session_names.named(caller.name, caller.uid, number or os.urandom(8).hex()),

@@ -122,8 +122,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
     """
     isolated = None
     try:
-        with acting_as(sides.agent):
-            recalled = sync_memory.recall(memory)
+        recalled = sync_memory.recall(memory)
         host = _host_side(sides, recalled.memory)
         with acting_as(sides.agent):
             peek = directories.Peek()
@@ -146,7 +145,7 @@ def carry_out(planned: Plan, state: State) -> Sequence[str]:
         return ()
     agent = planned.sides.agent
     try:
-        with _locked(agent, state):
+        with _locked(state):
             with acting_as(agent):
                 isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
             try:
@@ -240,9 +239,8 @@ def _scanned(isolated: int, known: set[str], enter: _Enter) -> tuple[dict[str, E
 
 
 @contextmanager
-def _locked(agent: Identity, state: State) -> Iterator[None]:
-    with acting_as(agent):
-        lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
+def _locked(state: State) -> Iterator[None]:
+    lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -256,11 +254,10 @@ def _current(planned: Plan, state: State, isolated: int) -> Plan:
     The later sync may know newer files of the host. The old plan would undo it.
     """
     sides = planned.sides
-    with acting_as(sides.agent):
-        still = sync_memory.is_current(planned.recalled, state.memory)
-        if still and planned.seen:
-            return planned
-        recalled = planned.recalled if still else sync_memory.recall(state.memory)
+    still = sync_memory.is_current(planned.recalled, state.memory)
+    if still and planned.seen:
+        return planned
+    recalled = planned.recalled if still else sync_memory.recall(state.memory)
     host = planned.host if still else _host_side(sides, recalled.memory)
     with acting_as(sides.agent):
         return _planned(_basis(sides, recalled, host), isolated, directories.enter)
@@ -278,10 +275,10 @@ def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
         written = {each.kind.name: documents.carry_out(each, isolated) for each in planned.documents}
         known = {name: each.memory for name, each in written.items()}
         after = SyncMemory(planned.remembered_files(copied), known)
-        worked = planned.files is not None and not planned.files.changes_nothing
-        # Written also if only the tree has changed: an older plan of another launch must see that it is old.
-        if worked or after != planned.recalled.memory:
-            sync_memory.remember(state.memory, after)
+    worked = planned.files is not None and not planned.files.changes_nothing
+    # Written also if only the tree has changed: an older plan of another launch must see that it is old.
+    if worked or after != planned.recalled.memory:
+        sync_memory.remember(state.memory, after)
     return [*told, *(notice for each in written.values() for notice in each.notices)]
 
 
