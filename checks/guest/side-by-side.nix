@@ -112,8 +112,8 @@ in
     security = lib.genAttrs [ "sudo" "sudo-rs" ] (kind: {
       # In each system of its own, a rule of the module's comes last.
       extraRules = lib.mkOrder 2000 (added (system: system.security.${kind}.extraRules));
-      extraConfig = builtins.concatStringsSep "" (
-        added (system: [ system.security.${kind}.extraConfig ])
+      extraConfig = lib.concatLines (
+        added (system: lib.splitString "\n" system.security.${kind}.extraConfig)
       );
     });
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);

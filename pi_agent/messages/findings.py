@@ -23,12 +23,6 @@ def runner_started() -> Finding:
     return Finding(OK, "sudo", "lets the caller start the runner")
 
 
-def runner_not_started(runner: str, why: str) -> Finding:
-    """why: the first line that sudo printed."""
-    remedy = f"A sudo rule must let you run {escaped(runner)} as root without a password.\n{_REBUILD}"
-    return Finding(FAIL, "sudo", f"does not start the runner: {escaped(why)}", remedy, EX_UNAVAILABLE)
-
-
 def runner_failed(why: str, status: int) -> Finding:
     """why: the first line that the runner printed."""
     return Finding(FAIL, "runner", f"failed: {escaped(why)}", "See the failures below.", status)

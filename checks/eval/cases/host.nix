@@ -107,6 +107,24 @@ in
         inherit (ask.user "pi-agent" configs.alone) extraGroups createHome;
       };
 
+  "a session can go on using a name service that is restarted, unless an administrator sees to that" =
+    let
+      kept = config: config.systemd.services.nscd.serviceConfig.RuntimeDirectoryPreserve or null;
+    in
+    case
+      {
+        several = "yes";
+        disabled = null;
+        without-service = null;
+        overridden = "restart";
+      }
+      {
+        several = kept several;
+        disabled = kept configs.disabled;
+        without-service = kept configs.without-wrapper;
+        overridden = kept configs.without-user;
+      };
+
   "the tmpfiles rules" = case [
     "d /var/lib/pi-agent 0750 pi-agent pi-agent - -"
     "d /var/lib/pi-agent/.pi 0750 pi-agent pi-agent - -"
@@ -177,16 +195,16 @@ in
         middle = sudoDefaults "sudo-rs" sudo-rs;
         old = sudoDefaults "sudo-rs" configs.merged;
       };
-  "a sudo-rs that logs arguments is warned about" =
+  "that the journal keeps arguments with sudo-rs, of whatever version, is warned about" =
     case
       [
         true
         true
-        false
+        true
         false
       ]
       (
-        map (config: lib.any (hasInfix "logs the arguments") (ask.warnings config)) [
+        map (config: lib.any (hasInfix "keeps the arguments") (ask.warnings config)) [
           sudo-rs
           configs.merged
           configs.without-user
@@ -198,12 +216,13 @@ in
       [
         [ ]
         [ ]
-        ""
+        [ ]
       ]
       [
         (ask.sudoLines "sudo" configs.without-wrapper)
         (ask.sudo "sudo" configs.nobody)
-        configs.nobody.security.sudo.extraConfig
+        # Other modules of NixOS have settings there.
+        (lib.filter (hasInfix "Defaults!") (splitString "\n" configs.nobody.security.sudo.extraConfig))
       ];
   "sudo keeps the variables that describe a terminal, for the runner alone" =
     case

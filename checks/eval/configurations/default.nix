@@ -127,10 +127,12 @@ in
     (byPassword "alice")
     outsideWheel
     { nix.channel.enable = false; }
+    { systemd.services.nscd.serviceConfig.RuntimeDirectoryPreserve = "restart"; }
   ];
   without-wrapper = given { wrapper.enable = false; } ++ [
     outsideWheel
     { security.enableWrappers = false; }
+    { services.nscd.enable = false; }
   ];
   without-wrapper-unhidden = given {
     wrapper.enable = false;
