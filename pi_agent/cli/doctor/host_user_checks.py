@@ -18,6 +18,7 @@ from pi_agent.policy.project_roots import Project, Root
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view
 from pi_agent.state import documents, host_config
+from pi_agent.state.document_kinds import DOCUMENTS
 
 
 def project_roots(context: Context) -> Iterator[Finding]:
@@ -65,7 +66,7 @@ def configuration(context: Context) -> Iterator[Finding]:
         if host is not None:
             try:
                 env_files.host_files(host)
-                for kind in (documents.SETTINGS, documents.AUTH):
+                for kind in DOCUMENTS:
                     documents.read_host(host, kind.name)
             finally:
                 os.close(host.descriptor)
