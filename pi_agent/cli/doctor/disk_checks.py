@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pi_agent.cli.doctor.context import Context
@@ -22,8 +23,12 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view, running_sessions, session_directory, session_names
 from pi_agent.state import user_state
+from pi_agent.state.pi_files import KEPT_CODE
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
 _SECOND_LOOK: Final = 0.5  # seconds
+# Where Pi and npm keep code from one session to the next.
+_CODE: Final = (*(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE), ".npm-global/bin", ".npm-global/lib")
 
 
 # -- state
@@ -39,22 +44,29 @@ def state(context: Context) -> Iterator[Finding]:
     agent = accounts.agent(policy)
     made = () if context.user is None else _made_by_launch(policy, agent, context.user.name)
     found: list[Finding] = []
+    with _opened(policy, agent) as top:
+        for path, allowed in _trees(context):
+            status = _status(top, path)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                found += _permissions(policy, agent, path, status, allowed)
+        obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+    if not found:
+        found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
+    yield from found or [findings.state(policy.state_dir)]
+
+
+@contextmanager
+def _opened(policy: Policy, agent: Identity) -> Iterator[int]:
+    """The state directory, open, as the agent. Raises Refusal (78) if it is missing."""
     with acting_as(agent):
         try:
             top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise refusals.state_missing(policy.state_dir, reason(error)) from error
         try:
-            for path, allowed in _trees(context):
-                status = _status(top, path)
-                if status is not None and stat.S_ISDIR(status.st_mode):
-                    found += _permissions(policy, agent, path, status, allowed)
-            obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+            yield top
         finally:
             os.close(top)
-    if not found:
-        found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
-    yield from found or [findings.state(policy.state_dir)]
 
 
 def _made_by_launch(policy: Policy, agent: Identity, user: str) -> tuple[str, ...]:
@@ -106,6 +118,28 @@ def _permissions(policy: Policy, agent: Identity, path: str, status: os.stat_res
         yield findings.state_of_others(directory, policy.user, policy.group)
     elif mode & ~allowed:
         yield findings.state_open_to_others(directory, mode, allowed, (policy.user, policy.group))
+
+
+def kept_code(context: Context) -> Iterator[Finding]:
+    """Nothing that one session left is run by the next one. Raises Refusal (78) if the state directory is missing."""
+    if context.user is None:
+        return
+    with _opened(context.policy, accounts.agent(context.policy)) as top:
+        kept = [path for path in _CODE if _holds_something(top, f"users/{context.user.name}/{path}")]
+    if kept:
+        yield findings.code_kept(kept, context.policy.command_name)
+
+
+def _holds_something(top: int, path: str) -> bool:
+    """Whether the directory at the relative path, no link followed, has entries, or is closed to its owner."""
+    try:
+        directory = directories.peek_path(top, path)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    try:
+        return bool(os.listdir(directory))
+    finally:
+        os.close(directory)
 
 
 # -- sessions
