@@ -17,20 +17,25 @@ def everywhere(*words: str) -> list[Result]:
     return [as_user("alice", "pi", *words, cwd=place) for place in (*PLACES, demo("alice"))]
 
 
-def test_packages_models_logins_and_servers_are_listed_anywhere_as_the_host_configured_them() -> None:
-    write(host_file("settings.json"), {**json.loads(host_file("settings.json").read_text()), "packages": ["npm:x-y"]})
+def said(words: tuple[str, ...], expected: str) -> None:
+    for found in everywhere(*words):
+        assert expected in found.text + found.complaint, (words, found)
+        assert "not inside an allowed project root" not in found.complaint
+
+
+def test_models_logins_and_servers_are_listed_anywhere_as_the_host_configured_them() -> None:
     write(host_file("auth.json"), {"scripted": {"type": "api_key", "key": "of-the-host"}})
     write(host_file("mcp.json"), {"mcpServers": {"checks-server": {"command": "true", "enabled": False}}})
-    for words, expected in (
-        (("list",), "npm:x-y"),
-        (("--list-models",), "scripted-1"),
-        (("--list-models", "script"), "scripted-1"),
-        (("auth", "check", "--provider", "scripted"), "ready"),
-        (("mcp", "list"), "checks-server"),
-    ):
-        for found in everywhere(*words):
-            assert expected in found.text + found.complaint, (words, found)
-            assert "not inside an allowed project root" not in found.complaint
+    said(("--list-models",), "scripted-1")
+    said(("--list-models", "script"), "scripted-1")
+    said(("auth", "check", "--provider", "scripted"), "ready")
+    said(("mcp", "list"), "checks-server")
+
+
+def test_packages_are_listed_anywhere_as_the_host_configured_them() -> None:
+    settings = json.loads(host_file("settings.json").read_text())
+    write(host_file("settings.json"), {**settings, "packages": ["npm:checks-package"]})
+    said(("list",), "npm:checks-package")
 
 
 @pytest.mark.parametrize("command", ["install", "remove", "update", "list", "config", "auth", "mcp"])

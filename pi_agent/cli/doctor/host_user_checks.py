@@ -58,7 +58,7 @@ def _prepare(policy: Policy, user: Identity, project: Project) -> bool:
 
 
 def configuration(context: Context) -> Iterator[Finding]:
-    """A launch can read the host user's Pi configuration. Raises Refusal (65)."""
+    """A launch can read the host user's Pi configuration and shared skills. Raises Refusal (65)."""
     if context.user is None:
         return
     with acting_as(context.user):
@@ -70,4 +70,7 @@ def configuration(context: Context) -> Iterator[Finding]:
                     documents.read_host(host, kind.name)
             finally:
                 os.close(host.descriptor)
+        skills = host_config.open_shared_skills(context.policy, context.user)
+        if skills is not None:
+            os.close(skills.descriptor)
     yield findings.no_configuration() if host is None else findings.configuration(host.path)
