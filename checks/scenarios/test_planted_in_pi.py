@@ -6,11 +6,12 @@ Each plant stands beside a control: the same from the host works. Both with the 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
-from support.commands import Result, as_user
+from support.commands import Result, as_user, inside, on_machine
 from support.host_configuration import host_file, write
 from support.installed import Json, demo, home, isolated, state
 from support.waiting import until
@@ -31,8 +32,6 @@ def plant(command: str, name: str, content: Json | str) -> None:
     owner = path.parents[len(Path(name).parts) - 1].stat()
     text = content if isinstance(content, str) else json.dumps(content)
     as_agent = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
-    from support.commands import on_machine
-
     on_machine(*as_agent, "sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1"', "sh", path, stdin=text.encode()).ok()
 
 
@@ -138,6 +137,19 @@ def test_packages_of_one_run_are_gone_at_the_next(command: str) -> None:
     plant(command, ".pi/agent/tmp/extensions/npm/x/index.js", "evil")
     turn(command)
     assert not (isolated("alice", "tmp", command) / "extensions/npm/x").exists()
+
+
+def test_code_that_stays_is_named_by_doctor_to_its_user_with_what_removes_it() -> None:
+    def doctor(user: str = "alice") -> str:
+        return as_user(user, "pi-probe", "--sandbox-doctor", cwd="/").ok().text
+
+    inside("mkdir -p ~/.pi/agent/bin ~/.pi/agent/git ~/.npm-global/bin; touch ~/.pi/agent/bin/fd").ok()
+    told = re.search(r"^warn +code +(.*)\n +(.*)$", doctor(), re.MULTILINE)
+    assert told is not None
+    assert told[1].endswith("may run: .pi/agent/bin") and told[2].endswith("pi-probe --sandbox-reset")
+    assert not re.search(r"^\w+ +code", doctor("bob"), re.MULTILINE)
+    as_user("alice", "pi-probe", "--sandbox-reset", "--yes").ok()
+    assert not re.search(r"^\w+ +code", doctor(), re.MULTILINE)
 
 
 @BOTH
