@@ -82,7 +82,8 @@ def test_the_user_makes_nothing_in_a_further_path_that_her_agent_lends() -> None
     mode = stat.S_IMODE(scratch.stat().st_mode)
     scratch.chmod(0o777)
     try:
-        opens = "lent = os.open('/srv/scratch', os.O_RDONLY)\nopen('/srv/scratch/there', 'w').close()\nos.chmod('/srv/scratch/there', 0o666)"
+        opens = "open('/srv/scratch/there', 'w').close(); os.chmod('/srv/scratch/there', 0o666)"
+        opens += "; lent = os.open('/srv/scratch', os.O_RDONLY)"
         assert answers(lender, opens, _ALICE, _MAKES) == _all("EOVERFLOW")
         assert _owners(scratch)["there"] == "alice"
     finally:

@@ -74,6 +74,9 @@ in
     settings.defaultModel = "scripted-3";
   };
 
+  # An older Pi, where it can be had: nixpkgs may ship either.
+  pi-older.package = pkgs.pi-coding-agent-0-87 or pkgs.pi-coding-agent;
+
   # The real Pi, with a package from the registry in npm_registry.py.
   pi-packages = {
     package = pkgs.pi-coding-agent;

@@ -44,8 +44,8 @@ def test_other_files_follow_the_host_and_what_the_agent_added_there_stays() -> N
     assert inside('cd "$PI_CODING_AGENT_DIR/notes"; ls').ok().text == "mine.txt"
 
 
-OWN = ["sessions/x.jsonl", "bin/fd", "npm/node_modules/x", "git/x/y", "trust.json", "models-store.json"]
-OWN += ["pi-debug.log", "pi-crash.log", "other.lock"]
+OWN = ["sessions/x.jsonl", "bin/fd", "npm/node_modules/x", "git/x/y", "crashes.json", "models-store.json"]
+OWN += ["pi-debug.log", "mcp.log", "mcp.log.1", "other.lock"]
 
 
 def test_what_pi_owns_at_run_time_is_neither_copied_nor_removed() -> None:

@@ -18,9 +18,9 @@ from pi_agent.sandbox.protection import Kind
 from pi_agent.session import systemd_run
 from pi_agent.session.launch_plan import Configuration, Plan, Request
 from pi_agent.state import json_merge
-from pi_agent.state.documents import SETTINGS
+from pi_agent.state.document_kinds import SETTINGS
+from pi_agent.state.file_sync import FilePlan
 from pi_agent.state.json_merge import REMOVED
-from pi_agent.state.sync import FilePlan
 
 VERSION: Final = 1
 _NAMES_AT_MOST: Final = 5
@@ -134,7 +134,7 @@ def _configuration(policy: Policy, found: Configuration) -> Facts:
             }
             for plan in (synced.documents if synced is not None else ())
         },
-        "files": None if synced is None or synced.files is None else _files(synced.files),
+        "files": None if synced is None or not synced.files else _files(synced.files),
     }
 
 
@@ -147,12 +147,12 @@ def _places(found: Iterable[json_merge.Path]) -> list[str]:
     return sorted(escaped_in_full(".".join(path)) for path in found)
 
 
-def _files(plan: FilePlan) -> Facts:
+def _files(plans: Sequence[FilePlan]) -> Facts:
     return {
-        "copy": _counted(plan.work.copy),
-        "make": _counted(plan.work.make),
-        "remove": _counted(plan.work.remove),
-        "move_aside": _counted(plan.overgrown),
+        "copy": _counted([name for plan in plans for name in plan.work.copy]),
+        "make": _counted([name for plan in plans for name in plan.work.make]),
+        "remove": _counted([name for plan in plans for name in plan.work.remove]),
+        "move_aside": _counted([name for plan in plans for name in plan.overgrown]),
     }
 
 

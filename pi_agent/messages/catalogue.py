@@ -72,6 +72,7 @@ NOTICES: Final[Mapping[str, str]] = {
     notices.loop_of_links(_ANY): "The same.",
     notices.too_deep(_ANY): "More than 64 levels of directories are not synced.",
     notices.isolated_file_replaced(_ANY, _ANY, _ANY): "Pi's own file inside was broken.",
+    notices.document_in_use(_ANY): "It may be renewing a login. The launch goes on after 30 seconds at the latest.",
     notices.isolated_path_overgrown(_ANY, _ANY): "More than 200,000 files, or too many levels of directories.",
     notices.isolated_directory_closed(_ANY): "The agent has taken its own permissions away.",
     notices.sync_memory_unreadable(_ANY): "Nothing is lost.",

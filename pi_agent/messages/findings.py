@@ -159,6 +159,13 @@ def state_unusable(directory: str) -> Finding:
     return Finding(WARN, "state", f"{escaped(directory)} is no directory that the agent can use", remedy)
 
 
+def code_kept(paths: Sequence[str], command: str) -> Finding:
+    """paths: in the agent's home, where what an earlier session left may run in the next one."""
+    remedy = f"Pi and npm keep it there for later sessions. Remove it with: {escaped(command)} --sandbox-reset"
+    names = ", ".join(escaped(path) for path in paths)
+    return Finding(WARN, "code", f"sessions have left code that later ones may run: {names}", remedy)
+
+
 def staging(directory: str) -> Finding:
     return Finding(OK, "staging", f"only root can enter {directory}")
 

@@ -36,9 +36,9 @@ from pi_agent.state.user_state import Found
 class Request:
     """What the caller asks for.
 
-    project: None for a launch that needs neither a project nor a configuration. command: what runs inside. session: the
-    names of the session. environ: the caller's, of which only the terminal's variables are used. terminal: whether
-    input and output are one.
+    project: None for a launch that needs none. command: what runs inside. session: the names of the session. environ:
+    the caller's, of which only the terminal's variables are used. terminal: whether input and output are one.
+    configured: whether it needs the configuration.
     """
 
     policy: Policy
@@ -48,6 +48,7 @@ class Request:
     session: Session
     environ: Mapping[str, str]
     terminal: bool
+    configured: bool = True
 
 
 @record
@@ -144,7 +145,7 @@ def _configuration(request: Request, state: Found, held: Descriptors) -> Configu
     policy, caller, owner = request.policy, request.accounts.caller, request.accounts.owner
     terminal = variable_layers.terminal(request.environ)
     secrets = env_files.secret_files(policy)
-    if request.project is None:
+    if not request.configured:
         timing.mark("environment")
         return Configuration(Sources(terminal, {}, secrets), None, (), None, {})
     with acting_as(caller):
@@ -161,7 +162,7 @@ def _configuration(request: Request, state: Found, held: Descriptors) -> Configu
             dotenv_file.plan(policy, sources.host, state.home),
             git_identity.plan(committer, state.home),
         )
-        link = home_files.plan_link(state.home, request.project.root)
+        link = None if request.project is None else home_files.plan_link(state.home, request.project.root)
     timing.mark("environment")
     return Configuration(sources, synced, tuple(each for each in files if each is not None), link, committer)
 

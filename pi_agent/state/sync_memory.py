@@ -14,7 +14,8 @@ from pi_agent.messages import notices
 from pi_agent.python import json_reader, lazy_orjson
 from pi_agent.python.records import record
 from pi_agent.state import documents, json_merge
-from pi_agent.state.documents import Kind, Memory
+from pi_agent.state.document_kinds import Kind
+from pi_agent.state.documents import Memory
 from pi_agent.state.mirror import Manifest
 
 TYPE_CHECKING = False

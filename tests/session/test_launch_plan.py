@@ -51,7 +51,7 @@ def test_the_hosts_environment_and_documents_are_read(here: Launching) -> None:
     assert found.sources.secrets == {}
     assert found.sync is not None
     assert {each.kind.name: each.after.written for each in found.sync.documents} == {
-        "settings.json": {"a": 1}, "auth.json": {},
+        "settings.json": {"a": 1}, "auth.json": {}, "mcp-auth.json": {}, "trust.json": {},
     }  # fmt: skip
 
 

@@ -19,10 +19,11 @@ from pi_agent.messages import command_output, command_refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.session import running_sessions, session_directory
 from pi_agent.state import scans, sync_directory, user_state
+from pi_agent.state.pi_files import KEPT_CODE
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 # What Pi and npm make again when they need it.
-_CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
+_CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE))
 _SHOWN_AT_MOST: Final = 40
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SECTOR: Final = 512  # bytes, the unit of st_blocks

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pi_agent.cli.doctor import host_user_checks
@@ -24,8 +25,12 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view, running_sessions, session_directory, session_names
 from pi_agent.state import sync_directory, user_state
+from pi_agent.state.pi_files import KEPT_CODE
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
 _SECOND_LOOK: Final = 0.5  # seconds
+# Where Pi and npm keep code from one session to the next.
+_CODE: Final = (*(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE), ".npm-global/bin", ".npm-global/lib")
 
 
 # -- state
@@ -41,24 +46,31 @@ def state(context: Context) -> Iterator[Finding]:
     owner = accounts.owner(policy)
     made = () if context.user is None else _made_by_launch(policy, accounts.of(policy, context.user))
     found: list[Finding] = []
+    with _opened(policy, owner) as top:
+        for path, allowed in _trees(context):
+            status = _status(top, path)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                directory = f"{policy.state_dir}/{path}".rstrip("/")
+                found += _permissions(directory, owner, policy.group, status, allowed)
+        obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+    found += _sync_permissions(context)
+    if not found:
+        found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
+    yield from found or [findings.state(policy.state_dir)]
+
+
+@contextmanager
+def _opened(policy: Policy, owner: Identity) -> Iterator[int]:
+    """The state directory, open, as its owner. Raises Refusal (78) if it is missing."""
     with acting_as(owner):
         try:
             top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise installation_refusals.state_missing(policy.state_dir, reason(error)) from error
         try:
-            for path, allowed in _trees(context):
-                status = _status(top, path)
-                if status is not None and stat.S_ISDIR(status.st_mode):
-                    directory = f"{policy.state_dir}/{path}".rstrip("/")
-                    found += _permissions(directory, owner, policy.group, status, allowed)
-            obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+            yield top
         finally:
             os.close(top)
-    found += _sync_permissions(context)
-    if not found:
-        found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
-    yield from found or [findings.state(policy.state_dir)]
 
 
 def _made_by_launch(policy: Policy, of_caller: Accounts) -> tuple[str, ...]:
@@ -124,6 +136,28 @@ def _sync_permissions(context: Context) -> Iterator[Finding]:
     for directory in (sync_directory.path(context.policy, user) for user in users):
         with suppress(OSError):
             yield from _permissions(directory, identities.root(), "root", os.lstat(directory), 0o700)
+
+
+def kept_code(context: Context) -> Iterator[Finding]:
+    """Nothing that one session left is run by the next one. Raises Refusal (78) if the state directory is missing."""
+    if context.user is None:
+        return
+    with _opened(context.policy, accounts.owner(context.policy)) as top:
+        kept = [path for path in _CODE if _holds_something(top, f"users/{context.user.name}/{path}")]
+    if kept:
+        yield findings.code_kept(kept, context.policy.command_name)
+
+
+def _holds_something(top: int, path: str) -> bool:
+    """Whether the directory at the relative path, no link followed, has entries, or is closed to its owner."""
+    try:
+        directory = directories.peek_path(top, path)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    try:
+        return bool(os.listdir(directory))
+    finally:
+        os.close(directory)
 
 
 # -- sessions

@@ -19,6 +19,7 @@ from pi_agent.policy.project_roots import Project, Root
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view
 from pi_agent.state import documents, host_config
+from pi_agent.state.document_kinds import DOCUMENTS
 
 
 def project_roots(context: Context) -> Iterator[Finding]:
@@ -67,7 +68,7 @@ def prepared(found: Accounts, descriptor: int) -> tuple[int, bool]:
 
 
 def configuration(context: Context) -> Iterator[Finding]:
-    """A launch can read the host user's Pi configuration. Raises Refusal (65)."""
+    """A launch can read the host user's Pi configuration and shared skills. Raises Refusal (65)."""
     if context.user is None:
         return
     with acting_as(context.user):
@@ -75,8 +76,11 @@ def configuration(context: Context) -> Iterator[Finding]:
         if host is not None:
             try:
                 env_files.host_files(host)
-                for kind in (documents.SETTINGS, documents.AUTH):
+                for kind in DOCUMENTS:
                     documents.read_host(host, kind.name)
             finally:
                 os.close(host.descriptor)
+        skills = host_config.open_shared_skills(context.policy, context.user)
+        if skills is not None:
+            os.close(skills.descriptor)
     yield findings.no_configuration() if host is None else findings.configuration(host.path)

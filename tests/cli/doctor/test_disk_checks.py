@@ -126,6 +126,39 @@ def test_a_reset_has_not_to_wait_for_a_check(installation: Installation, top: Pa
     user_state.release(own)
 
 
+# -- code that is kept
+
+
+def test_code_that_sessions_left_is_named_and_empty_directories_are_not(installation: Installation, top: Path) -> None:
+    context, tree = installation.context(), top / "users/alice"
+    (tree / ".pi/agent/bin").mkdir(parents=True, exist_ok=True)
+    assert [*disk_checks.kept_code(context)] == []
+    (tree / ".pi/agent/bin/fd").touch()
+    (tree / ".pi/agent/git").mkdir()
+    (tree / ".npm-global/lib/node_modules").mkdir()
+    (top / "users/bob/.pi/agent/npm/x").mkdir(parents=True)
+    found = only(disk_checks.kept_code(context))
+    assert found.grade == WARN and "pi --sandbox-reset" in found.remedy
+    assert found.what.endswith(": .pi/agent/bin, .npm-global/lib")
+    assert [*disk_checks.kept_code(replace(context, user=None))] == []
+
+
+def test_a_place_of_code_that_is_a_link_is_not_followed(installation: Installation, top: Path) -> None:
+    (top / "users/alice/.pi/agent/npm").symlink_to("/etc")
+    assert [*disk_checks.kept_code(installation.context())] == []
+
+
+@people.needs_root
+def test_a_place_of_code_that_is_closed_is_named(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = Installation(ordinary)
+    monkeypatch.setattr(accounts, "owner", lambda _policy: installation.here.owner)
+    top = Path(installation.here.policy.state_dir)
+    closed = top / "users/alice/.pi/agent/npm"
+    closed.mkdir(mode=0)
+    closed.chmod(0)
+    assert ".pi/agent/npm" in only(disk_checks.kept_code(installation.context())).what
+
+
 # -- sessions
 
 
