@@ -40,6 +40,7 @@
                 ../pyproject.toml
                 ../README.md
                 ../docs/options.md
+                ../docs/pi-files.md
                 ../runner.py
                 ../wrapper.py
                 ../pi_agent

@@ -48,8 +48,8 @@ def ask_runner(policy: Policy, _invocation: Invocation, argv: Sequence[str]) -> 
 
 def run(call: Call) -> int:
     """As root: print all findings. Returns the exit status."""
-    found = [findings.runner_started(), findings.caller_listed(call.caller.name)]
-    return report([*found, *checks.run_all(Context(call.policy, call.caller, as_root=True))])
+    found = [findings.runner_started(), findings.caller_listed(call.accounts.caller.name)]
+    return report([*found, *checks.run_all(Context(call.policy, call.accounts.caller, as_root=True))])
 
 
 def report(found: Sequence[Finding]) -> int:
