@@ -58,7 +58,7 @@ def rules_not_listed(runner: str, why: str, complaint: str) -> Finding:
 def rule_missing(runner: str, why: str) -> Finding:
     remedy = (
         f"{_rule_needed(runner)} sudo has none.\n"
-        "Use the command of the current system (/run/current-system/sw/bin), or rebuild the system."
+        f"Use the command of the current system (/run/current-system/sw/bin). {_REBUILD}"
     )
     return _not_started(why, remedy)
 
