@@ -70,7 +70,7 @@ def test_an_only_person_whose_agent_owned_the_state_goes_on_with_an_account_apar
 
 def test_what_an_earlier_version_remembered_for_sync_moves_to_roots_place() -> None:
     """It was in the state directory, and so its owner's."""
-    on_host = 'mkdir -p ~/.pi/agent; echo \'{"look": "one"}\' >~/.pi/agent/settings.json'
+    on_host = 'mkdir -p ~/.pi/agent; echo \'{"defaultModel": "one"}\' >~/.pi/agent/settings.json'
     as_user("alice", "sh", "-euc", on_host, cwd="/").ok()
     settings = '"$PI_CODING_AGENT_DIR/settings.json"'
     inside(f"sed -i 's/one/chosen inside/' {settings}; cat {settings}").ok()
