@@ -120,8 +120,8 @@ def test_the_variables_it_tells_are_those_inside_each_with_its_setter() -> None:
     told = explained("pi-env")["environment"]
     given = probe(command="pi-env")["env"]
     # Added by systemd, and by the shell that starts Pi.
-    added = {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "_"}
-    added |= {"PWD", "OLDPWD", "SHLVL"}
+    added = {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "_", "PWD", "OLDPWD", "SHLVL"}
+    added |= {f"{kind}_PRESSURE_{file}" for kind in ("CPU", "IO", "MEMORY") for file in ("WATCH", "WRITE")}
     assert told.keys() - {"LANG"} == given.keys() - added - {"LANG"}
     assert told["CHECKS_HOST"] == "host .env"
     assert told["CHECKS_ENVIRONMENT"] == "nix"

@@ -8,7 +8,7 @@ from typing import Final
 
 from support.commands import asked_of_the_model, inside, pi
 from support.host_configuration import document, host_file, write
-from support.installed import agent, isolated
+from support.installed import isolated, owner
 
 from pi_agent.state import settings_keys
 
@@ -181,7 +181,7 @@ def test_secrets_of_logins_are_for_the_agent_alone() -> None:
     write(host_file("auth.json"), {"one": {"key": "x"}})
     document()
     status = isolated("alice", "auth.json", "pi-probe").stat()
-    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (agent("pi-probe").pw_uid, 0o600)
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner("pi-probe").pw_uid, 0o600)
     assert "auth.json" not in inside('ls "$PI_CODING_AGENT_DIR"', user="bob").ok().text.split()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.commands import as_user, inside
 from support.host_configuration import host_file, write
-from support.installed import home, isolated, state
+from support.installed import home, isolated, memory, state
 
 
 def test_directories_of_code_and_instructions_are_exactly_what_the_host_has() -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_alice_may_not_read_is_not_read_for_her() -> None:
 
 
 def test_nothing_is_written_through_a_link_that_the_agent_left() -> None:
-    target = Path("/var/lib/pi-probe/sync/alice")
+    target = memory("alice", "pi-probe")
     inside(f'cd "$PI_CODING_AGENT_DIR"; rm -rf skills; ln -s {target} skills; ln -s /etc extensions').ok()
     write(host_file("skills/planted.md"), "x")
     write(host_file("extensions/planted.md"), "x")

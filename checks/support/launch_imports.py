@@ -18,7 +18,7 @@ _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 # Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("json_reader", "records"),
-    "messages": ("quoting", "reasons", "refusal", "refusals"),
+    "messages": ("installation_refusals", "quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
     "session": ("audit",),
@@ -45,7 +45,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
             "pi_lock",
             "scans",
         ),
-        *("settings_keys", "sync", "sync_memory", "tree_entries", "user_state"),
+        *("settings_keys", "sync", "sync_directory", "sync_memory", "tree_entries", "user_state"),
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),

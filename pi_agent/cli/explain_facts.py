@@ -35,7 +35,8 @@ def opening(policy: Policy, user: str) -> Facts:
     except OSError:
         directory = ""
     known: Facts = {"version": VERSION, "command": policy.command_name, "user": escaped_in_full(user)}
-    known |= {"agent": policy.user, "directory": escaped_in_full(directory)}
+    agent = policy.host_users[user].agent_user if user in policy.host_users else None
+    known |= {"agent": agent, "directory": escaped_in_full(directory)}
     known |= {"allowed": True, "status": 0, "refusal": None}
     unknown = ("root", "roots", "mounts", *_COVERS, "configuration", "state", "environment", "unit", "notices")
     return known | dict.fromkeys(unknown)
@@ -91,8 +92,10 @@ def of_plan(plan: Plan) -> Facts:
 def _mounts(plan: Plan) -> list[Facts]:
     """Every mount, the project first."""
     request, view, session = plan.request, plan.view, plan.request.session
-    own = {session.state: f"{request.policy.state_dir}/users/{request.caller.name}", session.terminals: "devpts"}
+    home = f"{request.policy.state_dir}/users/{request.accounts.caller.name}"
+    own = {session.state: home, session.terminals: "devpts"}
     mapped = {mount.bind.source: mount.mapped for mount in (view.project, *view.extras) if mount is not None}
+    mapped[session.state] = view.state_mapped
     found = [
         _mount(own.get(bind.source, bind.target), bind, mapped=mapped.get(bind.source, False)) for bind in view.binds
     ]
@@ -159,7 +162,7 @@ def _counted(names: Sequence[str]) -> Facts:
 
 def _state(plan: Plan) -> Facts:
     """What a launch makes and writes in the user's own tree, apart from the synced configuration."""
-    home = f"users/{plan.request.caller.name}"
+    home = f"users/{plan.request.accounts.caller.name}"
     written = [file.path for file in plan.configuration.files]
     if plan.configuration.link is not None:
         written.append(plan.configuration.link.path)

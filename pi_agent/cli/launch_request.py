@@ -60,13 +60,12 @@ def _request(
     locate: _Locate = project_roots.locate,
     number: str | None = None,
 ) -> Request:
-    agent = accounts.agent(policy)
+    found = accounts.of(policy, caller)
     project = locate(policy, caller)
     timing.mark("project")
     return Request(
         policy=policy,
-        caller=caller,
-        agent=agent,
+        accounts=found,
         project=project,
         command=command,
         session=session_names.named(caller.name, caller.uid, number or os.urandom(8).hex()),

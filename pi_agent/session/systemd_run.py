@@ -65,6 +65,8 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         tools.systemd_run,
         "--quiet",
         "--wait",
+        # Since version 258, systemd-run starts an agent that asks for passwords at a terminal: as root, on the user's.
+        "--no-ask-password",
         "--expand-environment=no",
         "--service-type=exec",
         f"--unit={session.unit}",

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pi_agent.linux import directories, standard_error
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.collector import without_collector
 from pi_agent.python.records import record
@@ -100,8 +100,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
     """
     isolated = None
     try:
-        with acting_as(sides.agent):
-            recalled = sync_memory.recall(memory)
+        recalled = sync_memory.recall(memory)
         host = _host_side(sides, recalled.memory)
         with acting_as(sides.agent):
             peek = directories.Peek()
@@ -124,7 +123,7 @@ def carry_out(planned: Plan, state: State) -> Sequence[str]:
         return ()
     agent = planned.sides.agent
     try:
-        with _locked(agent, state):
+        with _locked(state):
             with acting_as(agent):
                 isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
             try:
@@ -210,9 +209,8 @@ def _host_document(host: HostSide, kind: Kind, memory: SyncMemory) -> Document:
 
 
 @contextmanager
-def _locked(agent: Identity, state: State) -> Iterator[None]:
-    with acting_as(agent):
-        lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
+def _locked(state: State) -> Iterator[None]:
+    lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=state.memory)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -226,11 +224,10 @@ def _current(planned: Plan, state: State, isolated: int) -> Plan:
     The later sync may know newer files of the host. The old plan would undo it.
     """
     sides = planned.sides
-    with acting_as(sides.agent):
-        still = sync_memory.is_current(planned.recalled, state.memory)
-        if still and planned.seen:
-            return planned
-        recalled = planned.recalled if still else sync_memory.recall(state.memory)
+    still = sync_memory.is_current(planned.recalled, state.memory)
+    if still and planned.seen:
+        return planned
+    recalled = planned.recalled if still else sync_memory.recall(state.memory)
     host = planned.host if still else _host_side(sides, recalled.memory)
     with acting_as(sides.agent):
         return _planned(_basis(sides, recalled, host), Inside(state.home, isolated), directories.enter)
@@ -243,9 +240,9 @@ def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
         written = {each.kind.name: _write(each, isolated, sides.policy.command_name) for each in planned.documents}
         known = {name: each.memory for name, each in written.items()}
         after = SyncMemory(planned.remembered_files(copied), known)
-        # Written also if only the tree has changed: an older plan of another launch must see that it is old.
-        if after != planned.recalled.memory or not all(each.changes_nothing for each in planned.files):
-            sync_memory.remember(state.memory, after)
+    # Written also if only the tree has changed: an older plan of another launch must see that it is old.
+    if after != planned.recalled.memory or not all(each.changes_nothing for each in planned.files):
+        sync_memory.remember(state.memory, after)
     return [*told, *(notice for each in written.values() for notice in each.notices)]
 
 

@@ -26,7 +26,7 @@ def test_pi_gets_the_policys_arguments_then_the_users_whatever_bytes_they_hold(h
     assert request.command == (here.policy.program, "--extra", "a b", *ODD)
     assert request.project is not None
     assert (request.project.root, request.project.directory) == (str(here.root), str(here.directory))
-    assert (request.caller, request.agent, request.policy) == (here.caller, here.agent, here.policy)
+    assert (request.accounts, request.policy) == (here.accounts, here.policy)
 
 
 @pytest.mark.parametrize("word", ["--sandbox-timing", "--sandbox-timing=json"])

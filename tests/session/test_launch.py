@@ -271,7 +271,7 @@ def test_a_state_that_was_removed_since_it_was_planned_is_made_anew_or_refused(h
 
 
 def test_a_runner_that_is_told_to_end_ends_pi_and_leaves_nothing(here: Launching) -> None:
-    ended = waiting(f"grep -q 'kill-whom=main --signal=TERM' '{here.bin.log}'")
+    ended = waiting(f"grep -q 'kill-whom=main --signal={int(signal.SIGTERM)}' '{here.bin.log}'")
     here.unit(f"{LISTENING}kill -TERM $PPID\n{ended}", status=128 + signal.SIGTERM)
     assert here.launch() == 128 + signal.SIGTERM
     assert left_in(here.staging) == []

@@ -69,7 +69,7 @@ def test_where_there_is_no_state_yet_everything_is_planned_and_nothing_made(tmp_
     write(here.host / "settings.json", {"a": 1})
     write(here.host / "skills/a", "x")
     tree = host_tree(here.host)
-    plan = sync.plan(Sides(here.policy, here.caller, here.agent, tree), None, None)
+    plan = sync.plan(Sides(here.policy, here.caller, here.owner, tree), None, None)
     os.close(tree.descriptor)
     assert snapshot(here.isolated) == {"sessions": None}
     work = plan.files[0].work

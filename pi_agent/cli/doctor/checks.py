@@ -24,7 +24,8 @@ class Check:
 
 
 CHECKS: Final[Sequence[Check]] = (
-    Check("user", account_checks.agent_account),
+    Check("user", account_checks.owner),
+    Check("agentUser", account_checks.agent),
     Check("projectGroup", account_checks.project_group),
     Check("package", program_checks.package),
     Check("tools", program_checks.tools),

@@ -13,6 +13,7 @@ from pi_agent.messages.finding import Finding
 from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts
 from pi_agent.policy import project_roots as roots
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project, Root
 from pi_agent.sandbox import mounts
@@ -48,13 +49,22 @@ def _project_root(context: Context, user: Identity, root: Root) -> Finding:
 
 def _prepare(policy: Policy, user: Identity, project: Project) -> bool:
     """Prepare a launch in the root. Returns whether owners are mapped. Raises Refusal: 69, 77."""
-    agent = accounts.agent(policy)
-    tree, mapped = mounts.prepared(user, agent, project.descriptor)
+    found = accounts.of(policy, user)
+    tree, mapped = prepared(found, project.descriptor)
     try:
-        host_view.check_enterable(tree, project, agent)
+        host_view.check_enterable(tree, project, found.agent)
     finally:
         os.close(tree)
     return mapped
+
+
+def prepared(found: Accounts, descriptor: int) -> tuple[int, bool]:
+    """A mount of the open directory or file as a launch would prepare it: see mounts.prepared. Raises Refusal (69)."""
+    owners = mounts.owner_maps(found)
+    try:
+        return mounts.prepared(descriptor, owners.project)
+    finally:
+        owners.close()
 
 
 def configuration(context: Context) -> Iterator[Finding]:
