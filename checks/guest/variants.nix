@@ -171,7 +171,7 @@ in
   pi-open.sandbox.properties = {
     RestrictNamespaces = false;
     LimitNOFILE = 4096;
-    LimitCORE = "0";
+    LimitMSGQUEUE = "0";
     SystemCallFilter = [
       "@mount"
       "pivot_root"

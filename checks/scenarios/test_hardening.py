@@ -25,6 +25,7 @@ HARDENING: Final = {
     "IgnoreSIGPIPE": "no",
     "KeyringMode": "private",
     "KillMode": "mixed",
+    "LimitCORE": "1",  # the kernel's «no core dump», also where core_pattern is a pipe
     "LockPersonality": "yes",
     "MountAPIVFS": "yes",
     "NoNewPrivileges": "yes",

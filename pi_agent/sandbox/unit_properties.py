@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox.mounts import Bind
@@ -50,6 +51,8 @@ _HARDENING: Final = (
     # AF_NETLINK: for getifaddrs(3). Without it, Node and glibc cannot list interfaces.
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "LockPersonality=yes",
+    # A core dump holds the environment.
+    f"LimitCORE={limits.NO_CORE}",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
