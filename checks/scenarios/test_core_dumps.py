@@ -25,9 +25,14 @@ pytestmark = pytest.mark.needs_limits
 _PATTERN: Final = Path("/proc/sys/kernel/core_pattern")
 # The kernel waits for up to so many of these programs: when a process is seen to have ended, its core is collected.
 _WAITS: Final = Path("/proc/sys/kernel/core_pipe_limit")
-# Crashes a process of its own, which has its name and limit from the arguments.
-_CRASH: Final = 'ulimit -S -c "$2"; ulimit -c; (exec -a "$1" bash -c \'kill -s SEGV $$\'); exit 3'
-_DUMPED: Final = 128 + signal.SIGSEGV
+# Sets the limit in its argument, prints the limit that it then has, and crashes.
+_CRASH: Final = """
+import os, resource, signal, sys
+resource.setrlimit(resource.RLIMIT_CORE, (int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_CORE)[1]))
+print(resource.getrlimit(resource.RLIMIT_CORE)[0], flush=True)
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+_CRASHED: Final = 128 + signal.SIGSEGV
 
 
 @pytest.fixture
@@ -52,14 +57,15 @@ def _crash_outside(limit: str) -> None:
     """Crash a process of the agent's outside the sandbox."""
     identity = agent("pi-probe")
     words = ("setpriv", f"--reuid={identity.pw_uid}", f"--regid={identity.pw_gid}", "--clear-groups")
-    assert on_machine(*words, "bash", "-c", _CRASH, "crash", "outside", limit).text == limit
+    done = on_machine(*words, "python3", "-c", _CRASH, limit)
+    assert (done.status, done.text) == (_CRASHED, limit), done.complaint
 
 
 def test_no_core_dump_of_a_session_is_collected(collected: Path) -> None:
     for limit in ("0", "1"):
-        done = inside(_CRASH, "inside", limit)
-        # A limit that ignores nothing stays.
-        assert (done.status, done.text) == (3, "1"), done.complaint
+        done = inside('python3 -c "$@"; echo $?', _CRASH, limit)
+        # Nobody inside can change the limit.
+        assert done.text.split() == ["1", str(_CRASHED)], done.complaint
     assert collected.read_text() == ""
     _crash_outside("0")
     assert len(collected.read_text().splitlines()) == 1, "the control"
@@ -77,6 +83,5 @@ def test_no_core_dump_of_the_runner_or_its_guard_is_collected(collected: Path) -
             if name == "guard":
                 assert going.wait().status == 0
     assert collected.read_text() == ""
-    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    assert on_machine("python3", "-c", crash).status == _DUMPED
+    assert on_machine("python3", "-c", _CRASH, "0").status == _CRASHED
     assert len(collected.read_text().splitlines()) == 1, "the control"
