@@ -28,7 +28,17 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("collector", "lazy_orjson"),
     "messages": ("notices",),
     "linux": (
-        *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
+        *(
+            "descriptors",
+            "directories",
+            "files",
+            "landlock",
+            "limits",
+            "mount_api",
+            "processes",
+            "removal",
+            "signatures",
+        ),
         "terminals",
     ),
     "state": (
@@ -36,7 +46,10 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         *("sync", "sync_memory", "tree_entries", "user_state"),
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
-    "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),
+    "sandbox": (
+        *("file_access", "mounts", "project_search", "protection", "self_running", "system_directories"),
+        "unit_properties",
+    ),
     "session": (
         *("guard", "host_view", "launch", "launch_plan", "report", "running_sessions", "session_directory"),
         *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),

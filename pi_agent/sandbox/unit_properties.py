@@ -60,6 +60,8 @@ _HARDENING: Final = (
     "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
     # setpriv(1), which loads our own filter, sets the capabilities that it has: none. This call cannot add any.
     "SystemCallFilter=capset",
+    # setpriv(1) sets up Landlock too. These can only take rights away.
+    "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
     # Refused, not killed, as the kernel refuses an ordinary user's chown: tar, cp -a and sed -i handle that.
     "SystemCallErrorNumber=EPERM",
     "KeyringMode=private",

@@ -58,8 +58,10 @@ def staged(session: Session) -> list[str]:
     ]
 
 
-def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> tuple[str, ...]:
-    """The systemd-run(1) command that starts the session."""
+def command(
+    policy: Policy, session: Session, properties: Sequence[str], confinement: Sequence[str], *, terminal: bool
+) -> tuple[str, ...]:
+    """The systemd-run(1) command that starts the session. confinement: see file_access.py."""
     tools = policy.tools
     return (
         tools.systemd_run,
@@ -74,7 +76,7 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         *(["--pty", "--background="] if terminal else ["--pipe"]),
         *(f"--property={each}" for each in properties),
         "--",
-        # A filter applies to a process and all that it starts (seccomp(2)).
-        *(tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"),
+        # Both apply to a process and all that it starts (landlock(7), seccomp(2)).
+        *(tools.setpriv, "--no-new-privs", *confinement, "--seccomp-filter", policy.system_call_filter, "--"),
         *(tools.bash, "-p", policy.launcher),
     )

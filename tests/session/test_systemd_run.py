@@ -16,7 +16,7 @@ _SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/pi-agent-alice-0")
 
 
 def test_the_command_by_example() -> None:
-    argv = systemd_run.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
+    argv = systemd_run.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], ["--landlock-x", "y"], terminal=False)
     assert argv == (
         "/nix/store/systemd/bin/systemd-run",
         "--quiet",
@@ -32,6 +32,8 @@ def test_the_command_by_example() -> None:
         "--",
         "/nix/store/util-linux/bin/setpriv",
         "--no-new-privs",
+        "--landlock-x",
+        "y",
         "--seccomp-filter",
         "/store/filter",
         "--",
@@ -42,7 +44,7 @@ def test_the_command_by_example() -> None:
 
 
 def test_at_a_terminal_there_is_a_pty_without_a_tint_and_no_pipe() -> None:
-    argv = systemd_run.command(_POLICY, _SESSION, [], terminal=True)
+    argv = systemd_run.command(_POLICY, _SESSION, [], [], terminal=True)
     assert {"--pty", "--background="} <= set(argv)
     assert "--pipe" not in argv
 

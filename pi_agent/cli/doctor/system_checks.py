@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from pi_agent.cli.doctor.context import Context
-from pi_agent.linux import journald, processes
+from pi_agent.linux import journald, landlock, processes
 from pi_agent.linux.errors import reason
 from pi_agent.messages import findings
 from pi_agent.messages.finding import Finding
 from pi_agent.policy.policy_file import Tools
+from pi_agent.sandbox import file_access
 
 SYSTEMD: Final = 257
 KERNEL: Final = (5, 12)  # mount_setattr(2), MOUNT_ATTR_IDMAP
@@ -46,6 +47,16 @@ def kernel(_context: Context) -> Iterator[Finding]:
     with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
         allowed = int(file.read())
     yield findings.kernel(release, needed) if allowed else findings.user_namespaces_off()
+
+
+def landlock_offered(context: Context) -> Iterator[Finding]:
+    """The kernel offers Landlock, which keeps sessions from opening files outside by descriptors sent to them."""
+    if file_access.allows_mounts(context.policy):
+        yield findings.landlock_not_used()
+    elif landlock.version() < file_access.OLDEST:
+        yield findings.landlock_missing()
+    else:
+        yield findings.landlock()
 
 
 def journal(_context: Context) -> Iterator[Finding]:

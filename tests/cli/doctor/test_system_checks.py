@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pi_agent.cli.doctor import system_checks
-from pi_agent.linux import journald
+from pi_agent.linux import journald, landlock
 from pi_agent.messages import findings
 from pi_agent.messages.finding import FAIL, OK, Finding
 from tests.support import policies
@@ -58,3 +58,20 @@ def test_where_none_are_denied_no_unit_is_started(install: Install, options: dic
 def test_a_journal_where_nobody_listens_is_told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journald, "SOCKET", str(installation.top / "none"))
     assert grades(system_checks.journal(installation.context())) == [FAIL]
+
+
+@pytest.mark.parametrize(
+    ("properties", "version", "found"),
+    [
+        ([], 2, findings.landlock()),
+        ([], 1, findings.landlock_missing()),
+        ([], 0, findings.landlock_missing()),
+        (["RestrictNamespaces=no"], 7, findings.landlock_not_used()),
+    ],
+)
+def test_whether_landlock_confines_sessions_is_told(
+    install: Install, monkeypatch: pytest.MonkeyPatch, properties: list[str], version: int, found: Finding
+) -> None:
+    monkeypatch.setattr(landlock, "version", lambda: version)
+    installation = install(sandbox=policies.sandbox(properties=properties))
+    assert only(system_checks.landlock_offered(installation.context())) == found
