@@ -171,7 +171,7 @@ in
   pi-open.sandbox.properties = {
     RestrictNamespaces = false;
     LimitNOFILE = 4096;
-    LimitMSGQUEUE = "0";
+    LimitSIGPENDING = "77";
     SystemCallFilter = [
       "@mount"
       "pivot_root"

@@ -82,8 +82,8 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     told = asked(cwd=cwd)
     well(told)
     expected = {
-        "sudo", "caller", "user", "package", "tools", "systemd", "kernel", "Landlock", "journal", "denyAddresses",
-        "state", "staging", "leftovers", "root", "configuration", "env file",
+        "sudo", "caller", "user", "package", "tools", "systemd", "kernel", "Landlock", "limits", "journal",
+        "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "env file",
     }  # fmt: skip
     assert grades(told).keys() == expected
 

@@ -53,3 +53,16 @@ def test_files_move_between_directories_and_open_as_before() -> None:
     lines = inside(f"set -eu; {script}", _MEMORY).ok().text.split()
     assert lines == ["text", "text", "here", "through", "text", "memory"]
     assert not (demo("alice") / "a").exists()
+
+
+_QUEUE: Final = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for flags in (0o102, 2):
+    assert libc.mq_open(b"/queue", flags, 0o600, ctypes.byref((ctypes.c_long * 8)(0, 4, 1024))) > 0, ctypes.get_errno()
+print(os.listdir("/dev/mqueue"), libc.mq_unlink(b"/queue"))
+"""
+
+
+def test_message_queues_work() -> None:
+    assert inside('python3 -c "$1"', _QUEUE).ok().text == "['queue'] 0"

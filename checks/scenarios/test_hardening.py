@@ -150,7 +150,7 @@ def members(name: str) -> set[str]:
 def test_the_system_call_filter_allows_what_services_use_and_nothing_privileged() -> None:
     with session("alice", "pi-probe", *IDLE) as running:
         allowed = reported(running.unit)["SystemCallFilter"].split()
-    rings = {"io_uring_setup", "io_uring_enter", "io_uring_register"}
+    rings = {"io_uring_setup", "io_uring_enter", "io_uring_register", "io_setup"}
     # setpriv(1) calls these, to load our own filter and to set up Landlock.
     ours = {"capset", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}
     expected = members("@system-service") - members("@privileged") - members("@resources") - rings | ours

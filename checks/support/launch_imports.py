@@ -26,7 +26,7 @@ _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("collector", "lazy_orjson"),
-    "messages": ("notices",),
+    "messages": ("notices", "start_refusals"),
     "linux": (
         *(
             "descriptors",
@@ -51,7 +51,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit_properties",
     ),
     "session": (
-        *("guard", "host_view", "launch", "launch_plan", "report", "running_sessions", "session_directory"),
+        *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits", "report", "running_sessions"),
+        "session_directory",
         *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),
     ),
     "cli": ("launch_request",),

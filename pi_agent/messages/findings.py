@@ -139,22 +139,6 @@ def user_namespaces_off() -> Finding:
     return Finding(FAIL, "kernel", "user namespaces are turned off", remedy, EX_UNAVAILABLE)
 
 
-def landlock() -> Finding:
-    return Finding(OK, "Landlock", "sessions cannot open files outside, even with a descriptor from there")
-
-
-def landlock_missing() -> Finding:
-    what = "not offered by the kernel: a session can open files below a directory whose descriptor it is sent"
-    remedy = 'Boot Linux 5.19 or later with Landlock switched on: "landlock" must be in security.lsm.'
-    return Finding(WARN, "Landlock", what, remedy)
-
-
-def landlock_not_used() -> Finding:
-    what = "not used: sandbox.properties sets RestrictNamespaces, and Landlock allows no mounts"
-    remedy = "Without Landlock, a session can open files below a directory whose descriptor it is sent."
-    return Finding(WARN, "Landlock", what, remedy)
-
-
 def journal() -> Finding:
     return Finding(OK, "journal", "accepts entries; read them with: journalctl -t pi-agent")
 

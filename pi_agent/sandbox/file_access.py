@@ -53,7 +53,8 @@ def confinement(policy: Policy, *, terminal: bool) -> tuple[str, ...]:
     if version < OLDEST or allows_mounts(policy):
         return ()
     rights = _ALL if version < _TRUNCATES_SINCE else f"{_ALL},{_TRUNCATE}"
-    rules = {"/": rights}
+    # The kernel opens message queues through a mount of its own, which lies below no root (mq_overview(7)).
+    rules = {"/": rights, "/dev/mqueue": "read-file,write-file,make-reg,remove-file"}
     # A program can open a stream again by the name of /dev/stdin and its like, which are links to these.
     if terminal:
         rules["/proc/self/fd/0"] = "read-file,write-file"

@@ -21,7 +21,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
 from pi_agent.sandbox import file_access, unit_properties
-from pi_agent.session import host_view, systemd_run
+from pi_agent.session import host_view, namespace_limits, systemd_run
 from pi_agent.session.host_view import View
 from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
@@ -132,7 +132,7 @@ def _plan(request: Request, held: Descriptors) -> Plan:
         layers=layers,
         directory=agent.home if request.project is None else request.project.directory,
         properties=tuple(properties),
-        start=Start(argv, term, request.terminal),
+        start=Start(argv, term, request.terminal, namespace_limits.resources(policy)),
         held=held,
     )
 

@@ -17,11 +17,15 @@ SLICE: Final = "pi-agent.slice"
 
 @record
 class Start:
-    """How to start a session: systemd-run's argv and environment (TERM at most), and whether on a terminal."""
+    """How to start a session: systemd-run's argv and environment (TERM at most), and whether on a terminal.
+
+    rlimits: what it is limited to once it is set up, see namespace_limits.py.
+    """
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     terminal: bool
+    rlimits: Mapping[int, int]
 
 
 # Nobody inside could continue a stopped Pi, because the terminal's shell is not its parent. The kernel therefore
@@ -48,13 +52,14 @@ def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
 
 
 def staged(session: Session) -> list[str]:
-    """The properties that give the unit what is staged for it: root directory, environment, request, report."""
+    """The properties that give the unit what is staged for it: root directory, environment, request, report, gate."""
     return [
         f"RootDirectory={session.root}",
         f"EnvironmentFile={session.environment}",
-        # In the order that launch.bash expects, as descriptors 3 and 4.
+        # In the order that launch.bash expects, as descriptors 3, 4 and 5.
         f"OpenFile={session.argv}:argv:read-only",
         f"OpenFile={session.report}:report:append",
+        f"OpenFile={session.gate}:gate",
     ]
 
 

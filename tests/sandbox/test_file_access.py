@@ -45,6 +45,7 @@ def rules(*opened: int, terminal: bool = False) -> dict[str, set[str]]:
     assert {rule[0] for rule in found} == {"path-beneath"} and kind == "fs"
     allowed = {path: set(rights.split(",")) for _, rights, path in found}
     assert allowed.pop("/") == set(handled.split(",")), "everything in the session's own view"
+    assert allowed.pop("/dev/mqueue") == {"read-file", "write-file", "make-reg", "remove-file"}
     return allowed
 
 

@@ -74,4 +74,5 @@ def test_what_is_staged_for_a_unit_is_given_to_it_by_its_properties() -> None:
         f"EnvironmentFile={_SESSION.environment}",
         f"OpenFile={_SESSION.argv}:argv:read-only",
         f"OpenFile={_SESSION.report}:report:append",
+        f"OpenFile={_SESSION.gate}:gate",
     ]

@@ -9,8 +9,9 @@ import pytest
 
 from pi_agent.cli.doctor import system_checks
 from pi_agent.linux import journald, landlock
-from pi_agent.messages import findings
-from pi_agent.messages.finding import FAIL, OK, Finding
+from pi_agent.messages import findings, kernel_findings
+from pi_agent.messages.finding import FAIL, OK, WARN, Finding
+from pi_agent.session import namespace_limits
 from tests.support import policies
 from tests.support.installations import Install, Installation, grades, only
 
@@ -63,10 +64,10 @@ def test_a_journal_where_nobody_listens_is_told(installation: Installation, monk
 @pytest.mark.parametrize(
     ("properties", "version", "found"),
     [
-        ([], 2, findings.landlock()),
-        ([], 1, findings.landlock_missing()),
-        ([], 0, findings.landlock_missing()),
-        (["RestrictNamespaces=no"], 7, findings.landlock_not_used()),
+        ([], 2, kernel_findings.landlock()),
+        ([], 1, kernel_findings.landlock_missing()),
+        ([], 0, kernel_findings.landlock_missing()),
+        (["RestrictNamespaces=no"], 7, kernel_findings.landlock_not_used()),
     ],
 )
 def test_whether_landlock_confines_sessions_is_told(
@@ -75,3 +76,16 @@ def test_whether_landlock_confines_sessions_is_told(
     monkeypatch.setattr(landlock, "version", lambda: version)
     installation = install(sandbox=policies.sandbox(properties=properties))
     assert only(system_checks.landlock_offered(installation.context())) == found
+
+
+def test_limits_of_the_machine_that_leave_sessions_little_are_told(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 262144}
+    monkeypatch.setattr(namespace_limits, "machine_limit", lambda name: limits[name])
+    assert grades(system_checks.shared_limits(installation.context())) == [OK]
+    limits["fs/inotify/max_user_instances"] = 128
+    found = only(system_checks.shared_limits(installation.context()))
+    assert found.grade == WARN
+    assert "fs.inotify.max_user_instances is 128" in found.what and "gets 8:" in found.what
+    assert found.remedy is not None and "8192" in found.remedy
