@@ -28,6 +28,5 @@ def limits_sufficient(sessions: int) -> Finding:
 
 def limit_low(name: str, found: int, least: int, sessions: int) -> Finding:
     what = f"{escaped(name)} is {found}, so a session gets {found // sessions}: programs that watch files may fail"
-    return Finding(
-        WARN, "limits", what, f'Set boot.kernel.sysctl."{name}" to {least} or more, as NixOS does by default.'
-    )
+    remedy = f'Set boot.kernel.sysctl."{escaped(name)}" to {least} or more, as NixOS does by default.'
+    return Finding(WARN, "limits", what, remedy)

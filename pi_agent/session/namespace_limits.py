@@ -104,41 +104,36 @@ class Limiter:
     def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
         """rlimits: see `resources`."""
         wait, self._tell = os.pipe()
+        self._answer, answer = os.pipe()
         # The runner's handlers of signals are not the child's.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._child = os.fork()
             if self._child == 0:
-                status = errno.EIO
                 try:
                     os.close(self._tell)
-                    status = _child(unit, rlimits, wait)
+                    os.write(answer, bytes([_child(unit, rlimits, wait)]))
                 finally:
-                    os._exit(status)
+                    os._exit(0)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(wait)
+            os.close(answer)
 
     def __enter__(self) -> Limiter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish()
+        os.close(self._tell)
+        os.close(self._answer)
+        processes.wait(self._child)
 
     def limit(self) -> None:
         """Set the limits in the user namespace of the unit's process. Raises Refusal (69)."""
         os.write(self._tell, b".")
-        if status := self._finish():
-            raise start_refusals.session_not_limited(os.strerror(status))
-
-    def _finish(self) -> int:
-        """Wait until the child has ended, and return its status: an error number."""
-        if self._child == 0:
-            return 0
-        os.close(self._tell)
-        status = processes.wait(self._child)
-        self._child = 0
-        return status
+        answer = os.read(self._answer, 1)
+        if answer != b"\0":
+            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else errno.EIO))
 
 
 def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
@@ -154,7 +149,7 @@ def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
             for limit, value in rlimits.items():
                 resource.prlimit(number, limit, (value, value))
     except OSError as error:
-        return error.errno or errno.EIO
+        return min(error.errno or errno.EIO, 255)
     return 0
 
 
