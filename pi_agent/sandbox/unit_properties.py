@@ -58,8 +58,9 @@ _HARDENING: Final = (
     "SystemCallFilter=~@privileged @resources",
     # No system call filter sees what io_uring does: it can make a setuid file, or a socket of any family.
     "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
-    # A number of the whole machine limits asynchronous input and output of this kind, and a session could take all.
-    "SystemCallFilter=~io_setup",
+    # The machine limits asynchronous input and output of this kind as a whole, and keys for each user: a session could
+    # take all. systemd starts a session without a keyring of its own if its user has no keys left.
+    "SystemCallFilter=~io_setup @keyring",
     # setpriv(1), which loads our own filter, sets the capabilities that it has: none. This call cannot add any.
     "SystemCallFilter=capset",
     # setpriv(1) sets up Landlock too. These can only take rights away.

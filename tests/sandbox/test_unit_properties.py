@@ -86,7 +86,15 @@ def test_what_no_filter_of_system_calls_would_see_is_refused() -> None:
     assert all(word.startswith("landlock_") for word in landlock.split()), "which can only take rights away"
     words = {word for each in denied for word in each.removeprefix("~").split()}
     assert all(each.startswith("~") for each in denied)
-    assert {"@privileged", "@resources", "io_uring_setup", "io_uring_enter", "io_uring_register", "io_setup"} <= words
+    assert {
+        "@privileged",
+        "@resources",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "io_setup",
+        "@keyring",
+    } <= words
 
 
 def test_every_property_is_one_line() -> None:
