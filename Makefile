@@ -17,6 +17,9 @@ PYTEST_ARGS ?=
 # Which sudo the machine has: sudo, or sudo-rs.
 SUDO ?= sudo
 export PI_AGENT_CHECKS_SUDO := $(SUDO)
+# The release of Debian that the machine is made of. `make RELEASE=sid …` builds another one: see CONTRIBUTING.md.
+RELEASE ?= trixie
+export PI_AGENT_CHECKS_RELEASE := $(RELEASE)
 IN_PROJECT := --env PYTHONPATH=$(PROJECT)/checks/guest --cwd $(PROJECT)
 PYTEST := python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail
 

@@ -61,7 +61,7 @@ let
         builtins.toJSON (
           policy
           // {
-            version = 3;
+            version = 4;
             hostUsers = lib.mapAttrs (_: file: "${file}") hostUsers;
             program = "${program}/bin/pi";
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;

@@ -15,6 +15,7 @@
     ./nix/policy.nix
     ./nix/warnings.nix
     ./nix/host/directories.nix
+    ./nix/host/name-service.nix
     ./nix/host/packages.nix
     ./nix/host/sudo.nix
     ./nix/host/users.nix

@@ -23,7 +23,7 @@ def main() -> int:
         policy = policy_file.load(POLICY)
         timing.mark("policy")
         arguments = command_line.arguments()
-        needs_project = not command_line.needs_no_project(arguments)
+        needs_project = not command_line.needs_no_project(arguments, policy.extra_run_args)
         if command_line.is_sandbox_command(arguments):
             from pi_agent.cli import dispatch  # not imported by a launch of Pi
 

@@ -7,7 +7,7 @@
 # from `guest/`; here is what Debian does in another way or already has.
 {
   name = "pi-agent";
-  globalTimeout = 3600;
+  globalTimeout = 7200;
 
   nodes.machine =
     {
@@ -40,6 +40,7 @@
                 ../pyproject.toml
                 ../README.md
                 ../docs/options.md
+                ../docs/pi-files.md
                 ../runner.py
                 ../wrapper.py
                 ../pi_agent
@@ -129,7 +130,7 @@
             machine.succeed(
                 "cd /opt/pi-agent && PYTHONPATH=checks/guest"
                 " python3 -B -m pytest -ra -p no:cacheprovider -p skips_fail checks/scenarios checks/escapes 2>&1",
-                timeout=3000,
+                timeout=6600,
             )
         )
   '';

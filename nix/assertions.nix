@@ -16,6 +16,8 @@ let
   inherit (cfg) sandbox;
 
   accounts = import ./accounts.nix { inherit lib; };
+  agents = (import ./agents.nix { inherit lib; }).of cfg;
+  agentMistakes = import ./mistakes/agents.nix { inherit lib; };
   names = import ./mistakes/names.nix;
   paths = import ./mistakes/paths.nix { inherit lib; };
   sandboxPaths = import ./mistakes/sandbox-paths.nix { inherit lib; };
@@ -51,6 +53,24 @@ let
     checkAll "hostUsers.${name}.projectRoots" (paths.projectRoot cfg.stateDir) user.projectRoots
     ++ checkUnlessNull "hostUsers.${name}.configPath" paths.configPath user.configPath;
 
+  # Of the host users that this configuration makes. Where one is an agent by mistake, that is said already.
+  primaryGroups = lib.filterAttrs (_: group: group != "") (
+    lib.mapAttrs (
+      name: _:
+      let
+        account = accounts.named config.users.users name;
+      in
+      if account == null || lib.any (agent: agent.user == name) agents then "" else account.group
+    ) cfg.hostUsers
+  );
+
+  checkAgent =
+    agent:
+    check "hostUsers.${agent.hostUser}.agentUser" (_: agentMistakes.user cfg agents agent) agent.user
+    ++ check "hostUsers.${agent.hostUser}.agentGroup" (
+      _: agentMistakes.group cfg agents primaryGroups agent
+    ) agent.group;
+
   sudo = if config.security.sudo-rs.enable then "sudo-rs" else "sudo";
   # Of the host users that this configuration makes; what groups the others are in is not known here.
   outsideWheel = filter (
@@ -72,6 +92,7 @@ let
     ++ check "stateDir" paths.stateDir cfg.stateDir
     ++ checkAll "hostUsers" (names.hostUser cfg.user) (attrNames cfg.hostUsers)
     ++ concatLists (mapAttrsToList checkHostUser cfg.hostUsers)
+    ++ concatMap checkAgent agents
     ++ checkVariables "environment" cfg.environment
     ++ checkAll "environmentFiles" paths.environmentFile cfg.environmentFiles
     ++ check "wrapper.commandName" names.program cfg.wrapper.commandName

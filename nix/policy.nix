@@ -11,7 +11,7 @@ let
   inherit (sandbox) resources;
 
   hostUser = user: {
-    inherit (user) projectRoots;
+    inherit (user) agentUser agentGroup projectRoots;
     # A relative path already starts at the home.
     configPath = lib.removePrefix "~/" (
       if user.configPath == null then cfg.wrapper.hostConfigPath else user.configPath

@@ -31,7 +31,9 @@ in
       optional (hidden name)
         "m3ta.pi-agent.hostUsers.${name}: a package of this user's own has a program `${cfg.wrapper.commandName}`, which comes first on their PATH, so they would start it outside the sandbox. Remove it from users.users.${name}.packages and home.packages, or choose another m3ta.pi-agent.wrapper.commandName."
     ) (attrNames cfg.hostUsers)
-    ++ optional (sudo-rs.enable && lib.versionOlder (lib.getVersion sudo-rs.package) "0.2.15")
-      "m3ta.pi-agent: sudo-rs ${lib.getVersion sudo-rs.package} logs the arguments of every launch, and prompts among them; sudo-rs 0.2.15 and security.sudo do not."
+    # From 0.2.15 on it can be told to log none, but PAM's messages about its session stay, and the journal keeps its
+    # command line with each of them.
+    ++ optional sudo-rs.enable
+      "m3ta.pi-agent: with sudo-rs, the journal keeps the arguments of every launch, and prompts among them. With security.sudo, it does not."
   );
 }

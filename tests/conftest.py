@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pi_agent.linux import journald
-from tests.support import limits, people
+from tests.support import limits, people, trust
 from tests.support.journal import Journal
 from tests.support.trees import Nest
 
@@ -85,3 +85,9 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
         found = Journal(f"{top}/socket")
         yield found
         found.socket.close()
+
+
+@pytest.fixture(autouse=True)
+def trusts_the_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes any directory for one that only root can change: pytest works below /tmp, where everybody makes files."""
+    trust.trust_directories(monkeypatch)

@@ -12,7 +12,7 @@ import pytest
 from escapes.case import PROMISES
 from escapes.table import CASES
 
-from pi_agent.messages import catalogue, command_refusals, notices, refusal, refusals, statuses
+from pi_agent.messages import catalogue, command_refusals, installation_refusals, notices, refusal, refusals, statuses
 from tests.support.checkout import TOP
 
 _README: Final = (TOP / "README.md").read_text()
@@ -33,7 +33,7 @@ def test_the_tables_of_messages_are_those_of_the_messages() -> None:
 
 def test_every_refusal_and_notice_is_in_a_table() -> None:
     source = inspect.getsource(catalogue)
-    for module in (refusals, command_refusals, notices):
+    for module in (refusals, installation_refusals, command_refusals, notices):
         functions = inspect.getmembers(module, inspect.isfunction)
         named = {name for name, value in functions if value.__module__ == module.__name__}
         base = module.__name__.rpartition(".")[2]

@@ -41,8 +41,8 @@ NOTHING: Final = "nothing"
 class Control:
     """The same attempt where nothing forbids it, or the nearest one that a shared machine allows.
 
-    who: `root`, `agent` (the isolated user outside the sandbox), `alice`, or a variant, inside. attempt: what is done,
-    if it differs. gives: the answers that prove the attempt real.
+    who: `root`, `agent` (the account of alice's agents, outside the sandbox), `alice`, or a variant, inside. attempt:
+    what is done, if it differs. gives: the answers that prove the attempt real.
     """
 
     who: str

@@ -9,13 +9,14 @@ from escapes.case import WORKS, Case, Control, grouped
 _GONE: Final = ("ESRCH",)
 _ABSENT: Final = ("ENOENT",)
 _ROOT: Final = Control("root")
-# The same uid may do it outside, so the denial comes from the sandbox.
+# The same uid may do it outside, so the denial comes from the sandbox. All sessions of a user have it.
 _SAME_UID: Final = Control("agent")
 # SIGURG is ignored by default, so the controls do no harm.
 _VICTIMS: Final = {
     "host": ("a process of root's", "there.sleeper", "root"),
     "users": ("a process of the user's own", "there.own", "alice"),
-    "session": ("a process of another session", "there.other", "agent"),
+    "session": ("a process of another session of the same user", "there.second", "agent"),
+    "other-user": ("a process of another user's session", "there.other", "root"),
 }
 
 # The answer, other than success, if nothing forbids the attempt.

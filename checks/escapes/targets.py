@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from support.commands import as_user, on_machine, pi, probe
-from support.installed import FACTS, SHARED, Json, agent, demo, home, policy
+from support.installed import FACTS, SHARED, Json, agent, demo, home, memory, policy
 from support.leftovers import staged
 from support.processes import processes
 from support.servers import OTHER_HOST, listening
@@ -202,20 +202,24 @@ def _victims() -> Iterator[Json]:
 
 @contextmanager
 def _other_session() -> Iterator[Json]:
-    """A session of bob's, with a secret in its environment, and bob's state."""
+    """A session of bob's, with a secret in its environment, and bob's state; and a second session of alice's."""
     state = Path(policy("pi-probe")["stateDir"])
     command = ("env", f"CHECKS={_SECRET}", "bash", "-c", "echo ready; cat >/dev/null")
-    with session("bob", "pi-probe", "exec", *command) as going:
+    with (
+        session("bob", "pi-probe", "exec", *command) as going,
+        session("alice", "pi-probe", "exec", *command),
+    ):
         [staging] = [path for path in staged() if path.name == going.unit.removesuffix(".service")]
         kept = state / "users/bob/kept"
         kept.write_text("bob's")
         yield {
-            "other": _cat(agent("pi-probe").pw_uid),
+            "other": _cat(agent("pi-probe", "bob").pw_uid),
+            "second": _cat(agent("pi-probe").pw_uid),
             "staging": str(staging),
             "bobs_state": str(kept),
             "state_directory": str(state),
             "base_state": f"{policy('pi')['stateDir']}/users/alice/.pi/agent/settings.json",
-            "memory": str(next((state / "sync/bob").glob("*.json"))),
+            "memory": str(memory("bob", "pi-probe") / "memory.json"),
         }
 
 

@@ -28,6 +28,7 @@ FORMS: Final = {
     ".pi/.env": f"CHECKS_TOLD={SECRET}",
     ".pi/agent/.env": f"CHECKS_TOLD={SECRET}",
     ".pi/agent/auth.json": f'{{"checks": "{SECRET}"}}',
+    ".pi/agent/mcp-auth.json": f'{{"checks": "{SECRET}"}}',
 }
 HIDDEN: Final[list[str]] = policy("pi-home")["sandbox"]["hiddenPaths"]
 

@@ -24,9 +24,15 @@ PLACES: Final = (
     ".pi/agent",
     ".pi/agent/settings.json",
     ".pi/agent/auth.json",
+    ".pi/agent/mcp-auth.json",
+    ".pi/agent/mcp.json",
+    ".pi/agent/trust.json",
     ".pi/agent/settings.json.lock",
     ".pi/agent/extensions",
     ".pi/agent/sessions",
+    ".pi/agent/tmp",
+    ".agents",
+    ".agents/skills",
     ".config",
     ".config/git/config",
     ".npm",
@@ -49,7 +55,8 @@ def canary(afresh: None) -> Iterator[Path]:
     (CANARY / "secret").write_text(f'{{"checks": "{SECRET}"}}')
     (CANARY / "secret").chmod(0o600)
     script = (
-        "cd ~/.pi; mkdir -p agent/extensions; echo x >agent/extensions/e.ts; echo A=b >.env; echo '{}' >agent/auth.json"
+        "cd ~/.pi; mkdir -p agent/extensions ../.agents/skills; echo x >agent/extensions/e.ts; echo A=b >.env; "
+        "for name in auth mcp-auth mcp trust; do echo '{}' >agent/$name.json; done; echo x >../.agents/skills/s.md"
     )
     as_user("alice", "sh", "-c", script, cwd="/").ok()
     yield CANARY

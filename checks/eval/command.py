@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from . import cookbook, flake, flavours, policy, programs, stand_in, startup, vm_test
-from .expect import same
+from . import cookbook, flake, flavours, policy, programs, stand_in, startup
+from .expect import CheckFailedError, same
 from .nix import STAND_IN, evaluate
 from .report import Report
 
@@ -31,8 +31,9 @@ CHECKS: Final[tuple[Callable[[], None], ...]] = (
     *startup.CHECKS,
     *policy.CHECKS,
     *stand_in.CHECKS,
-    *vm_test.CHECKS,
 )
+
+MOST_EVALUATIONS: Final = 40
 
 REFERENCE: Final = f"""
 let
@@ -59,6 +60,9 @@ def check_cases(report: Report) -> Iterator[str]:
         else:
             with report.check(f"{flavour.name}: policy and configuration are those of the stand-in"):
                 same(stand_in_summaries, summaries)
+        with report.check(f"{flavour.name}: the cases share the evaluations of NixOS, which take seconds each"):
+            if found.evaluations > MOST_EVALUATIONS:
+                raise CheckFailedError(f"{found.evaluations} are more than {MOST_EVALUATIONS}: see configurations/")
         yield f"{flavour.name}: {len(found.cases)} cases, {found.evaluations} evaluations"
 
 

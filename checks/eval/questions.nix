@@ -42,7 +42,7 @@ rec {
       inherit (config.m3ta.pi-agent) user group;
     in
     filter (
-      rule: hasInfix "/run/pi-agent " rule || hasInfix " ${user} ${group} " rule
+      rule: hasInfix "/run/pi-agent " rule || hasInfix "-sync 0700 " rule || hasInfix " ${user} ${group} " rule
     ) config.systemd.tmpfiles.rules;
 
   # kind: "sudo" or "sudo-rs".

@@ -44,7 +44,10 @@ let
         // changes.wrapper or { };
       }
     );
-  variants = lib.mapAttrs (name: changes: evaluateWith (complete name changes)) (
+  withoutNull =
+    settings:
+    settings // { hostUsers = lib.filterAttrs (_: user: user != null) settings.hostUsers; };
+  variants = lib.mapAttrs (name: changes: evaluateWith (withoutNull (complete name changes))) (
     import ./variants.nix { inherit pkgs probe; }
   );
 
@@ -63,21 +66,27 @@ let
   # The identities of the variants that have their own. Only the attributes that the module sets: some of the
   # others cannot be set again.
   own = lib.filter (variant: variant.m3ta.pi-agent.createUser) (lib.attrValues variants);
-  identity = variant: {
-    groups.${variant.m3ta.pi-agent.group} = { };
-    users.${variant.m3ta.pi-agent.user} = {
-      inherit (variant.users.users.${variant.m3ta.pi-agent.user})
-        createHome
-        description
-        extraGroups
-        group
-        home
-        homeMode
-        isSystemUser
-        shell
-        ;
+  identities =
+    variant:
+    let
+      settings = variant.m3ta.pi-agent;
+      agents = lib.attrValues settings.hostUsers;
+    in
+    {
+      groups = lib.genAttrs ([ settings.group ] ++ map (agent: agent.agentGroup) agents) (_: { });
+      users = lib.genAttrs ([ settings.user ] ++ map (agent: agent.agentUser) agents) (name: {
+        inherit (variant.users.users.${name})
+          createHome
+          description
+          extraGroups
+          group
+          home
+          homeMode
+          isSystemUser
+          shell
+          ;
+      });
     };
-  };
 
   facts = system: {
     policy = "${system.m3ta.pi-agent.build.policy}";
@@ -103,12 +112,12 @@ in
     security = lib.genAttrs [ "sudo" "sudo-rs" ] (kind: {
       # In each system of its own, a rule of the module's comes last.
       extraRules = lib.mkOrder 2000 (added (system: system.security.${kind}.extraRules));
-      extraConfig = builtins.concatStringsSep "" (
-        added (system: [ system.security.${kind}.extraConfig ])
+      extraConfig = lib.concatLines (
+        added (system: lib.splitString "\n" system.security.${kind}.extraConfig)
       );
     });
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);
-    users = lib.mkMerge (map identity own);
+    users = lib.mkMerge (map identities own);
 
     checks.facts = {
       model = "http://127.0.0.1:8317/v1";

@@ -1,6 +1,6 @@
 # Configurations beside the base one, so that scenarios can try an option without a rebuild: the name of a
 # command → its changes to base.nix. Unless it says otherwise, a variant has its own state directory, shares
-# the base's user, and runs `probe` instead of Pi (see probe.py).
+# the base's user, and runs `probe` instead of Pi (see probe.py). A host user that is `null` is removed.
 { pkgs, probe }:
 let
   # A package whose only program is `probe` under another name.
@@ -74,6 +74,9 @@ in
     settings.defaultModel = "scripted-3";
   };
 
+  # An older Pi, where it can be had: nixpkgs may ship either.
+  pi-older.package = pkgs.pi-coding-agent-0-87 or pkgs.pi-coding-agent;
+
   # The real Pi, with a package from the registry in npm_registry.py.
   pi-packages = {
     package = pkgs.pi-coding-agent;
@@ -111,6 +114,15 @@ in
     user = "pi-agent-group";
     group = "pi-agent-group";
     projectGroup = "team";
+  };
+
+  # With one host user, the agent may own the state.
+  pi-sole = {
+    createUser = true;
+    user = "pi-agent-sole";
+    group = "pi-agent-sole";
+    hostUsers.alice.agentUser = "pi-agent-sole";
+    hostUsers.bob = null;
   };
 
   pi-state = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,10 @@ from typing import Final
 from . import artifact, layout
 from .run import run, say
 
-SUITE: Final = "trixie"
+# The release of Debian. Those in the making have newer versions of systemd, sudo, bash and Nix, as NixOS has.
+SUITE: Final = os.environ.get("PI_AGENT_CHECKS_RELEASE") or "trixie"
+# A mirror of a release in the making may be some weeks behind.
+ANY_AGE: Final = '--aptopt=Acquire::Check-Valid-Until "false"'
 PACKAGES: Final = layout.GUEST / "packages"
 NPM_FILES: Final = (layout.GUEST / "package.json", layout.GUEST / "package-lock.json")
 # Where the stand-in's `pi-coding-agent` expects Node and Pi.
@@ -27,7 +31,7 @@ def packages() -> list[str]:
 def ensure() -> Path:
     """Return the base for the current inputs. Build it if it is missing."""
     inputs = [PACKAGES, *NPM_FILES, Path(__file__)]
-    return artifact.ensure("base", layout.digest(path.read_bytes() for path in inputs), build)
+    return artifact.ensure("base", layout.digest([SUITE.encode(), *(path.read_bytes() for path in inputs)]), build)
 
 
 def build(root: Path, log: Path) -> None:
@@ -40,7 +44,7 @@ def build(root: Path, log: Path) -> None:
 def debian(root: Path, log: Path) -> None:
     """Install a minimal Debian with systemd, Nix and what the scenarios use."""
     include = f"--include={','.join(packages())}"
-    run(["mmdebstrap", "--variant=minbase", include, SUITE, root], log=log)
+    run(["mmdebstrap", "--variant=minbase", ANY_AGE, include, SUITE, root], log=log)
     # mmdebstrap copies the host's during installation. The guest has a name of its own and no network.
     for name in ("hostname", "resolv.conf"):
         (root / "etc" / name).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from . import artifact, layout
-from .base import SUITE
+from .base import ANY_AGE, SUITE
 from .run import run, say
 
 PACKAGE: Final = "linux-image-cloud-amd64"
@@ -19,7 +19,7 @@ PACKAGE: Final = "linux-image-cloud-amd64"
 
 def ensure() -> Path:
     """Return the directory that holds `vmlinuz` and `modules`. Build it if it is missing."""
-    return artifact.ensure("kernel", layout.digest([Path(__file__).read_bytes()]), build)
+    return artifact.ensure("kernel", layout.digest([SUITE.encode(), Path(__file__).read_bytes()]), build)
 
 
 def build(target: Path, log: Path) -> None:
@@ -27,7 +27,7 @@ def build(target: Path, log: Path) -> None:
     say("fetching the kernel of the virtual machine (once)")
     tree = target / "tree"
     target.mkdir(parents=True)
-    run(["mmdebstrap", "--variant=extract", f"--include={PACKAGE}", SUITE, tree], log=log)
+    run(["mmdebstrap", "--variant=extract", ANY_AGE, f"--include={PACKAGE}", SUITE, tree], log=log)
     [image] = (tree / "boot").glob("vmlinuz-*")
     image.rename(target / "vmlinuz")
     (tree / "usr/lib/modules").rename(target / "modules")

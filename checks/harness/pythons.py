@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from . import artifact, layout, project
+from .base import ANY_AGE
 from .nspawn import PROPAGATE
 from .run import run, say
 
@@ -24,8 +25,6 @@ PACKAGES: Final = (
     "python3-pytest",
     "python3-xdg",
 )
-# A mirror of a release in the making may be some weeks behind.
-ANY_AGE: Final = '--aptopt=Acquire::Check-Valid-Until "false"'
 # These take matplotlib and atheris.
 WITHOUT: Final = ("tests/test_benchmark.py", "tests/test_fuzz.py")
 

@@ -59,7 +59,12 @@ in
     programs.fish.enable = option bool false;
     programs.zsh.enable = option bool false;
 
+    services.nscd.enable = option bool true;
+
     systemd.package = option package pkgs.systemd;
+    systemd.services = option (attrsOf (submodule {
+      options.serviceConfig = option (attrsOf anything) { };
+    })) { };
     systemd.tmpfiles.rules = option (listOf str) [ ];
 
     system.build = option (attrsOf anything) { };

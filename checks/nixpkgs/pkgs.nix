@@ -174,6 +174,20 @@ let
       chmod +x $out/bin/$name
     done
   '';
+
+  # The program of a Pi, by the directory of its package.
+  pi =
+    directory:
+    writeTextFile {
+      name = "pi-coding-agent";
+      destination = "/bin/pi";
+      executable = true;
+      meta.mainProgram = "pi";
+      text = ''
+        #!/bin/sh
+        exec ${nodejs}/bin/node ${nodejs}/node_modules/${directory}/dist/cli.js "$@"
+      '';
+    };
 in
 {
   inherit
@@ -219,16 +233,8 @@ in
 
   inherit nodejs;
 
-  # The real Pi.
-  pi-coding-agent = writeTextFile {
-    name = "pi-coding-agent";
-    destination = "/bin/pi";
-    executable = true;
-    meta.mainProgram = "pi";
-    text = ''
-      #!/bin/sh
-      exec ${nodejs}/bin/node ${nodejs}/node_modules/@earendil-works/pi-coding-agent/dist/cli.js "$@"
-    '';
-  };
+  # The real Pi, and an older one for a variant. nixpkgs has only one of them at a time.
+  pi-coding-agent = pi "@earendil-works/pi-coding-agent";
+  pi-coding-agent-0-87 = pi "pi-coding-agent-0.87.1";
 }
 // lib.genAttrs [ "mypy" "nixfmt-tree" "ruff" ] absent

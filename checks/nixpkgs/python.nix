@@ -13,8 +13,8 @@ let
     optionalString
     ;
 
-  pythonVersion = "3.13";
-  sitePackages = "lib/python${pythonVersion}/site-packages";
+  # Debian's version is known only when something is built, so the directory has a link of the version's name.
+  sitePackages = "lib/python3/site-packages";
   # Like a virtual environment: it sees only the given libraries and not Debian's others, so that an
   # undeclared library is missing here as well.
   pythonEnvironment =
@@ -26,9 +26,10 @@ let
           "${library}"
         else
           throw "${library.name} is not a Python module; make it one with toPythonModule";
-      environment = runCommand "python3-${pythonVersion}-env" { } ''
+      environment = runCommand "python3-env" { } ''
         mkdir -p $out/bin $out/${sitePackages}
-        ln -s /usr/bin/python${pythonVersion} $out/bin/python3
+        ln -s "$(realpath /usr/bin/python3)" $out/bin/python3
+        ln -s python3 "$out/lib/$(basename "$(realpath /usr/bin/python3)")"
         printf 'home = /usr/bin\ninclude-system-site-packages = false\n' >$out/pyvenv.cfg
         for library in ${escapeShellArgs (map modulePath libraries)}; do
           ln -s $library/${sitePackages}/* $out/${sitePackages}/
@@ -37,7 +38,7 @@ let
     in
     environment // { interpreter = "${environment}/bin/python3"; };
   python3 = pythonEnvironment [ ] // {
-    inherit pythonVersion sitePackages;
+    inherit sitePackages;
     isPy3k = true;
     withPackages = choose: pythonEnvironment (choose python3Packages);
   };

@@ -15,7 +15,7 @@ from support.commands import as_user, inside, on_machine, pi
 from support.installed import FACTS, SECRETS, Json, agent, demo, home, policy
 from support.processes import ours
 from support.sessions import IDLE, session
-from support.sudo import UNLOGGED
+from support.sudo import ONLY_SUDO
 from support.units import shown
 from support.waiting import until
 
@@ -128,7 +128,7 @@ def test_a_session_that_fails_after_its_start_has_a_refusal_for_its_end(since: s
     assert refusal["PI_AGENT_UNIT"] == start["PI_AGENT_UNIT"]
 
 
-@UNLOGGED
+@ONLY_SUDO
 def test_no_prompt_argument_variable_or_login_is_in_the_journal(since: str) -> None:
     marks = {
         kind: f"mark-{kind}-4f1d" for kind in ("prompt", "argument", "variable", "envfile", "secret", "login", "input")
@@ -172,8 +172,9 @@ def told(since: str) -> list[str]:
     return [f"{entry.get('_COMM')} {name} {value}" for entry in found for name, value in entry.items()]
 
 
-@UNLOGGED
+@ONLY_SUDO
 def test_no_argument_is_in_what_the_journal_knows_of_sudo(since: str) -> None:
+    """journald adds a program's command line to its messages: with sudo-rs, to PAM's about its session."""
     as_user("alice", "pi-probe", "exec", "true", "mark-sudo-4f1d").ok()
     on_machine("journalctl", "--sync").ok()
     assert [line for line in told(since) if line.startswith("sudo ") and "mark-sudo-4f1d" in line] == []

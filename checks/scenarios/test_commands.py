@@ -33,7 +33,7 @@ def test_whoever_calls_the_runner_himself_is_answered_as_by_pi() -> None:
 # Without what differs from one session to the next.
 LOOK = r"""
 id; pwd; tty
-env -0 | sort -z | tr '\0' '\n' | grep -v '^\(INVOCATION_ID\|SYSTEMD_EXEC_PID\|_\|MEMORY_PRESSURE.*\)='
+env -0 | sort -z | tr '\0' '\n' | grep -v '^\(INVOCATION_ID\|SYSTEMD_EXEC_PID\|_\|\(CPU\|IO\|MEMORY\)_PRESSURE.*\)='
 grep -v ' /run/pi-agent' /proc/self/mountinfo | cut -d' ' -f5-6 | sort
 grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status
 """

@@ -3,75 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
+import pwd
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 from support import limits
-from support.commands import Result, as_user, on_machine
-from support.installed import FACTS, SECRETS, SHARED, STAGING, demo, home, policy, state
+from support.commands import as_user, on_machine
+from support.doctor import asked, broken, failing, grades, well
+from support.installed import FACTS, SECRETS, SHARED, STAGING, agent, demo, home, policy, state
 from support.leftovers import leftovers
 from support.repositories import on_host
 from support.sessions import IDLE, session
 from support.terminals import ended, terminal
 from support.units import units
 
-from pi_agent.messages import findings, reasons, refusals
+from pi_agent.messages import findings, installation_refusals, reasons, refusals
 
 SENTINEL: Final = "hunter2-must-not-be-told"
-_LINE: Final = re.compile(r"(ok|warn|FAIL) +(sudo|runner|caller|shown path|env file|\w+) +(.*)")
 STATE: Final = policy()["stateDir"]
-
-
-def asked(command: str = "pi", user: str = "alice", cwd: Path | str = "/") -> Result:
-    """The command's output. It must hold nothing unusual for a terminal or on standard error."""
-    told = as_user(user, command, "--sandbox-doctor", cwd=cwd)
-    assert told.stderr == b""
-    assert all(line.isprintable() for line in told.stdout.decode().splitlines())
-    return told
-
-
-def grades(told: Result) -> dict[str, set[str]]:
-    """The grades of all lines that name the same thing."""
-    found: dict[str, set[str]] = {}
-    for line in told.text.splitlines():
-        if not line.startswith(" "):
-            match = _LINE.fullmatch(line)
-            assert match is not None, line
-            found.setdefault(match[2], set()).add(match[1])
-    return found
-
-
-def well(told: Result) -> None:
-    """Check that nothing fails."""
-    assert "FAIL" not in told.text, told.text
-    told.ok()
-
-
-def failing(told: Result, *names: str, remedy: str, status: int = 78) -> None:
-    """Check that exactly these things fail, and that the remedy stands below."""
-    found = grades(told)
-    assert {name for name, its in found.items() if "FAIL" in its} == set(names), told.text
-    lines = told.text.splitlines()
-    for number, line in enumerate(lines):
-        if line.startswith("FAIL"):
-            assert lines[number + 1].startswith("     "), told.text
-    assert remedy in " ".join(told.text.split()), told.text
-    assert told.status == status
-
-
-@contextmanager
-def broken(breaks: str, mends: str) -> Iterator[None]:
-    """Run a script as root, and another one afterwards in any case."""
-    on_machine("sh", "-euc", breaks).ok()
-    try:
-        yield
-    finally:
-        on_machine("sh", "-euc", mends).ok()
 
 
 # -- all is well
@@ -82,14 +33,15 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     told = asked(cwd=cwd)
     well(told)
     expected = {
-        "sudo", "caller", "user", "package", "tools", "systemd", "kernel", "Landlock", "limits", "journal",
+        "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "systemd", "kernel", "Landlock", "limits",
+        "journal",
         "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "env file",
     }  # fmt: skip
     assert grades(told).keys() == expected
 
 
 def test_all_is_well_before_the_first_launch_during_and_after_one() -> None:
-    on_machine("rm", "-rf", state("alice"), f"{STATE}/sync").ok()
+    on_machine("rm", "-rf", state("alice"), f"{STATE}-sync").ok()
     try:
         well(asked())
         with session("alice", "pi-probe", *IDLE):
@@ -111,7 +63,10 @@ def test_it_leaves_nothing_behind() -> None:
 
 def test_the_runner_asked_directly_tells_the_same() -> None:
     runner = (FACTS["sudo"], "-n", FACTS["variants"]["pi"]["runner"])
-    assert as_user("alice", *runner, "--sandbox-doctor", cwd="/").ok().text == asked().text
+    # Only the command itself knows the caller's PATH.
+    path, _, rest = asked().text.partition("\n")
+    assert path.startswith("ok    PATH")
+    assert as_user("alice", *runner, "--sandbox-doctor", cwd="/").ok().text == rest
 
 
 @pytest.mark.shows_limits
@@ -135,17 +90,6 @@ def test_root_is_told_to_ask_as_somebody_and_sees_the_installation_all_the_same(
     assert {"state", "staging", "leftovers", "env file"} <= grades(told).keys()
 
 
-def test_sudo_that_does_not_let_the_caller_is_told_with_what_a_user_can_see() -> None:
-    with broken("mv /etc/sudoers.d/system /root/sudoers", "mv /root/sudoers /etc/sudoers.d/system"):
-        told = asked()
-        failing(told, "sudo", remedy="nixos-rebuild switch", status=69)
-        assert FACTS["variants"]["pi"]["runner"] in told.text
-        # As sudo says it, and sudo-rs.
-        assert "a password is required" in told.text or "I can't do that" in told.text
-        assert {"caller", "user", "package", "tools", "systemd", "root"} <= grades(told).keys()
-    well(asked())
-
-
 def test_sudo_that_is_not_there_is_told() -> None:
     sudo = shlex.quote(os.path.realpath(FACTS["sudo"]))
     with broken(f"mv {sudo} {sudo}.away", f"mv {sudo}.away {sudo}"):
@@ -158,18 +102,49 @@ def test_sudo_that_is_not_there_is_told() -> None:
 
 def test_a_user_or_a_group_that_is_gone_is_told() -> None:
     well(asked("pi-group"))
-    with broken("usermod --login gone pi-agent-group", "usermod --login pi-agent-group gone"):
-        failing(asked("pi-group"), "user", "runner", remedy="m3ta.pi-agent.createUser")
-    with broken("groupmod --new-name gone pi-agent-group", "groupmod --new-name pi-agent-group gone"):
-        failing(asked("pi-group"), "user", "runner", remedy="m3ta.pi-agent.createUser")
+    for database, option in (("user", "--login"), ("group", "--new-name")):
+        change = f"{database}mod {option}"
+        with broken(f"{change} gone pi-agent-group", f"{change} pi-agent-group gone"):
+            failing(asked("pi-group"), "user", "agentUser", "runner", remedy="m3ta.pi-agent.createUser")
+        with broken(f"{change} gone pi-agent-group-alice", f"{change} pi-agent-group-alice gone"):
+            told = asked("pi-group")
+            failing(told, "agentUser", "runner", remedy="m3ta.pi-agent.createUser")
+            assert f"the {database} «pi-agent-group-alice»" in " ".join(told.text.split())
+            well(asked("pi-group", "bob"))
     with broken("usermod --gid nogroup pi-agent-group", "usermod --gid pi-agent-group pi-agent-group"):
         failing(asked("pi-group"), "user", "state", remedy="with the primary group pi-agent-group")
+    agents = "pi-agent-group-alice"
+    with broken(f"usermod --gid nogroup {agents}", f"usermod --gid {agents} {agents}"):
+        failing(asked("pi-group"), "agentUser", remedy=f"with the primary group {agents}")
     well(asked("pi-group"))
+
+
+@pytest.mark.parametrize("whose", ["pi-agent-group-bob", "pi-agent-group", "alice", "root"])
+def test_an_agent_with_the_user_id_of_somebody_else_is_told_and_not_launched(whose: str) -> None:
+    # usermod would give what is in its home to the other ID.
+    change = "sed -i 's/^\\(pi-agent-group-alice:x\\):[0-9]*/\\1:{}/' /etc/passwd"
+    with broken(change.format(pwd.getpwnam(whose).pw_uid), change.format(agent("pi-group").pw_uid)):
+        told = asked("pi-group")
+        if whose == "pi-agent-group-bob":  # a launch looks at the accounts of its own user alone
+            failing(told, "agentUser", remedy="an account and a group with IDs of their own")
+            failing(asked("pi-group", "bob"), "agentUser", remedy="an account and a group with IDs of their own")
+        else:
+            failing(told, "agentUser", "runner", remedy="m3ta.pi-agent.hostUsers.<user>.agentUser")
+            refused = as_user("alice", "pi-group", "true")
+            assert refused.status == 78 and "has the same user ID" in refused.complaint
+    well(asked("pi-group"))
+
+
+def test_an_agent_that_owns_the_state_is_a_warning_that_says_what_that_gives_up() -> None:
+    told = asked("pi-sole")
+    well(told)
+    assert grades(told)["agentUser"] == {"warn"} and "owns its state on disk" in told.text
+    assert grades(asked())["agentUser"] == {"ok"}
 
 
 def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
     with broken("groupmod --new-name gone team", "groupmod --new-name team gone"):
-        failing(asked("pi-group"), "projectGroup", "user", "runner", remedy="nixos-rebuild switch")
+        failing(asked("pi-group"), "projectGroup", "agentUser", "runner", remedy="nixos-rebuild switch")
     with broken("gpasswd --delete alice team", "gpasswd --add alice team"):
         told = asked("pi-group")
         well(told)
@@ -183,11 +158,14 @@ def test_a_project_group_that_is_gone_or_not_the_callers_is_told() -> None:
         ("chmod 777 {0}", "chmod 750 {0}", "mode 0777"),
         ("chmod 755 {0}/users/alice", "chmod 700 {0}/users/alice", "users/alice has mode 0755"),
         ("chown alice: {0}/users/alice", "chown pi-agent:pi-agent {0}/users/alice", "users/alice"),
-        ("chmod 755 {0}/sync", "chmod 700 {0}/sync", "sync has mode"),
+        ("chmod 755 {0}-sync", "chmod 700 {0}-sync", "sync has mode 0755"),
+        ("chmod 777 {0}-sync", "chmod 700 {0}-sync", "others than root can change"),
+        ("chown pi-agent: {0}-sync", "chown root: {0}-sync", "others than root can change"),
+        ("chown pi-agent: {0}-sync/alice", "chown root: {0}-sync/alice", "sync/alice does not belong to root"),
         (
             "chown root {0}",
             "chown pi-agent {0}",
-            refusals.state_missing(STATE, reasons.NOT_OWNED_BY_AGENT.format("pi-agent")).what,
+            installation_refusals.state_missing(STATE, reasons.NOT_OWNED_BY.format("pi-agent")).what,
         ),
     ],
 )

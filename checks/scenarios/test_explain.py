@@ -120,8 +120,8 @@ def test_the_variables_it_tells_are_those_inside_each_with_its_setter() -> None:
     told = explained("pi-env")["environment"]
     given = probe(command="pi-env")["env"]
     # Added by systemd, and by the shell that starts Pi.
-    added = {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "_"}
-    added |= {"PWD", "OLDPWD", "SHLVL"}
+    added = {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "_", "PWD", "OLDPWD", "SHLVL"}
+    added |= {f"{kind}_PRESSURE_{file}" for kind in ("CPU", "IO", "MEMORY") for file in ("WATCH", "WRITE")}
     assert told.keys() - {"LANG"} == given.keys() - added - {"LANG"}
     assert told["CHECKS_HOST"] == "host .env"
     assert told["CHECKS_ENVIRONMENT"] == "nix"
@@ -132,12 +132,12 @@ def test_the_variables_it_tells_are_those_inside_each_with_its_setter() -> None:
 
 def test_a_choice_made_inside_and_news_of_the_host_are_told_before_they_merge() -> None:
     on_host("""mkdir -p ~/.pi/agent; echo '{"look": "a", "old": 1}' >~/.pi/agent/settings.json""")
-    inside("""echo '{"look": "b", "old": 1, "mine": {"x": 1}}' >~/.pi/agent/settings.json""").ok()
+    inside("""echo '{"look": "b", "old": 1, "retry": {"x": 1}}' >~/.pi/agent/settings.json""").ok()
     on_host("""echo '{"look": "c"}' >~/.pi/agent/settings.json""")
     document = explained()["configuration"]["documents"]["settings.json"]
     assert document == {"set": ["look", "theme"], "remove": ["old"], "unreadable": None}
     launched = json.loads(inside("cat ~/.pi/agent/settings.json").ok().text)
-    assert launched == {"look": "c", "mine": {"x": 1}, **policy("pi-probe")["settings"]}
+    assert launched == {"look": "c", "retry": {"x": 1}, **policy("pi-probe")["settings"]}
 
 
 # -- it tells no secrets, and is harmless to print

@@ -104,13 +104,18 @@ def test_a_program_that_ignores_signals_is_killed_in_the_end(name: str) -> None:
         assert_gone(since)
 
 
-def test_a_program_that_cleans_up_when_told_to_end_may_do_so() -> None:
-    script = "trap 'echo cleaned >made; exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+@pytest.mark.parametrize("name", ["sudo", "runner", "launcher"])
+@pytest.mark.parametrize(("number", "status"), [(HUP, 8), (TERM, 9)])
+def test_a_program_that_cleans_up_when_told_to_end_may_do_so(name: str, number: signal.Signals, status: int) -> None:
+    script = (
+        "trap 'echo hung up >made; exit 8' HUP; trap 'echo told to end >made; exit 9' TERM; echo ready; "
+        "while :; do sleep 0.05; done"
+    )
     with session("alice", "pi-probe", "exec", "bash", "-c", script) as running:
         running.settled()
-        part("runner").kill(TERM)
-        assert running.client.wait(CLEAN_WITHIN) == 9
-        assert (demo("alice") / "made").read_text() == "cleaned\n"
+        part(name).kill(number)
+        assert running.client.wait(CLEAN_WITHIN) == status
+        assert (demo("alice") / "made").read_text() == {HUP: "hung up\n", TERM: "told to end\n"}[number]
 
 
 def test_when_runner_and_guard_are_killed_together_the_next_launch_sweeps() -> None:

@@ -17,7 +17,7 @@ import pytest
 from support import strace
 from support.commands import Result, as_user, inside, on_machine
 from support.fault_scenes import NEW, OLD, Scene, check_aftermath, check_state
-from support.installed import STAGING, agent, demo, home, policy
+from support.installed import STAGING, demo, home, memory, owner, policy
 from support.leftovers import assert_clean
 from support.processes import processes
 from support.sessions import IDLE, session
@@ -25,6 +25,7 @@ from support.waiting import until
 
 VARIANT = strace.VARIANT
 STATE = Path(policy(VARIANT)["stateDir"])
+MEMORY = memory("alice", VARIANT)
 
 
 @pytest.fixture
@@ -60,11 +61,11 @@ def assert_refused(result: Result, status: int, says: str) -> None:
 @contextmanager
 def disk_of_its_own() -> Iterator[None]:
     """alice's state on a small file system of its own, with all its content."""
-    owner = agent(VARIANT)
+    user = owner(VARIANT)
     copy = Path("/run/checks-state")
     on_machine("cp", "--archive", STATE, copy).ok()
     try:
-        options = f"size=2m,mode=0700,uid={owner.pw_uid},gid={owner.pw_gid}"
+        options = f"size=2m,mode=0700,uid={user.pw_uid},gid={user.pw_gid}"
         with mounted("-t", "tmpfs", "-o", options, "checks", STATE):
             on_machine("cp", "--archive", f"{copy}/.", STATE).ok()
             yield
@@ -129,7 +130,7 @@ def test_a_broken_document_inside_is_kept_and_written_anew(scene: Scene, name: s
     "content", [b"", b"{}", b'{"version": 9}', b"\x00\xff" * 500, b'{"version":1,"files":[],"documents":3}']
 )
 def test_a_broken_memory_of_sync_costs_nothing_but_the_choices(scene: Scene, content: bytes) -> None:
-    (STATE / "sync/alice/memory.json").write_bytes(content)
+    (MEMORY / "memory.json").write_bytes(content)
     result = launch()
     assert (result.status, result.stdout) == (0, b"ran\n")
     assert "the record of the last sync could not be read" in result.complaint
@@ -138,13 +139,13 @@ def test_a_broken_memory_of_sync_costs_nothing_but_the_choices(scene: Scene, con
 
 
 def _lock_is_a_directory() -> None:
-    (STATE / "sync/alice/lock").unlink()
-    (STATE / "sync/alice/lock").mkdir()
+    (MEMORY / "lock").unlink()
+    (MEMORY / "lock").mkdir()
 
 
 def _memory_is_a_directory() -> None:
-    (STATE / "sync/alice/memory.json").unlink()
-    (STATE / "sync/alice/memory.json").mkdir()
+    (MEMORY / "memory.json").unlink()
+    (MEMORY / "memory.json").mkdir()
 
 
 def _settings_are_roots() -> None:
@@ -182,7 +183,7 @@ def _state_is_gone() -> None:
 )
 def test_state_of_the_wrong_kind_or_owner(scene: Scene, breaking: object, status: int) -> None:
     assert callable(breaking)
-    owner = agent(VARIANT)
+    user = owner(VARIANT)
     breaking()
     try:
         result = launch()
@@ -196,8 +197,8 @@ def test_state_of_the_wrong_kind_or_owner(scene: Scene, breaking: object, status
         if away.exists():
             STATE.unlink(missing_ok=True)
             away.rename(STATE)
-        os.chown(STATE, owner.pw_uid, owner.pw_gid)
-        os.chown(STATE / "users/alice/.pi/agent", owner.pw_uid, owner.pw_gid)
+        os.chown(STATE, user.pw_uid, user.pw_gid)
+        os.chown(STATE / "users/alice/.pi/agent", user.pw_uid, user.pw_gid)
     scene.restore()
     check_aftermath()
 
@@ -233,9 +234,11 @@ def test_a_bus_that_does_not_answer_for_a_while(scene: Scene) -> None:
 # -- parts of the installation
 
 
+@pytest.mark.parametrize("whose", ["owner", "agent"])
 @pytest.mark.parametrize(("database", "kind"), [("passwd", "user"), ("group", "group")])
-def test_without_the_isolated_user_or_group(scene: Scene, tmp_path: Path, database: str, kind: str) -> None:
-    name = policy(VARIANT)[kind]
+def test_without_a_user_or_a_group(scene: Scene, tmp_path: Path, database: str, kind: str, whose: str) -> None:
+    names = {"owner": policy(VARIANT)[kind], "agent": policy(VARIANT)["hostUsers"]["alice"][f"agent{kind.title()}"]}
+    name = names[whose]
     path = Path("/etc", database)
     lines = path.read_text().splitlines(keepends=True)
     without = tmp_path / database
@@ -243,7 +246,7 @@ def test_without_the_isolated_user_or_group(scene: Scene, tmp_path: Path, databa
     without.chmod(0o644)
     assert without.read_text() != path.read_text()
     with mounted("--bind", without, path):
-        assert_refused(launch(), 78, f"the agent's {kind} «{name}» does not exist")
+        assert_refused(launch(), 78, f"accounts of the agent do not exist: the {kind} «{name}»")
     check_aftermath()
 
 

@@ -39,7 +39,7 @@ def paths(script: str, *arguments: str, user: str = "alice") -> Result:
 def test_further_paths_are_there_and_nothing_beside_them(scratch: Path) -> None:
     (scratch / "file").write_text("from the host")
     assert paths("cat /srv/scratch/file").ok().text == "from the host"
-    assert paths("head -n 1 /opt/pi-agent/Makefile").ok().text != ""
+    assert paths("head -n 1 /opt/pi-agent/module.nix").ok().text != ""
     assert paths("ls -A /srv /opt").ok().text.split() == ["/opt:", "pi-agent", "/srv:", "scratch"]
     # Without the option, they are absent.
     assert inside("test -e /srv/scratch || test -e /opt/pi-agent").status == 1
@@ -53,7 +53,7 @@ def test_a_read_write_path_is_written_as_the_user(scratch: Path) -> None:
 
 
 def test_a_read_only_path_is_not_written() -> None:
-    for attempt in ("touch /opt/pi-agent/planted", ": >>/opt/pi-agent/Makefile", "mkdir /opt/pi-agent/d"):
+    for attempt in ("touch /opt/pi-agent/planted", ": >>/opt/pi-agent/module.nix", "mkdir /opt/pi-agent/d"):
         assert paths(attempt).status != 0
     mounted = [line.split() for line in paths("cat /proc/self/mountinfo").ok().text.splitlines()]
     options = {fields[4]: set(fields[5].split(",")) for fields in mounted}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.commands import on_machine
 from support.hostile import call, harmless, script, told
-from support.installed import demo, home, state
+from support.installed import demo, home, memory, state
 from support.leftovers import assert_clean
 from support.sudo import ONLY_SUDO
 from support.waiting import PATIENCE
@@ -71,7 +71,7 @@ def test_without_the_memory_or_time_to_begin_nothing_is_started(limit: tuple[str
 def test_the_umask_of_the_caller_changes_no_permission(mask: str) -> None:
     made = "umask; touch made ~/made; stat -c %a made ~/made ~/.pi ~/.pi/agent ~/.pi/.env"
     assert script(f"os.umask({mask})", made).ok().text.split() == ["0022", "644", "644", "700", "700", "600"]
-    for top in (state("alice", "pi-probe"), state("alice", "pi-probe").parents[1] / "sync/alice"):
+    for top in (state("alice", "pi-probe"), memory("alice", "pi-probe")):
         assert on_machine("find", top, "-perm", "/o+w", "-not", "-type", "l").ok().text == ""
         assert top.stat().st_mode & 0o777 == 0o700
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import as_user, on_machine, probe
 from support.hostile import EACH_NAME, NAMES, call, harmless, script, told
-from support.installed import Json, agent, demo, home, isolated
+from support.installed import Json, demo, home, isolated, owner
 from support.leftovers import assert_clean
 from support.sudo import NOT_TEXT
 
@@ -91,4 +91,4 @@ def test_what_all_this_left_is_nothing(tmp_path: Path) -> None:
     (home("alice") / ".pi/agent/settings.json").write_text("{}")
     call("", "x").ok()
     assert_clean()
-    assert isolated("alice", "settings.json", "pi-probe").stat().st_uid == agent("pi-probe").pw_uid
+    assert isolated("alice", "settings.json", "pi-probe").stat().st_uid == owner("pi-probe").pw_uid

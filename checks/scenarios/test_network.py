@@ -66,8 +66,9 @@ def test_without_network_no_name_is_resolved_and_no_packet_leaves() -> None:
     assert inside("getent hosts localhost", command="pi-offline").status == 0
 
 
-@pytest.mark.parametrize("place", ["/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"])
+@pytest.mark.parametrize("place", ["/run/nscd/checks", "/run/systemd/resolve/checks"])
 def test_without_network_no_service_of_the_host_resolves_names_for_the_agent(place: str) -> None:
+    """Where these services run, their own sockets are in the same directories."""
     directory = Path(place).parent
     there = directory.exists()
     directory.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from support.commands import as_user, inside, on_machine
 from support.installed import FACTS, demo, home
+from support.servers import connects
+from support.sessions import session
 from support.terminals import ended, terminal
 
 ON_NIXOS = Path("/etc/NIXOS").exists()
+NAME_SERVICE = Path("/run/nscd/socket")
 
 # As NixOS has them: bash reads the first whenever it is interactive, a login shell the second.
 BASHRC = '[ -n "$__ETC_PROFILE_DONE" ] || . /etc/profile\n'
@@ -100,6 +103,39 @@ def test_accounts_have_names_also_where_their_files_are_not_in_etc() -> None:
             seen = inside(f"{script}; ls -A /var/lib/checks-moved; true >>/etc/passwd", command=command)
             assert seen.text.split() == [*expected.split(), "group", "passwd"]
             assert "Read-only file system" in seen.complaint or "Permission denied" in seen.complaint
+
+
+@pytest.fixture
+def name_service() -> Iterator[str]:
+    """The unit of the name service, which runs."""
+    unit = "nscd.service"
+    on_machine("systemctl", "start", unit).ok()
+    yield unit
+    if not ON_NIXOS:
+        on_machine("systemctl", "stop", unit).ok()
+        on_machine("rm", "-rf", NAME_SERVICE.parent).ok()  # which it leaves for those who look at it
+
+
+def test_a_session_reaches_the_name_service_also_after_that_was_restarted(name_service: str) -> None:
+    script = f"""echo ready; while read -r; do
+      python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("{NAME_SERVICE}")' 2>/dev/null
+      echo $?
+    done"""
+    with session("alice", "pi-probe", "exec", "bash", "-c", script) as going:
+
+        def reached() -> bool:
+            going.say(b"again")
+            return going.hear() == b"0"
+
+        assert reached()
+        on_machine("systemctl", "restart", name_service).ok()
+        assert reached()
+        # As `nixos-rebuild switch` restarts it.
+        on_machine("systemctl", "stop", name_service).ok()
+        assert not reached()
+        on_machine("systemctl", "start", name_service).ok()
+        assert reached()
+    assert not connects("pi-offline", "unix", str(NAME_SERVICE))
 
 
 def test_terminals_have_the_group_that_is_called_tty_here() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import as_user, inside, on_machine, probe
-from support.installed import FACTS, SHARED, agent, demo, home, isolated, policy, state
+from support.installed import FACTS, SHARED, agent, demo, home, isolated, owner, policy, state
 
 
 def on_path(name: str, user: str = "alice") -> bool:
@@ -34,8 +34,10 @@ def test_the_project_group_is_the_agents_in_one_machine_and_not_in_the_other() -
     team = grp.getgrnam("team").gr_gid
     assert team in probe(command="pi-group", cwd=SHARED)["groups"]
     assert team not in probe()["groups"]
-    assert policy("pi-group")["user"] in grp.getgrnam("team").gr_mem
-    assert policy("pi-probe")["user"] not in grp.getgrnam("team").gr_mem
+    members = grp.getgrnam("team").gr_mem
+    assert {agent("pi-group", user).pw_name for user in ("alice", "bob")} <= set(members)
+    # Only sessions need it.
+    assert not {owner("pi-group").pw_name, owner("pi-probe").pw_name, agent("pi-probe").pw_name} & set(members)
 
 
 def test_the_preferred_binary_is_taken_though_pi_is_there_too() -> None:
@@ -117,12 +119,16 @@ def test_a_user_can_have_a_configuration_elsewhere() -> None:
 def test_another_user_group_and_state_directory_are_used_throughout() -> None:
     top = Path("/var/lib/checks/other state")
     seen = probe("x", command="pi-state")
+    assert (owner("pi-state").pw_name, owner("pi-state").pw_gid) == (
+        "pi-agent-other",
+        grp.getgrnam("pi-agent-state").gr_gid,
+    )
     user = agent("pi-state")
-    assert user.pw_name == "pi-agent-other"
-    assert (seen["uid"], seen["gid"]) == (user.pw_uid, grp.getgrnam("pi-agent-state").gr_gid)
+    assert user.pw_name == "pi-agent-other-alice"
+    assert (seen["uid"], seen["gid"]) == (user.pw_uid, user.pw_gid)
     assert seen["env"]["HOME"] == str(top)
     inside("touch ~/mine made; id -un; id -gn", command="pi-state").ok()
-    assert (top / "users/alice/mine").stat().st_uid == user.pw_uid
+    assert (top / "users/alice/mine").stat().st_uid == owner("pi-state").pw_uid
     assert (demo("alice") / "made").stat().st_uid == home("alice").stat().st_uid
     # The other agents are strangers there.
     assert inside("ls '/var/lib/checks'").status != 0
@@ -130,10 +136,12 @@ def test_another_user_group_and_state_directory_are_used_throughout() -> None:
 
 
 def test_the_isolated_user_is_a_system_user_that_cannot_log_in_by_password() -> None:
-    for variant in ("pi", "pi-state", "pi-group"):
-        user = agent(variant)
+    users = [owner(variant) for variant in ("pi", "pi-state", "pi-group")]
+    users += [agent(variant, user) for variant in ("pi", "pi-state", "pi-group") for user in ("alice", "bob")]
+    assert len({user.pw_uid for user in users}) == len({user.pw_gid for user in users}) == len(users)
+    for user in users:
         assert 0 < user.pw_uid < 1000
-        assert user.pw_dir == policy(variant)["stateDir"]
+        assert user.pw_dir in {policy(variant)["stateDir"] for variant in ("pi", "pi-state", "pi-group")}
         assert user.pw_gecos == "Isolated Pi agent user"
         assert user.pw_shell.endswith("/bin/bash")
         shadow = on_machine("getent", "shadow", user.pw_name).ok().text.split(":")[1]
@@ -145,7 +153,7 @@ def test_the_isolated_user_is_a_system_user_that_cannot_log_in_by_password() -> 
 def test_the_directories_of_the_state_are_there_before_the_first_session() -> None:
     for variant in FACTS["variants"]:
         top = Path(policy(variant)["stateDir"])
-        user = agent(variant)
+        user = owner(variant)
         gid = grp.getgrnam(policy(variant)["group"]).gr_gid
         names = ("", ".pi", ".pi/agent", ".pi/agent/sessions", ".project-mounts", "projects")
         for name in (*names, ".npm", ".npm-global", ".npm-global/bin", ".npm-global/lib"):
@@ -167,10 +175,12 @@ def test_a_question_about_pi_is_answered_anywhere_with_nothing_mounted(argument:
         lines = seen.splitlines()
         assert lines[0] == policy("pi-look")["stateDir"]
         assert "/home/alice" not in seen
-        assert "idmapped" not in seen
+        assert [line.split()[4] for line in lines if "idmapped" in line] == [policy("pi-look")["stateDir"]]
     # With another argument beside it, it is an ordinary session.
     assert as_user("alice", "pi-look", argument, "x", cwd="/").status == 77
-    assert "idmapped" in as_user("alice", "pi-look", argument, "x").ok().text
+    lines = as_user("alice", "pi-look", argument, "x").ok().text.splitlines()
+    mapped = {line.split()[4] for line in lines if "idmapped" in line}
+    assert {policy("pi-look")["stateDir"], str(demo("alice"))} <= mapped
 
 
 def test_the_real_pi_tells_its_version_and_help_anywhere() -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 import pytest
 from support.commands import as_user, inside, on_machine
-from support.installed import SECRETS, SHARED, agent, demo, home, policy, state
+from support.installed import SECRETS, SHARED, demo, home, memory, owner, policy, state
 from support.leftovers import leftovers
 from support.repositories import on_host
 from support.unchanged import everything
@@ -131,26 +131,25 @@ def state_of_root() -> Iterator[None]:
     try:
         yield
     finally:
-        owner = agent("pi-probe")
-        os.chown(top, owner.pw_uid, owner.pw_gid)
+        os.chown(top, owner("pi-probe").pw_uid, owner("pi-probe").pw_gid)
 
 
 @contextmanager
 def memory_a_directory() -> Iterator[None]:
-    memory = Path(policy("pi-probe")["stateDir"]) / "sync/alice/memory.json"
-    memory.unlink()
-    memory.mkdir()
+    file = memory("alice", "pi-probe") / "memory.json"
+    file.unlink()
+    file.mkdir()
     yield
 
 
 @contextmanager
 def state_being_reset() -> Iterator[None]:
-    memory = os.open(Path(policy("pi-probe")["stateDir"]) / "sync/alice", os.O_RDONLY)
+    directory = os.open(memory("alice", "pi-probe"), os.O_RDONLY)
     try:
-        fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
-        os.close(memory)
+        os.close(directory)
 
 
 _CLOSED: Final = "the agent cannot enter"
@@ -208,7 +207,7 @@ def test_this_launch_would_change_the_state_if_it_were_not_refused() -> None:
         ".pi/agent/skills/evil",
         ".pi/.env",
     )
-    for path in (*(tree / name for name in names), tree.parents[1] / "sync/alice/memory.json"):
+    for path in (*(tree / name for name in names), memory("alice", "pi-probe") / "memory.json"):
         assert str(path) in changed, path
 
 

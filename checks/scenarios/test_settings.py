@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+from typing import Final
 
 from support.commands import asked_of_the_model, inside, pi
 from support.host_configuration import document, host_file, write
-from support.installed import agent, isolated
+from support.installed import isolated, owner
 
-CODE = {
+from pi_agent.state import settings_keys
+
+# Everything that runs or redirects something, and a key that nobody knows.
+CODE: Final = {
     "packages": ["npm:evil"],
     "extensions": ["/var/lib/pi-probe/evil.ts"],
     "skills": ["/tmp/skill"],
@@ -18,6 +22,14 @@ CODE = {
     "npmCommand": ["/tmp/npm"],
     "shellPath": "/tmp/shell",
     "shellCommandPrefix": "evil;",
+    "externalEditor": "/tmp/editor",
+    "selfUpdateCommand": ["/tmp/update"],
+    "apiKeys": {"scripted": "!evil"},
+    "defaultProjectTrust": "always",
+    "sessionDir": "/tmp/sessions",
+    "httpProxy": "http://192.0.2.1/",
+    "sessionShareDestination": "gist",
+    "unknown": "evil",
 }
 
 
@@ -55,14 +67,14 @@ def test_what_nix_says_applies_without_any_host_settings() -> None:
 def test_a_choice_made_inside_stands_until_the_host_says_something_new() -> None:
     write(host_file("settings.json"), {"defaultModel": "host-1", "other": 1})
     assert document()["defaultModel"] == "host-1"
-    choose("s['defaultModel'] = 'inside'; s['added'] = [1]")
+    choose("s['defaultModel'] = 'inside'; s['enabledModels'] = [1]")
     for _ in range(2):
-        assert document() == {"defaultModel": "inside", "other": 1, "added": [1], "theme": "light"}
+        assert document() == {"defaultModel": "inside", "other": 1, "enabledModels": [1], "theme": "light"}
     # A change elsewhere does not override it.
     write(host_file("settings.json"), {"defaultModel": "host-1", "other": 2})
-    assert document() == {"defaultModel": "inside", "other": 2, "added": [1], "theme": "light"}
+    assert document() == {"defaultModel": "inside", "other": 2, "enabledModels": [1], "theme": "light"}
     write(host_file("settings.json"), {"defaultModel": "host-2", "other": 2})
-    assert document() == {"defaultModel": "host-2", "other": 2, "added": [1], "theme": "light"}
+    assert document() == {"defaultModel": "host-2", "other": 2, "enabledModels": [1], "theme": "light"}
     # A new choice wins again.
     choose("s['defaultModel'] = 'inside-2'")
     assert document()["defaultModel"] == "inside-2"
@@ -71,15 +83,16 @@ def test_a_choice_made_inside_stands_until_the_host_says_something_new() -> None
 
 
 def test_what_is_removed_on_either_side_stays_removed() -> None:
-    write(host_file("settings.json"), {"a": 1, "b": 2, "c": {"x": 1, "y": 2}})
+    write(host_file("settings.json"), {"tuiMode": 1, "b": 2, "retry": {"x": 1, "y": 2}})
     document()
-    choose("del s['a']; del s['c']['x']")
-    assert document() == {"b": 2, "c": {"y": 2}, "theme": "light"}
-    write(host_file("settings.json"), {"a": 1, "c": {"x": 1, "y": 2}})
-    assert document() == {"c": {"y": 2}, "theme": "light"}
+    choose("del s['tuiMode']; del s['retry']['x']")
+    assert document() == {"b": 2, "retry": {"y": 2}, "theme": "light"}
+    write(host_file("settings.json"), {"tuiMode": 1, "retry": {"x": 1, "y": 2}})
+    assert document() == {"retry": {"y": 2}, "theme": "light"}
 
 
 def test_code_never_comes_from_inside_and_does_from_the_host() -> None:
+    assert CODE.keys() == settings_keys.RUNS | settings_keys.REDIRECTS | {"unknown"}
     choose(f"s.update({CODE!r})")
     assert not CODE.keys() & document().keys()
     from_host = {"packages": ["npm:good"], "shellPath": "/bin/bash"}
@@ -127,11 +140,48 @@ def test_logins_merge_by_provider_in_both_directions() -> None:
     assert document("auth.json") == {**expected, "one": {"type": "oauth", "refresh": "h9"}}
 
 
+def test_a_command_in_place_of_a_key_comes_from_the_host_alone() -> None:
+    """Pi runs what follows the exclamation mark."""
+    write(host_file("auth.json"), {"one": {"type": "api_key", "key": "!pass show one"}})
+    choose(
+        "s['two'] = {'key': '!evil'}; s['three'] = {'key': 'x', 'env': {'A': '!evil'}}; s['four'] = {'key': 'x'}",
+        "auth.json",
+    )
+    assert document("auth.json") == {
+        "one": {"type": "api_key", "key": "!pass show one"},
+        "four": {"key": "x"},
+    }
+    choose("s['one']['key'] = '!evil'", "auth.json")
+    assert document("auth.json")["one"]["key"] == "!pass show one"
+
+
+def test_logins_of_servers_merge_by_server() -> None:
+    write(host_file("mcp-auth.json"), {"a|https://a/": {"tokens": "h"}, "b|https://b/": {"tokens": "h"}})
+    document("mcp-auth.json")
+    choose("s['a|https://a/'] = {'tokens': 'refreshed'}", "mcp-auth.json")
+    for _ in range(2):
+        assert document("mcp-auth.json") == {"a|https://a/": {"tokens": "refreshed"}, "b|https://b/": {"tokens": "h"}}
+    write(host_file("mcp-auth.json"), {"a|https://a/": {"tokens": "h"}, "b|https://b/": {"tokens": "anew"}})
+    assert document("mcp-auth.json") == {"a|https://a/": {"tokens": "refreshed"}, "b|https://b/": {"tokens": "anew"}}
+
+
+def test_trust_in_projects_comes_from_the_host_and_can_only_be_withdrawn_inside() -> None:
+    given = {"/home/alice/p": True, "/home/alice/p/evil": False}
+    write(host_file("trust.json"), given)
+    choose("s.update({'/': True, '/home/alice/p/evil': True})", "trust.json")
+    assert document("trust.json") == given
+    choose("del s['/home/alice/p/evil']", "trust.json")
+    assert document("trust.json") == given
+    choose("s.update({'/home/alice/p': False})", "trust.json")
+    for _ in range(2):
+        assert document("trust.json") == {**given, "/home/alice/p": False}
+
+
 def test_secrets_of_logins_are_for_the_agent_alone() -> None:
     write(host_file("auth.json"), {"one": {"key": "x"}})
     document()
     status = isolated("alice", "auth.json", "pi-probe").stat()
-    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (agent("pi-probe").pw_uid, 0o600)
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner("pi-probe").pw_uid, 0o600)
     assert "auth.json" not in inside('ls "$PI_CODING_AGENT_DIR"', user="bob").ok().text.split()
 
 

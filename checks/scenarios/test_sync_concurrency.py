@@ -16,6 +16,8 @@ from support.installed import Json, home, isolated
 from support.sessions import session
 from support.waiting import until
 
+from pi_agent.state import settings_keys
+
 VARIANT = "pi-probe"
 # Sets a key of a document as Pi does: under its lock (proper-lockfile: a directory beside the file), as a whole file.
 CHANGE = """
@@ -41,6 +43,7 @@ SESSION_FILE = (
     'for i in $(seq 200); do echo "{\\"line\\":$i}"; done >>"$PI_CODING_AGENT_DIR/sessions/x/$1"'
 )
 DOCUMENTS = ("settings.json", "auth.json")
+TASTES = sorted(settings_keys.TASTES - {"$schema", "theme"})
 
 
 def put(name: str, content: Json) -> None:
@@ -93,7 +96,7 @@ def test_parallel_launches_and_writers_on_both_sides_lose_nothing() -> None:
     writers = 12
 
     def work(number: int) -> None:
-        key, value = f"w{number}", json.dumps({"by": number})
+        key, value = TASTES[number], json.dumps({"by": number})
         script = f'for name in settings.json auth.json; do python3 -c "$2" $name {key} "$3"; done; {SESSION_FILE}'
         inside(script, f"{number}.jsonl", CHANGE, value, timeout=120).ok()
 
@@ -112,7 +115,7 @@ def test_parallel_launches_and_writers_on_both_sides_lose_nothing() -> None:
         found = inner(name)
         assert found.pop("host") == {"n": 29}
         found.pop("theme", None)
-        assert found == {f"w{number}": {"by": number} for number in range(writers)}
+        assert found == {TASTES[number]: {"by": number} for number in range(writers)}
     expected = "".join(f'{{"line":{line}}}\n' for line in range(1, 201))
     sessions = isolated("alice", "sessions/x", VARIANT)
     assert {path.name for path in sessions.iterdir()} == {f"{number}.jsonl" for number in range(writers)}
@@ -124,13 +127,13 @@ def test_parallel_launches_and_writers_on_both_sides_lose_nothing() -> None:
 def test_a_launch_waits_for_a_lock_that_a_running_pi_holds_for_a_moment() -> None:
     put("settings.json", {"host": 1})
     slow = CHANGE.replace("time.sleep(0.05)", "print('locked', flush=True); time.sleep(1)")
-    with session("alice", "pi-probe", "exec", "python3", "-c", slow, "settings.json", "inside", "2") as running:
+    with session("alice", "pi-probe", "exec", "python3", "-c", slow, "settings.json", "tuiMode", "2") as running:
         put("settings.json", {"host": 3})
         since = time.monotonic()
         inside("true").ok()
         assert time.monotonic() - since > 0.5, "it did not wait"
         assert running.wait().status == 0
-    assert (inner("settings.json")["inside"], inner("settings.json")["host"]) == (2, 3)
+    assert (inner("settings.json")["tuiMode"], inner("settings.json")["host"]) == (2, 3)
 
 
 HOLD = """
@@ -167,7 +170,7 @@ while True:
         continue
     document = json.load(open(path))
     count += 1
-    document["count"] = count
+    document["outputPad"] = count
     with open(path + ".draft", "w") as file:
         json.dump(document, file)
     os.rename(path + ".draft", path)
@@ -186,8 +189,8 @@ def test_a_pi_that_writes_its_settings_all_the_time_refuses_no_launch_and_loses_
             launched = inside("true").ok()
             assert launched.stderr == b""
             found = inner("settings.json")
-            assert found["host"] == number and found["count"] > counted
-            counted = found["count"]
+            assert found["host"] == number and found["outputPad"] > counted
+            counted = found["outputPad"]
         running.client.terminate()
     assert not list(isolated("alice", ".", VARIANT).glob("settings.json.displaced-*"))
 
@@ -207,7 +210,7 @@ def test_a_lock_that_its_holder_left_costs_no_time(age: float) -> None:
 
 def test_a_choice_and_a_change_of_the_host_at_the_same_place() -> None:
     """The host's change is the later one, whichever was written first (README, How configuration comes together)."""
-    put("settings.json", {"same": "host 1", "other": 1})
+    put("settings.json", {"defaultModel": "host 1", "other": 1})
     inside("true").ok()
     with session(
         "alice",
@@ -215,16 +218,16 @@ def test_a_choice_and_a_change_of_the_host_at_the_same_place() -> None:
         "exec",
         "bash",
         "-c",
-        f"echo ready; read; python3 -c '{CHANGE}' settings.json same '\"inside\"'; echo done; read",
+        f"echo ready; read; python3 -c '{CHANGE}' settings.json defaultModel '\"inside\"'; echo done; read",
     ) as one:
-        put("settings.json", {"same": "host 2", "other": 1})
+        put("settings.json", {"defaultModel": "host 2", "other": 1})
         inside("true").ok()
         one.say(b"go")
         assert one.hear() == b"done"
         inside("true").ok()
-        assert inner("settings.json")["same"] == "inside", "a choice after the host's word stands"
-        put("settings.json", {"same": "host 3", "other": 2})
+        assert inner("settings.json")["defaultModel"] == "inside", "a choice after the host's word stands"
+        put("settings.json", {"defaultModel": "host 3", "other": 2})
         inside("true").ok()
-        assert inner("settings.json")["same"] == "host 3"
+        assert inner("settings.json")["defaultModel"] == "host 3"
         one.say(b"end")
         until(lambda: one.client.poll() is not None, "it has ended")

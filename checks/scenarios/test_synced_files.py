@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.commands import as_user, inside
 from support.host_configuration import host_file, write
-from support.installed import home, isolated, state
+from support.installed import home, isolated, memory, state
 
 
 def test_directories_of_code_and_instructions_are_exactly_what_the_host_has() -> None:
@@ -44,8 +44,8 @@ def test_other_files_follow_the_host_and_what_the_agent_added_there_stays() -> N
     assert inside('cd "$PI_CODING_AGENT_DIR/notes"; ls').ok().text == "mine.txt"
 
 
-OWN = ["sessions/x.jsonl", "bin/fd", "npm/node_modules/x", "git/x/y", "trust.json", "models-store.json"]
-OWN += ["pi-debug.log", "pi-crash.log", "other.lock"]
+OWN = ["sessions/x.jsonl", "bin/fd", "npm/node_modules/x", "git/x/y", "crashes.json", "models-store.json"]
+OWN += ["pi-debug.log", "mcp.log", "mcp.log.1", "other.lock"]
 
 
 def test_what_pi_owns_at_run_time_is_neither_copied_nor_removed() -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_alice_may_not_read_is_not_read_for_her() -> None:
 
 
 def test_nothing_is_written_through_a_link_that_the_agent_left() -> None:
-    target = Path("/var/lib/pi-probe/sync/alice")
+    target = memory("alice", "pi-probe")
     inside(f'cd "$PI_CODING_AGENT_DIR"; rm -rf skills; ln -s {target} skills; ln -s /etc extensions').ok()
     write(host_file("skills/planted.md"), "x")
     write(host_file("extensions/planted.md"), "x")

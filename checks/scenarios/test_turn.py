@@ -6,7 +6,7 @@ import os
 import stat
 
 from support.commands import inside, pi
-from support.installed import agent, demo, home, isolated, policy, state
+from support.installed import agent, demo, home, isolated, owner, policy, state
 
 
 def test_what_the_bash_tool_writes_belongs_to_alice_and_was_written_by_the_agent() -> None:
@@ -78,8 +78,8 @@ def test_no_other_person_can_read_the_isolated_state() -> None:
     pi("hello").ok()
     status = state("alice").parents[1].stat()
     assert stat.S_IMODE(status.st_mode) == 0o750
-    assert status.st_uid == agent().pw_uid
-    assert status.st_gid == agent().pw_gid
+    assert status.st_uid == owner().pw_uid
+    assert status.st_gid == owner().pw_gid
 
 
 def test_a_choice_of_model_works_from_the_command_line() -> None:

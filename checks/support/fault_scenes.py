@@ -20,11 +20,11 @@ from support.strace import Step, Struck
 COMMAND: Final = ("exec", "bash", "-c", "echo ran")
 SESSION: Final = b'{"role":"user","content":"what must not be lost"}\n' * 2000
 OLD: Final[dict[str, Json]] = {
-    "settings.json": {"a": 1, "chosen": "inside", "theme": "light"},
+    "settings.json": {"a": 1, "tuiMode": "inside", "theme": "light"},
     "auth.json": {"one": {"key": "h1"}, "mine": {"key": "i1"}},
 }
 NEW: Final[dict[str, Json]] = {
-    "settings.json": {"a": 2, "chosen": "inside", "b": [1], "theme": "light"},
+    "settings.json": {"a": 2, "tuiMode": "inside", "b": [1], "theme": "light"},
     "auth.json": {"one": {"key": "h2"}, "mine": {"key": "i1"}},
 }
 # How often to try a step that not every launch takes.
@@ -47,9 +47,9 @@ class Scene:
         host("skills/one/SKILL.md", "old")
         inside("true").ok()
         script = (
-            'cd "$PI_CODING_AGENT_DIR"; mkdir -p sessions/x; cat >sessions/x/1.jsonl; echo own >trust.json;'
+            'cd "$PI_CODING_AGENT_DIR"; mkdir -p sessions/x; cat >sessions/x/1.jsonl; echo own >crashes.json;'
             "python3 -c 'import json\n"
-            'for name, key, value in (("settings", "chosen", "inside"), ("auth", "mine", {"key": "i1"})):\n'
+            'for name, key, value in (("settings", "tuiMode", "inside"), ("auth", "mine", {"key": "i1"})):\n'
             '    s = json.load(open(f"{name}.json")); s[key] = value; json.dump(s, open(f"{name}.json", "w"))\''
         )
         inside(script, stdin=SESSION).ok()
@@ -73,7 +73,7 @@ def check_state(allowed: Sequence[dict[str, Json]]) -> None:
         found = json.loads(isolated("alice", name, strace.VARIANT).read_text(encoding="utf-8"))
         assert found in [version[name] for version in allowed], f"{name}: {found}"
     assert isolated("alice", "sessions/x/1.jsonl", strace.VARIANT).read_bytes() == SESSION
-    assert isolated("alice", "trust.json", strace.VARIANT).read_text() == "own\n"
+    assert isolated("alice", "crashes.json", strace.VARIANT).read_text() == "own\n"
     # The host's files follow the host. A file that could not be read may be missing until it can.
     skill = isolated("alice", "skills/one/SKILL.md", strace.VARIANT)
     found = skill.read_text() if skill.exists() else ""

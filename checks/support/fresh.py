@@ -63,8 +63,8 @@ def fresh(pristine: Path, *, known_to_fail: bool = False) -> Iterator[None]:
     pairs = [os.fspath(path) for name, place in _places().items() for path in (pristine / name, place)]
     subprocess.run(["sh", "-euc", _RESTORE, "sh", *pairs], check=True)
     for variant in FACTS["variants"]:
-        for kind in ("users", "sync"):
-            directory = Path(policy(variant)["stateDir"]) / kind
+        top = policy(variant)["stateDir"]
+        for directory in (Path(f"{top}/users"), Path(f"{top}-sync")):
             if directory.exists():
                 _empty(directory)
     assert leftovers() == []

@@ -50,9 +50,28 @@ def pi_package() -> Path:
 
 
 @cache
-def agent(variant: str = "pi") -> pwd.struct_passwd:
-    """The isolated user of a variant."""
+def agent(variant: str = "pi", user: str = "alice") -> pwd.struct_passwd:
+    """The account that a user's agents run as."""
+    return pwd.getpwnam(policy(variant)["hostUsers"][user]["agentUser"])
+
+
+@cache
+def agents() -> frozenset[int]:
+    """The user IDs of all agents on this machine."""
+    return frozenset(
+        agent(variant, user).pw_uid for variant in FACTS["variants"] for user in policy(variant)["hostUsers"]
+    )
+
+
+@cache
+def owner(variant: str = "pi") -> pwd.struct_passwd:
+    """The owner of a variant's state on disk."""
     return pwd.getpwnam(policy(variant)["user"])
+
+
+def memory(user: str, variant: str = "pi") -> Path:
+    """sync's own directory for a user."""
+    return Path(f"{policy(variant)['stateDir']}-sync") / user
 
 
 def state(user: str, variant: str = "pi") -> Path:

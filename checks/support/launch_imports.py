@@ -18,7 +18,7 @@ _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 # Floor of pi_agent → its modules.
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("json_reader", "records"),
-    "messages": ("quoting", "reasons", "refusal", "refusals"),
+    "messages": ("installation_refusals", "quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
     "session": ("audit",),
@@ -42,8 +42,20 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "terminals",
     ),
     "state": (
-        *("copying", "documents", "home_files", "host_config", "json_merge", "mirror", "pi_files", "pi_lock", "scans"),
-        *("sync", "sync_memory", "tree_entries", "user_state"),
+        *(
+            "copying",
+            "document_kinds",
+            "documents",
+            "file_sync",
+            "home_files",
+            "host_config",
+            "json_merge",
+            "mirror",
+            "pi_files",
+            "pi_lock",
+            "scans",
+        ),
+        *("settings_keys", "sync", "sync_directory", "sync_memory", "tree_entries", "user_state"),
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (

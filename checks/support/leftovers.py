@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from support.installed import FACTS, STAGING, agent
+from support.installed import STAGING, agents
 from support.processes import ours, processes
 from support.units import UNITS, listed
 from support.waiting import CLEAN_WITHIN
@@ -41,8 +41,7 @@ def leftovers() -> list[str]:
     found += [f"mount {line}" for line in mounted if f" {STAGING}/" in line]
     running = processes()
     found += [f"{kind} {process}" for kind, group in ours(running).items() for process in group]
-    agents = {agent(variant).pw_uid for variant in FACTS["variants"]}
-    found += [f"process {process}" for process in running if process.uid in agents]
+    found += [f"process {process}" for process in running if process.uid in agents()]
     return found
 
 

@@ -22,7 +22,7 @@ import pexpect
 
 from support import policy_override
 from support.commands import Result, Word
-from support.installed import FACTS, Json, demo, policy, state
+from support.installed import FACTS, Json, demo, memory, state
 from support.waiting import PATIENCE, until
 
 VARIANT: Final = "pi-probe"
@@ -195,7 +195,7 @@ def sample(steps: Sequence[Step], at_most: int) -> list[Step]:
 
 def own_tree(user: str = "alice") -> list[Path]:
     """The parts of a user's isolated state: the tree and sync's memory."""
-    return [state(user, VARIANT), Path(policy(VARIANT)["stateDir"]) / "sync" / user]
+    return [state(user, VARIANT), memory(user, VARIANT)]
 
 
 def debris(user: str = "alice") -> list[Path]:

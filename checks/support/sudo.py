@@ -15,8 +15,6 @@ SUDO_RS: Final = "sudo_rs"
 ONLY_SUDO: Final = pytest.mark.sudo_rs(None)
 # sudo-rs before 0.2.13 refuses an argument that is not UTF-8.
 NOT_TEXT: Final = pytest.mark.sudo_rs("0.2.13")
-# sudo-rs before 0.2.15 cannot be told to log no arguments.
-UNLOGGED: Final = pytest.mark.sudo_rs("0.2.15")
 
 
 def register(config: pytest.Config) -> None:
@@ -26,7 +24,7 @@ def register(config: pytest.Config) -> None:
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> str:
     """Leave out what does not hold with this machine's sudo. Return a line about it, or "" if everything holds."""
-    version = _sudo_rs()
+    version = version_of_sudo_rs()
     others = [item for item in items if version and not _holds(item, version)]
     if not others:
         return ""
@@ -44,7 +42,7 @@ def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _sudo_rs() -> str:
+def version_of_sudo_rs() -> str:
     """The version of sudo-rs, or "" if the machine has another sudo."""
     done = subprocess.run([FACTS["sudo"], "--version"], capture_output=True, check=False, text=True)
     found = re.match(r"sudo-rs ([0-9.]+)", done.stdout + done.stderr)

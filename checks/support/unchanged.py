@@ -6,13 +6,14 @@ import os
 import stat
 from pathlib import Path
 
-from support.installed import SECRETS, SHARED, STAGING, home, policy
+from support.installed import SECRETS, SHARED, STAGING, home, memory, policy
 
 
 def everything(command: str = "pi-probe") -> dict[str, tuple[object, ...]]:
     """Names, kinds, owners, times and contents of everything that a launch of command may touch, and the mounts."""
     state = Path(policy(command)["stateDir"])
-    tops = [state, STAGING, home("alice"), SECRETS, SHARED, Path("/run/systemd/transient")]
+    tops = [state, memory("alice", command).parent, STAGING, home("alice"), SECRETS, SHARED]
+    tops.append(Path("/run/systemd/transient"))
     found: dict[str, tuple[object, ...]] = {}
     for top in tops:
         for path in [top, *top.rglob("*")]:

@@ -82,6 +82,7 @@
   ".var/app"
   # Credentials of coding agents.
   ".pi/agent/auth.json"
+  ".pi/agent/mcp-auth.json"
   ".pi/.env"
   ".pi/agent/.env"
   ".claude.json"

@@ -44,6 +44,7 @@
   ".devcontainer.json"
   # Extensions, hooks and servers that coding agents load.
   ".pi"
+  ".agents"
   ".claude"
   ".codex"
   ".cursor"

@@ -34,7 +34,8 @@ in
     ]
     ++ map (name: stateRule "0700" "/users/${name}") (lib.attrNames cfg.hostUsers)
     ++ [
-      (stateRule "0700" "/sync")
+      # Beside the state directory: whoever owns that could move what is in it.
+      "d ${field "${cfg.stateDir}-sync"} 0700 root root - -"
       "d /run/pi-agent 0700 root root - -"
     ]
   );

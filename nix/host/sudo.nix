@@ -25,7 +25,7 @@ let
   keepTerminal = defaults ''env_keep += "${builtins.concatStringsSep " " terminalVariables}"'';
   terminalVariables = lib.concatLists (lib.attrValues (import ../shared.nix).terminalVariables);
   # sudo and PAM would log each prompt that is passed as an argument; the runner logs each launch itself,
-  # without its arguments.
+  # without its arguments. sudo-rs cannot do without PAM's messages: see ../warnings.nix.
   logNothing = "!log_allowed";
   sudoRsHas = lib.versionAtLeast (lib.getVersion sudo-rs.package);
 in

@@ -11,6 +11,7 @@ let
     isBelow
     isShortest
     overlap
+    stateAt
     ;
   # The sandbox has its own file system there: a project would hide it, or be hidden by it.
   reservedBy = path: lib.findFirst (overlap path) null (import ../shared.nix).reservedPaths;
@@ -51,8 +52,8 @@ in
       null
     else if reservedBy root != null then
       "cannot be a project root because the sandbox provides its own ${reservedBy root}; use a directory elsewhere."
-    else if overlap root stateDir then
-      "overlaps m3ta.pi-agent.stateDir (${stateDir}), which holds every host user's agent state; use a directory that is neither below nor above it."
+    else if stateAt stateDir root != null then
+      "overlaps ${stateAt stateDir root}, which holds every host user's agent state; use a directory that is neither below nor above it."
     else
       null;
 

@@ -27,4 +27,14 @@ rec {
 
   # Whether two paths are the same, or one is below the other.
   overlap = a: b: isBelow a b || isBelow b a;
+
+  # What of the agents' state overlaps the path, or null.
+  stateAt =
+    stateDir: path:
+    if overlap path stateDir then
+      "m3ta.pi-agent.stateDir (${stateDir})"
+    else if overlap path "${stateDir}-sync" then
+      "${stateDir}-sync, beside m3ta.pi-agent.stateDir"
+    else
+      null;
 }

@@ -16,6 +16,7 @@ let
     hasQuoteOrBackslash
     isShortest
     overlap
+    stateAt
     ;
 
   # Of /run, the sandbox provides these alone.
@@ -80,8 +81,8 @@ rec {
       ]
     then
       "contains everything that belongs to people, which the sandbox keeps out; name a path below it."
-    else if overlap path stateDir then
-      "overlaps m3ta.pi-agent.stateDir (${stateDir}), which holds every host user's agent state; name a path elsewhere."
+    else if stateAt stateDir path != null then
+      "overlaps ${stateAt stateDir path}, which holds every host user's agent state; name a path elsewhere."
     else
       null;
 

@@ -8,7 +8,12 @@ in
     user = mkOption {
       type = types.str;
       default = "pi-agent";
-      description = "User that every agent runs as.";
+      description = ''
+        Owner of {option}`m3ta.pi-agent.stateDir` and of all state in it. Agents
+        run as accounts of their own,
+        {option}`m3ta.pi-agent.hostUsers.<name>.agentUser`, so none of them can
+        reach the state of another.
+      '';
     };
 
     group = mkOption {
@@ -21,9 +26,11 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether to create {option}`m3ta.pi-agent.user` and
-        {option}`m3ta.pi-agent.group`. If `false`, both must already exist, and
-        {option}`m3ta.pi-agent.stateDir` must be the user's home.
+        Whether to create {option}`m3ta.pi-agent.user`,
+        {option}`m3ta.pi-agent.group`, and the
+        {option}`agentUser` and {option}`agentGroup` of every host user. If
+        `false`, all of them must already exist, and
+        {option}`m3ta.pi-agent.stateDir` must be the home of the users.
       '';
     };
 
@@ -34,7 +41,10 @@ in
         Home of {option}`m3ta.pi-agent.user`, an absolute path. Each host user's
         agent has a state tree of its own below it, {file}`users/<name>`, and
         sees only that tree, at this path: the sessions, tokens and settings of
-        one host user are not visible to another host user's agent.
+        one host user are not visible to another host user's agent. The file
+        system must support ID-mapped mounts, as ext4, XFS, Btrfs, tmpfs and
+        ZFS 2.2 do. What sync remembers is kept beside it, in a directory of
+        root's with the suffix `-sync`: back up or persist both.
       '';
     };
 
@@ -43,7 +53,7 @@ in
       default = null;
       example = "developers";
       description = ''
-        An existing group that {option}`m3ta.pi-agent.user` joins and that every
+        An existing group that every agent's account joins and that every
         session has as a supplementary group, for project files shared by a
         group. The host user's own files need no group: the project root is
         mounted with its owner mapped to the agent.

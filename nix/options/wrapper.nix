@@ -41,9 +41,9 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether to sync the host user's Pi configuration into the isolated
-        state at each start. If `false`, the agent has only
-        {option}`m3ta.pi-agent.settings` and what Pi wrote itself.
+        Whether to sync the host user's Pi configuration, and the skills in
+        `~/.agents`, into the isolated state at each start. If `false`, the
+        agent has only {option}`m3ta.pi-agent.settings` and what Pi wrote itself.
       '';
     };
 

@@ -11,6 +11,10 @@ SANDBOX_PREFIX = "--sandbox-"
 TIMING = "--sandbox-timing"
 TIMING_JSON = f"{TIMING}=json"
 
+# Commands of Pi that need no project, some of them unless they are told to change the project's own settings.
+_COMMANDS = frozenset({"auth", "list", "mcp", "update"})
+_COMMANDS_FOR_USER_OR_PROJECT = frozenset({"config", "install", "remove", "uninstall"})
+
 
 def arguments() -> list[str]:
     """The program's arguments. Bytes that are not UTF-8 are kept as surrogates and leave the program unchanged."""
@@ -32,7 +36,25 @@ def is_timed(arguments: Sequence[str]) -> bool:
     return bool(arguments) and arguments[0] in (TIMING, TIMING_JSON)
 
 
-def needs_no_project(arguments: Sequence[str]) -> bool:
+def needs_no_configuration(arguments: Sequence[str]) -> bool:
     """Whether these arguments only ask for Pi's version or help: then no project and no configuration is needed."""
     words = for_pi(arguments)
     return len(words) == 1 and words[0] in ("--version", "-v", "--help", "-h")
+
+
+def needs_no_project(arguments: Sequence[str], before: Sequence[str]) -> bool:
+    """Whether Pi can do what these arguments ask for where no project is: then one is mounted only if there is one.
+
+    before: the arguments that the policy puts before them. Pi takes only its first argument for a command.
+    """
+    if needs_no_configuration(arguments):
+        return True
+    words = for_pi(arguments)
+    if before or not words:
+        return False
+    command, *rest = words
+    if command == "--list-models":
+        return len(rest) <= 1 and not any(word.startswith("-") for word in rest)
+    if command in _COMMANDS_FOR_USER_OR_PROJECT:
+        return not {"-l", "--local"} & {*rest} or bool({"-h", "--help"} & {*rest})
+    return command in _COMMANDS

@@ -66,7 +66,7 @@ def as_root(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Reque
     if not hasattr(module, "run"):
         answered: int = module.on_host(policy, invocation)
         return answered
-    status: int = module.run(Call(policy, caller, accounts.agent(policy), invocation))
+    status: int = module.run(Call(policy, accounts.of(policy, caller), invocation))
     return status
 
 

@@ -18,9 +18,9 @@ from pi_agent.sandbox.protection import Kind
 from pi_agent.session import systemd_run
 from pi_agent.session.launch_plan import Configuration, Plan, Request
 from pi_agent.state import json_merge
-from pi_agent.state.documents import SETTINGS
+from pi_agent.state.document_kinds import SETTINGS
+from pi_agent.state.file_sync import FilePlan
 from pi_agent.state.json_merge import REMOVED
-from pi_agent.state.sync import FilePlan
 
 VERSION: Final = 1
 _NAMES_AT_MOST: Final = 5
@@ -35,7 +35,8 @@ def opening(policy: Policy, user: str) -> Facts:
     except OSError:
         directory = ""
     known: Facts = {"version": VERSION, "command": policy.command_name, "user": escaped_in_full(user)}
-    known |= {"agent": policy.user, "directory": escaped_in_full(directory)}
+    agent = policy.host_users[user].agent_user if user in policy.host_users else None
+    known |= {"agent": agent, "directory": escaped_in_full(directory)}
     known |= {"allowed": True, "status": 0, "refusal": None}
     unknown = ("root", "roots", "mounts", *_COVERS, "configuration", "state", "environment", "unit", "notices")
     return known | dict.fromkeys(unknown)
@@ -91,8 +92,10 @@ def of_plan(plan: Plan) -> Facts:
 def _mounts(plan: Plan) -> list[Facts]:
     """Every mount, the project first."""
     request, view, session = plan.request, plan.view, plan.request.session
-    own = {session.state: f"{request.policy.state_dir}/users/{request.caller.name}", session.terminals: "devpts"}
+    home = f"{request.policy.state_dir}/users/{request.accounts.caller.name}"
+    own = {session.state: home, session.terminals: "devpts"}
     mapped = {mount.bind.source: mount.mapped for mount in (view.project, *view.extras) if mount is not None}
+    mapped[session.state] = view.state_mapped
     found = [
         _mount(own.get(bind.source, bind.target), bind, mapped=mapped.get(bind.source, False)) for bind in view.binds
     ]
@@ -131,7 +134,7 @@ def _configuration(policy: Policy, found: Configuration) -> Facts:
             }
             for plan in (synced.documents if synced is not None else ())
         },
-        "files": None if synced is None or synced.files is None else _files(synced.files),
+        "files": None if synced is None or not synced.files else _files(synced.files),
     }
 
 
@@ -144,12 +147,12 @@ def _places(found: Iterable[json_merge.Path]) -> list[str]:
     return sorted(escaped_in_full(".".join(path)) for path in found)
 
 
-def _files(plan: FilePlan) -> Facts:
+def _files(plans: Sequence[FilePlan]) -> Facts:
     return {
-        "copy": _counted(plan.work.copy),
-        "make": _counted(plan.work.make),
-        "remove": _counted(plan.work.remove),
-        "move_aside": _counted(plan.overgrown),
+        "copy": _counted([name for plan in plans for name in plan.work.copy]),
+        "make": _counted([name for plan in plans for name in plan.work.make]),
+        "remove": _counted([name for plan in plans for name in plan.work.remove]),
+        "move_aside": _counted([name for plan in plans for name in plan.overgrown]),
     }
 
 
@@ -159,7 +162,7 @@ def _counted(names: Sequence[str]) -> Facts:
 
 def _state(plan: Plan) -> Facts:
     """What a launch makes and writes in the user's own tree, apart from the synced configuration."""
-    home = f"users/{plan.request.caller.name}"
+    home = f"users/{plan.request.accounts.caller.name}"
     written = [file.path for file in plan.configuration.files]
     if plan.configuration.link is not None:
         written.append(plan.configuration.link.path)

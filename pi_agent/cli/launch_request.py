@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pi_agent.cli import command_line
 from pi_agent.linux import terminals, timing
 from pi_agent.linux.identities import Identity
+from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts, project_roots
 from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project
 from pi_agent.session import session_names
 from pi_agent.session.launch_plan import Request
 
 # Stands for a session's random number in a launch that is only explained.
 EXAMPLE_NUMBER = "ID"
+_Locate = Callable[[Policy, Identity], Project | None]
 
 
 def for_pi(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Request:
     """A launch of Pi with these arguments. Raises Refusal: 77, 78."""
     command = (policy.program, *policy.extra_run_args, *command_line.for_pi(arguments))
-    return _request(policy, caller, command, needs_project=not command_line.needs_no_project(arguments))
+    if command_line.needs_no_configuration(arguments):
+        return _request(policy, caller, command, _nowhere)
+    anywhere = command_line.needs_no_project(arguments, policy.extra_run_args)
+    return _request(policy, caller, command, _here_if_anywhere if anywhere else project_roots.locate)
 
 
 def for_shell(policy: Policy, caller: Identity) -> Request:
@@ -33,24 +39,37 @@ def as_example(policy: Policy, caller: Identity) -> Request:
     return _request(policy, caller, (policy.program, *policy.extra_run_args), number=EXAMPLE_NUMBER)
 
 
+def _nowhere(_policy: Policy, _caller: Identity) -> Project | None:
+    return None
+
+
+def _here_if_anywhere(policy: Policy, caller: Identity) -> Project | None:
+    """The project that holds the working directory; None outside of all. Raises Refusal (78)."""
+    try:
+        return project_roots.locate(policy, caller)
+    except Refusal as refusal:
+        if refusal.status != EX_NOPERM:
+            raise
+        return None
+
+
 def _request(
     policy: Policy,
     caller: Identity,
     command: tuple[str, ...],
-    *,
-    needs_project: bool = True,
+    locate: _Locate = project_roots.locate,
     number: str | None = None,
 ) -> Request:
-    agent = accounts.agent(policy)
-    project = project_roots.locate(policy, caller) if needs_project else None
+    found = accounts.of(policy, caller)
+    project = locate(policy, caller)
     timing.mark("project")
     return Request(
         policy=policy,
-        caller=caller,
-        agent=agent,
+        accounts=found,
         project=project,
         command=command,
         session=session_names.named(caller.name, caller.uid, number or os.urandom(8).hex()),
         environ=os.environ,
         terminal=terminals.present(),
+        configured=locate is not _nowhere,
     )

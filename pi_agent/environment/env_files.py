@@ -7,7 +7,7 @@ import os
 from pi_agent.environment import env_file_syntax
 from pi_agent.environment.variable_layers import ENV
 from pi_agent.linux import files, paths
-from pi_agent.messages import reasons, refusals
+from pi_agent.messages import installation_refusals, reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.user_state import PI_DIRECTORY
@@ -80,7 +80,7 @@ def variables_in(path: str) -> dict[str, str]:
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        raise refusals.env_file_unusable(path, _reason(error)) from error
+        raise installation_refusals.env_file_unusable(path, _reason(error)) from error
 
 
 def _trusted(directory: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pi_agent.messages import command_refusals, notices, refusals, start_refusals, statuses
+from pi_agent.messages import command_refusals, installation_refusals, notices, refusals, start_refusals, statuses
 from pi_agent.messages.refusal import Refusal
 
 _ANY: Final = "…"
@@ -33,14 +33,17 @@ REFUSALS: Final[Sequence[Refusal]] = (
     refusals.config_too_large(_ANY, _ANY),
     refusals.document_invalid(_ANY, _ANY),
     refusals.host_env_invalid(_ANY, _ANY),
-    refusals.env_file_unusable(_ANY, _ANY),
-    refusals.extra_path_unusable(_ANY, _ANY),
+    installation_refusals.env_file_unusable(_ANY, _ANY),
+    installation_refusals.extra_path_unusable(_ANY, _ANY),
     refusals.state_being_reset(),
     refusals.state_unreadable(_ANY, _ERROR),
     refusals.state_not_writable(_ANY, _ERROR),
-    refusals.state_missing(_ANY, _ANY),
-    refusals.identity_missing("user", _ANY),
-    refusals.policy_unreadable(_ANY, _ANY),
+    installation_refusals.state_missing(_ANY, _ANY),
+    installation_refusals.state_not_mapped(_ANY, _ANY, _ANY),
+    installation_refusals.sync_directory_unusable(_ANY, _ANY),
+    installation_refusals.identities_missing([("user", _ANY)]),
+    installation_refusals.agent_shares_id(_ANY, _ANY),
+    installation_refusals.policy_unreadable(_ANY, _ANY),
     refusals.staging_failed(_ANY, _ANY),
     start_refusals.session_not_started(_ANY),
     start_refusals.session_not_limited(_ANY),
@@ -70,6 +73,7 @@ NOTICES: Final[Mapping[str, str]] = {
     notices.loop_of_links(_ANY): "The same.",
     notices.too_deep(_ANY): "More than 64 levels of directories are not synced.",
     notices.isolated_file_replaced(_ANY, _ANY, _ANY): "Pi's own file inside was broken.",
+    notices.document_in_use(_ANY): "It may be renewing a login. The launch goes on after 30 seconds at the latest.",
     notices.isolated_path_overgrown(_ANY, _ANY): "More than 200,000 files, or too many levels of directories.",
     notices.isolated_directory_closed(_ANY): "The agent has taken its own permissions away.",
     notices.sync_memory_unreadable(_ANY): "Nothing is lost.",

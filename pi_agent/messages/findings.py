@@ -23,12 +23,6 @@ def runner_started() -> Finding:
     return Finding(OK, "sudo", "lets the caller start the runner")
 
 
-def runner_not_started(runner: str, why: str) -> Finding:
-    """why: the first line that sudo printed."""
-    remedy = f"A sudo rule must let you run {escaped(runner)} as root without a password.\n{_REBUILD}"
-    return Finding(FAIL, "sudo", f"does not start the runner: {escaped(why)}", remedy, EX_UNAVAILABLE)
-
-
 def runner_failed(why: str, status: int) -> Finding:
     """why: the first line that the runner printed."""
     return Finding(FAIL, "runner", f"failed: {escaped(why)}", "See the failures below.", status)
@@ -41,44 +35,6 @@ def exit_status(status: int) -> str:
 
 def caller_listed(user: str) -> Finding:
     return Finding(OK, "caller", f"{escaped(user)} is a listed host user")
-
-
-# -- accounts
-
-
-def agent_account(user: str, uid: int, group: str, gid: int) -> Finding:
-    return Finding(OK, "user", f"{user} ({uid}) in group {group} ({gid})")
-
-
-def agent_is_root(user: str, group: str) -> Finding:
-    return _agent_account(user, group, f"{user} or {group} has the ID of root")
-
-
-def agent_is_caller(user: str, group: str) -> Finding:
-    return _agent_account(user, group, f"{user} has the same user ID as the caller")
-
-
-def agent_primary_group(user: str, group: str) -> Finding:
-    return _agent_account(user, group, f"the primary group of {user} is not {group}")
-
-
-def _agent_account(user: str, group: str, what: str) -> Finding:
-    remedy = f"Make {user} a system user of its own, with the primary group {group}.\n{_REBUILD}"
-    return Finding(FAIL, "user", what, remedy)
-
-
-def project_group(name: str, gid: int) -> Finding:
-    return Finding(OK, "projectGroup", f"{escaped(name)} ({gid})")
-
-
-def project_group_missing(name: str) -> Finding:
-    remedy = "Create the group, or rebuild the system (nixos-rebuild switch)."
-    return Finding(FAIL, "projectGroup", f"the group {escaped(name)} does not exist", remedy)
-
-
-def project_group_without_caller(name: str, user: str) -> Finding:
-    remedy = f"Add {escaped(name)} to users.users.{escaped(user)}.extraGroups, and log in again."
-    return Finding(WARN, "projectGroup", f"the caller is not a member of {escaped(name)}", remedy)
 
 
 # -- programs
@@ -201,6 +157,13 @@ def state_unusable(directory: str) -> Finding:
     """Of what a launch puts right by itself."""
     remedy = "The next launch opens it up, or moves it aside and makes it anew."
     return Finding(WARN, "state", f"{escaped(directory)} is no directory that the agent can use", remedy)
+
+
+def code_kept(paths: Sequence[str], command: str) -> Finding:
+    """paths: in the agent's home, where what an earlier session left may run in the next one."""
+    remedy = f"Pi and npm keep it there for later sessions. Remove it with: {escaped(command)} --sandbox-reset"
+    names = ", ".join(escaped(path) for path in paths)
+    return Finding(WARN, "code", f"sessions have left code that later ones may run: {names}", remedy)
 
 
 def staging(directory: str) -> Finding:

@@ -71,6 +71,10 @@ def isolated_file_replaced(name: str, why: str, kept: str) -> str:
     )
 
 
+def document_in_use(name: str) -> str:
+    return f"waiting for another session, which is using the isolated {escaped(name)}"
+
+
 def isolated_path_overgrown(name: str, kept: str) -> str:
     return f"the isolated {escaped(name)} exceeded the limits; it was kept as {escaped(kept)}"
 

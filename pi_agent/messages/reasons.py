@@ -14,7 +14,7 @@ NOT_AN_OBJECT: Final = "its top level is not an object"
 LINK_INTO_KERNEL: Final = "a link leads into the kernel's own file systems"
 LINK_OUT_OF_ROOT: Final = "a link inside a project root leads out of it"
 ENTERED_BY_OTHERS: Final = "others than root can enter it"
-NOT_OWNED_BY_AGENT: Final = "it does not belong to {}"
+NOT_OWNED_BY: Final = "it does not belong to {}"
 
 
 def larger_than(size: int) -> str:

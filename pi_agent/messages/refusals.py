@@ -1,4 +1,4 @@
-"""Every refusal of a launch: the exit status, what is wrong, what to do.
+"""The refusals of a launch: the exit status, what is wrong, what to do.
 
 A function takes the facts and returns the `Refusal` to raise; it never acts. Names that a user or the agent chose are
 escaped. README.md's table is made from here (catalogue.py).
@@ -23,54 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_REBUILD: Final = "Rebuild the system (nixos-rebuild switch) and try again."
 _SEE_JOURNAL: Final = "The journal may say more: journalctl -b -p warning -n 20"
 _CONFIG_PATH: Final = "m3ta.pi-agent.hostUsers.<user>.configPath"
 _PROJECT_ROOTS: Final = "m3ta.pi-agent.hostUsers.<user>.projectRoots"
-
-
-# -- the installation
-
-
-def policy_unreadable(path: str, why: str) -> Refusal:
-    return Refusal(
-        EX_CONFIG,
-        f"the frozen policy {escaped(path)} cannot be used: {escaped(why)}",
-        f"The installation is broken. {_REBUILD}",
-    )
-
-
-def identity_missing(kind: str, name: str) -> Refusal:
-    return Refusal(
-        EX_CONFIG,
-        f"the agent's {kind} «{escaped(name)}» does not exist",
-        "Rebuild the system (nixos-rebuild switch), or create it yourself if m3ta.pi-agent.createUser is false.",
-    )
-
-
-def state_missing(path: str, why: str) -> Refusal:
-    return Refusal(
-        EX_CONFIG,
-        f"the state directory {escaped(path)} cannot be used: {escaped(why)}",
-        "Recreate it with systemd-tmpfiles --create, or rebuild the system.",
-    )
-
-
-def env_file_unusable(path: str, why: str) -> Refusal:
-    return Refusal(
-        EX_CONFIG,
-        f"the environment file {escaped(path)} (m3ta.pi-agent.environmentFiles) cannot be used: {escaped(why)}",
-        "Make it a file of NAME=value lines in a directory that only root can change, or remove it from the option.",
-    )
-
-
-def extra_path_unusable(path: str, why: str) -> Refusal:
-    return Refusal(
-        EX_CONFIG,
-        f"the path {escaped(path)} (m3ta.pi-agent.sandbox) cannot be shown inside: {escaped(why)}",
-        "Make sure that it exists and that only root can redirect the links on the way to it, or remove it from the "
-        "option.",
-    )
 
 
 # -- who asks

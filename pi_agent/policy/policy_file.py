@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pi_agent.messages import refusals
+from pi_agent.messages import installation_refusals
 from pi_agent.policy.shared import NETWORKS
 from pi_agent.python import json_reader
 from pi_agent.python.records import record
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 @record
 class HostUser:
-    """What one host user may use. A leading `~` in a root stands for the user's home; a relative configPath starts
-    there.
+    """What one host user may use, and the account that the user's agents run as. A leading `~` in a root stands for the
+    user's home; a relative configPath starts there.
     """
 
+    agent_user: str
+    agent_group: str
     project_roots: tuple[str, ...]
     config_path: str
 
@@ -39,6 +41,11 @@ class HostUsers:
         self._files = files
         self._read = read
         self._known: dict[str, HostUser] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all host users."""
+        return tuple(self._files)
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -103,6 +110,11 @@ class Policy:
     sandbox: Sandbox
     tools: Tools
 
+    @property
+    def sync_dir(self) -> str:
+        """The directory for what sync remembers. It is root's, so it stands beside the state directory, not in it."""
+        return f"{self.state_dir}-sync"
+
 
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
@@ -114,11 +126,11 @@ def _understood(path: str, read: Callable[[str], bytes], understand: Callable[[b
     try:
         content = read(path)
     except OSError as error:
-        raise refusals.policy_unreadable(path, error.strerror or str(error)) from error
+        raise installation_refusals.policy_unreadable(path, error.strerror or str(error)) from error
     try:
         return understand(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise refusals.policy_unreadable(path, str(error)) from error
+        raise installation_refusals.policy_unreadable(path, str(error)) from error
 
 
 def load(path: str) -> Policy:
@@ -196,7 +208,12 @@ def _sandbox(table: dict[str, Any]) -> Sandbox:
 
 def _host_user(content: bytes, name: str) -> HostUser:
     entry = _Table(json_reader.loads(content), f"hostUsers.{name}")
-    user = HostUser(project_roots=entry.places("projectRoots", home=True), config_path=entry.text("configPath"))
+    user = HostUser(
+        agent_user=entry.text("agentUser"),
+        agent_group=entry.text("agentGroup"),
+        project_roots=entry.places("projectRoots", home=True),
+        config_path=entry.text("configPath"),
+    )
     entry.finish()
     return user
 

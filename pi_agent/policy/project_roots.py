@@ -170,7 +170,7 @@ def _proposal(directory: str, caller: Identity, policy: Policy) -> str | None:
 
 
 def _check_mountable(root: str, policy: Policy) -> None:
-    for reserved in (*RESERVED, policy.state_dir):
+    for reserved in (*RESERVED, policy.state_dir, policy.sync_dir):
         if paths.contains(reserved, root) or paths.contains(root, reserved):
             raise refusals.root_reserved(root, reserved)
     if any(char in _UNMOUNTABLE or not char.isprintable() for char in root):

@@ -1,10 +1,12 @@
-"""Mounts for a session: the project root, with owners mapped, the state tree and the terminals.
+"""Mounts for a session: the project root and the state tree, with owners mapped, and the terminals.
 
 Runs as root. Sources are open descriptors. Targets are directories that pi-agent made in the session's own staging
 directory, which only root can enter. So no path is resolved that somebody else could change.
 
-The map swaps two identities, the host user and the agent, and keeps every other one. Inside, the host user's files
-belong to the agent; on disk, files that the agent creates belong to the host user.
+The map of a project goes one way: what belongs to the host user on disk belongs to the agent inside, and what the agent
+creates belongs to the host user on disk. The host user's own IDs have no place in the mount, so that a host process
+that got hold of a descriptor from inside creates nothing through it (EOVERFLOW). Every other ID stays as it is. In the
+state tree, the agent and root are the only ones.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pi_agent.linux import mount_api, paths
-from pi_agent.linux.identities import Identity
-from pi_agent.messages import refusals
+from pi_agent.messages import installation_refusals, refusals
+from pi_agent.policy.accounts import Accounts
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
@@ -48,38 +50,82 @@ class Mount:
 
 @record
 class Extent:
-    """A range of count ids. It starts at inside in the mount, and at outside on disk."""
+    """A range of count IDs that starts at `disk` on disk, and is shown from `shown` on in the mount."""
 
-    inside: int
-    outside: int
+    disk: int
+    shown: int
     count: int
 
 
-def swap(left: int, right: int) -> list[Extent]:
-    """The map of all ids that swaps left and right and keeps every other id. A pure function."""
-    if left == right:
+def one_way(disk: int, shown: int) -> list[Extent]:
+    """The map that shows the ID `disk` as `shown`, and every other ID as itself. A pure function.
+
+    Nothing on disk is shown as `disk`, and what has the ID `shown` on disk is shown as nobody's.
+    """
+    if disk == shown:
         return [Extent(0, 0, _IDS)]
-    low, high = sorted((left, right))
+    low, high = sorted((disk, shown))
     pieces = [
         Extent(0, 0, low),
-        Extent(low, high, 1),
+        Extent(disk, shown, 1),
         Extent(low + 1, low + 1, high - low - 1),
-        Extent(high, low, 1),
         Extent(high + 1, high + 1, _IDS - high - 1),
     ]
     return [piece for piece in pieces if piece.count > 0]
 
 
-def prepared(caller: Identity, agent: Identity, descriptor: int) -> tuple[int, bool]:
-    """A mount of the open directory or file with its owners swapped, not attached; and whether the swap succeeded.
+@record
+class OwnerMaps:
+    """User namespaces by which mounts map owners. project: for what is the host user's; state: for the state tree.
 
-    Nobody else sees the mount. Closing it removes it, unless it was attached. A file system that cannot be idmapped is
-    mounted without a map. Raises Refusal (69) if neither works.
+    Both are None where the kernel makes no user namespaces.
+    """
+
+    project: int | None
+    state: int | None
+
+    def close(self) -> None:
+        """Close the namespaces. Mounts that were mapped by them stay as they are."""
+        for namespace in (self.project, self.state):
+            if namespace is not None:
+                os.close(namespace)
+
+
+def owner_maps(accounts: Accounts) -> OwnerMaps:
+    """Make the user namespaces of a launch. Raises OSError if the machine has no processes or memory left."""
+    caller, agent, owner = accounts.caller, accounts.agent, accounts.owner
+    project: int | None = None
+    try:
+        project = _namespace(one_way(caller.uid, agent.uid), one_way(caller.gid, agent.gid))
+        state = _namespace(_and_root(owner.uid, agent.uid), _and_root(owner.gid, agent.gid))
+        return OwnerMaps(project, state)
+    except OSError as error:
+        OwnerMaps(project, None).close()
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no process could be made: that says nothing of namespaces
+            raise
+        return OwnerMaps(None, None)  # user namespaces are disabled
+
+
+def _namespace(uids: list[Extent], gids: list[Extent]) -> int:
+    """A user namespace with these maps (user_namespaces(7); mount_setattr(2), ID mappings). Raises OSError."""
+    maps = ["".join(f"{each.disk} {each.shown} {each.count}\n" for each in extents) for extents in (uids, gids)]
+    return mount_api.user_namespace(*maps)
+
+
+def _and_root(disk: int, shown: int) -> list[Extent]:
+    return [Extent(0, 0, 1), *([Extent(disk, shown, 1)] if disk else [])]
+
+
+def prepared(descriptor: int, owners: int | None) -> tuple[int, bool]:
+    """A mount of the open directory or file, not attached; and whether its owners are mapped.
+
+    owners: the user namespace to map them by. Nobody else sees the mount. Closing it removes it, unless it was
+    attached. A file system that cannot be idmapped is mounted without a map. Raises Refusal (69) if neither works.
     """
     try:
         tree = mount_api.clone(descriptor)
         try:
-            mapped = _map_owners(tree, caller, agent)
+            mapped = owners is not None and _map_owners(tree, owners)
             mount_api.set_attributes(tree, _ATTRIBUTES)
         except OSError:
             os.close(tree)
@@ -87,6 +133,26 @@ def prepared(caller: Identity, agent: Identity, descriptor: int) -> tuple[int, b
         return tree, mapped
     except OSError as error:
         raise refusals.staging_failed(paths.real_path(descriptor), error.strerror or str(error)) from error
+
+
+def prepared_state(descriptor: int, owners: int | None, accounts: Accounts) -> tuple[int, bool]:
+    """A mount of the open state tree that belongs to the agent, not attached; and whether its owners are mapped.
+
+    Raises Refusal: 69 if it cannot be mounted, 78 if its owner cannot be mapped and is another account.
+    """
+    tree, mapped = prepared(descriptor, owners)
+    if not mapped and accounts.apart:
+        os.close(tree)
+        raise installation_refusals.state_not_mapped(accounts.owner.home, accounts.owner.name, accounts.agent.name)
+    return tree, mapped
+
+
+def _map_owners(tree: int, owners: int) -> bool:
+    try:
+        mount_api.set_attributes(tree, 0, owners)
+        return True
+    except OSError:
+        return False
 
 
 def stage(tree: int, target: str, what: str) -> None:
@@ -97,46 +163,11 @@ def stage(tree: int, target: str, what: str) -> None:
         raise refusals.staging_failed(what, error.strerror or str(error)) from error
 
 
-def _map_owners(tree: int, caller: Identity, agent: Identity) -> bool:
-    maps = [_as_map(swap(caller.uid, agent.uid)), _as_map(swap(caller.gid, agent.gid))]
-    try:
-        namespace = mount_api.user_namespace(*maps)
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no process could be made: that says nothing of namespaces
-            raise
-        return False  # user namespaces are disabled
-    try:
-        mount_api.set_attributes(tree, 0, namespace)
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(namespace)
-
-
-def _as_map(extents: list[Extent]) -> str:
-    """extents as the text of a uid_map or gid_map (user_namespaces(7))."""
-    return "".join(f"{extent.inside} {extent.outside} {extent.count}\n" for extent in extents)
-
-
-def stage_state(descriptor: int, target: str) -> None:
-    """Mount the open state tree at target. Raises Refusal (69)."""
-    try:
-        tree = mount_api.clone(descriptor)
-        try:
-            mount_api.set_attributes(tree, _ATTRIBUTES)
-            _attach(tree, target)
-        finally:
-            os.close(tree)
-    except OSError as error:
-        raise refusals.staging_failed("The state tree", error.strerror or str(error)) from error
-
-
 def stage_terminals(target: str) -> None:
     """Mount a new instance of devpts at target, for the session's pseudo-terminals and no others (devpts(5)).
 
-    All agents are one user, who owns the terminals that systemd opens for a session. In the host's instance, one agent
-    could read what is typed to another. Their group is the host's `tty`. Raises Refusal (69).
+    All sessions of a host user run as one agent, who owns the terminals that systemd opens for them. In the host's
+    instance, one session could read what is typed to another. Their group is the host's `tty`. Raises Refusal (69).
     """
     # The machine has 4,096 of them (/proc/sys/kernel/pty/max): without a limit, one session could take all.
     options = {"mode": "0620", "ptmxmode": "0666", "max": "128"}

@@ -13,13 +13,14 @@ from pi_agent.linux import identities, paths
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.errors import raise_machine_fault, reason
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import notices, reasons, refusals
+from pi_agent.messages import installation_refusals, notices, reasons, refusals
 from pi_agent.messages.refusal import Refusal
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
 from pi_agent.sandbox import mounts, protection, system_directories
-from pi_agent.sandbox.mounts import Bind, Mount
+from pi_agent.sandbox.mounts import Bind, Mount, OwnerMaps
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
 from pi_agent.sandbox.system_directories import System
@@ -28,10 +29,14 @@ from pi_agent.session.session_names import Session
 
 @record
 class Wanted:
-    """What to show inside, and the names under which it is staged."""
+    """What to show inside, and the names under which it is staged.
+
+    state: the state tree, open; the state directory where there is none yet.
+    """
 
     project: Project | None
     session: Session
+    state: int
 
 
 @record
@@ -39,30 +44,37 @@ class View:
     """What a session sees.
 
     project: None if nothing of the host is mounted; covers: mounted over it; extras: further paths of the policy;
-    system: the host's system directories; binds: everything staged; notices: for the user.
+    owners: by which mounts map owners; state_mapped: whether the state tree's are; system: the host's system
+    directories; binds: everything staged; notices: for the user.
     """
 
     project: Mount | None
     covers: tuple[Cover, ...]
     extras: tuple[Mount, ...]
+    owners: OwnerMaps
+    state_mapped: bool
     system: System
     binds: tuple[Bind, ...]
     notices: tuple[str, ...]
 
 
-def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held: Descriptors) -> View:
+def plan(policy: Policy, accounts: Accounts, wanted: Wanted, held: Descriptors) -> View:
     """Prepare the mounts, and find what to cover. held: keeps open what the plan needs.
 
     Raises Refusal: 69 if a mount or the protection cannot be prepared, 77 for a directory that the agent cannot enter,
-    78 for a path of the policy that cannot be shown.
+    78 for a state tree whose owner cannot be mapped, or a path of the policy that cannot be shown.
     """
+    caller, agent = accounts.caller, accounts.agent
     options, session = policy.sandbox, wanted.session
     system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
     own = (Bind(session.state, agent.home), Bind(session.terminals, "/dev/pts"))
+    owners = _owner_maps(accounts, held)
+    tree, state_mapped = mounts.prepared_state(wanted.state, owners.state, accounts)
+    os.close(tree)
     project = wanted.project
     if project is None:
-        return View(None, (), (), system, own, ())
-    mapping = _Mapping(caller, agent, held)
+        return View(None, (), (), owners, state_mapped, system, own, ())
+    mapping = _Mapping(owners.project, held)
     mount = mapping.mounted(project.descriptor, Bind(session.project, project.root))
     check_enterable(mount.tree, project, agent)
     covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
@@ -72,23 +84,36 @@ def plan(policy: Policy, caller: Identity, agent: Identity, wanted: Wanted, held
         project=mount,
         covers=covered.covers,
         extras=tuple(extras),
+        owners=owners,
+        state_mapped=state_mapped,
         system=system,
         binds=(*own, mount.bind, *(extra.bind for extra in extras)),
         notices=(*map(notices.owners_not_mapped, foreign), *covered.notices),
     )
 
 
+def _owner_maps(accounts: Accounts, held: Descriptors) -> OwnerMaps:
+    """The user namespaces by which mounts map owners. Raises Refusal (69)."""
+    try:
+        owners = mounts.owner_maps(accounts)
+    except OSError as error:
+        raise refusals.staging_failed("The map of owners", reason(error)) from error
+    for namespace in (owners.project, owners.state):
+        if namespace is not None:
+            held.hold(namespace)
+    return owners
+
+
 @record
 class _Mapping:
-    """The two identities to swap as owners, and the descriptors of the mounts."""
+    """The user namespace to map owners by, and the descriptors of the mounts."""
 
-    caller: Identity
-    agent: Identity
+    owners: int | None
     held: Descriptors
 
     def mounted(self, descriptor: int, bind: Bind) -> Mount:
         """A mount of the open directory or file, not attached. Raises Refusal (69)."""
-        tree, mapped = mounts.prepared(self.caller, self.agent, descriptor)
+        tree, mapped = mounts.prepared(descriptor, self.owners)
         return Mount(self.held.hold(tree), bind, mapped)
 
 
@@ -171,7 +196,7 @@ def open_extra(path: str) -> int:
     try:
         return paths.walk(path, on_link=_only_roots_links)
     except OSError as error:
-        raise refusals.extra_path_unusable(path, reason(error)) from error
+        raise installation_refusals.extra_path_unusable(path, reason(error)) from error
 
 
 def _only_roots_links(directory: int, name: str) -> None:

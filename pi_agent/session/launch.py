@@ -24,8 +24,8 @@ def carry_out(plan: Plan, known: Known) -> int:
 
     Raises Refusal: 65 or 69 if something has changed since it was planned, or if the machine fails.
     """
-    request = plan.request
-    state = user_state.prepare(request.policy, request.agent, request.caller.name, plan.state)
+    request, accounts = plan.request, plan.request.accounts
+    state = user_state.prepare(request.policy, accounts.owner, accounts.caller.name, plan.state)
     timing.mark("state")
     told = [*plan.notices, *_configure(plan, state)]
     with guard.guarded(request.policy.tools, request.session, plan.held):
@@ -49,15 +49,15 @@ def carry_out(plan: Plan, known: Known) -> int:
 
 def _configure(plan: Plan, state: State) -> Sequence[str]:
     """Write what is planned into the user's own tree, and return the notices that arose."""
-    configuration, agent = plan.configuration, plan.request.agent
+    configuration, owner = plan.configuration, plan.request.accounts.owner
     told: Sequence[str] = ()
     if configuration.sync is not None:
         told = sync.carry_out(configuration.sync, state)
     timing.mark("sync")
     for file in configuration.files:
-        home_files.write(agent, state, file)
+        home_files.write(owner, state, file)
     if configuration.link is not None:
-        home_files.make_link(agent, state, configuration.link)
+        home_files.make_link(owner, state, configuration.link)
     timing.mark("environment")
     return told
 
@@ -67,4 +67,4 @@ def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
     request = plan.request
     if not request.terminal or request.project is None:
         return tuple
-    return self_running.watch(request.policy, request.caller, request.project)
+    return self_running.watch(request.policy, request.accounts.caller, request.project)

@@ -3,7 +3,8 @@
 `plan` only reads; it changes nothing on the machine. It prepares mounts that nobody else sees and that vanish with
 their descriptors. `--sandbox-explain` prints the plan, and `launch.carry_out` does what it says.
 
-Runs as root, for a listed host user. Acts as the host user or the agent wherever one of them can change what is there.
+Runs as root, for a listed host user. Acts as the host user, or as the owner of the state, wherever one of them or the
+agent can change what is there.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from pi_agent.environment.git_identity import GitIdentity
 from pi_agent.environment.variable_layers import Layer, Sources
 from pi_agent.linux import timing
 from pi_agent.linux.descriptors import Descriptors
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
 from pi_agent.sandbox import file_access, unit_properties
 from pi_agent.session import host_view, namespace_limits, systemd_run
-from pi_agent.session.host_view import View
+from pi_agent.session.host_view import View, Wanted
 from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
 from pi_agent.state import home_files, host_config, sync, user_state
@@ -34,19 +36,19 @@ from pi_agent.state.user_state import Found
 class Request:
     """What the caller asks for.
 
-    project: None for a launch that needs neither a project nor a configuration. command: what runs inside. session: the
-    names of the session. environ: the caller's, of which only the terminal's variables are used. terminal: whether
-    input and output are one.
+    project: None for a launch that needs none. command: what runs inside. session: the names of the session. environ:
+    the caller's, of which only the terminal's variables are used. terminal: whether input and output are one.
+    configured: whether it needs the configuration.
     """
 
     policy: Policy
-    caller: Identity
-    agent: Identity
+    accounts: Accounts
     project: Project | None
     command: tuple[str, ...]
     session: Session
     environ: Mapping[str, str]
     terminal: bool
+    configured: bool = True
 
 
 @record
@@ -88,7 +90,7 @@ class Plan:
         """Notices for the user, before the session starts."""
         synced = self.configuration.sync
         closed = synced is not None and (synced.closed or self.state.closed)
-        home = f"{self.request.policy.state_dir}/users/{self.request.caller.name}"
+        home = f"{self.request.policy.state_dir}/users/{self.request.accounts.caller.name}"
         told = [notices.isolated_directory_closed(home)] if closed else []
         return [*(synced.notices if synced is not None else ()), *told, *self.view.notices]
 
@@ -108,11 +110,14 @@ def plan(request: Request) -> Plan:
 
 
 def _plan(request: Request, held: Descriptors) -> Plan:
-    policy, agent = request.policy, request.agent
-    state = user_state.look(policy, agent, request.caller.name)
+    policy, accounts = request.policy, request.accounts
+    agent = accounts.agent
+    state = user_state.look(policy, accounts.owner, accounts.caller.name)
+    if state.home is None:
+        held.hold(state.nearest)
     timing.mark("state")
     configuration = _configuration(request, state, held)
-    view = host_view.plan(policy, request.caller, agent, host_view.Wanted(request.project, request.session), held)
+    view = host_view.plan(policy, accounts, Wanted(request.project, request.session, state.nearest), held)
     timing.mark("mounts")
     layers = _layers(request, configuration.sources, view)
     timing.mark("environment")
@@ -138,10 +143,10 @@ def _plan(request: Request, held: Descriptors) -> Plan:
 
 
 def _configuration(request: Request, state: Found, held: Descriptors) -> Configuration:
-    policy, caller, agent = request.policy, request.caller, request.agent
+    policy, caller, owner = request.policy, request.accounts.caller, request.accounts.owner
     terminal = variable_layers.terminal(request.environ)
     secrets = env_files.secret_files(policy)
-    if request.project is None:
+    if not request.configured:
         timing.mark("environment")
         return Configuration(Sources(terminal, {}, secrets), None, (), None, {})
     with acting_as(caller):
@@ -151,21 +156,21 @@ def _configuration(request: Request, state: Found, held: Descriptors) -> Configu
         sources = Sources(terminal, env_files.host_files(host) if host is not None else {}, secrets)
         committer = git_identity.of_host_user(caller.home) if policy.sync_config_from_host else {}
     timing.mark("environment")
-    synced = sync.plan(sync.Sides(policy, caller, agent, host), state.home, state.memory)
+    synced = sync.plan(sync.Sides(policy, caller, owner, host), state.home, state.memory)
     timing.mark("sync")
-    with acting_as(agent):
+    with acting_as(owner):
         files = (
             dotenv_file.plan(policy, sources.host, state.home),
             git_identity.plan(committer, state.home),
         )
-        link = home_files.plan_link(state.home, request.project.root)
+        link = None if request.project is None else home_files.plan_link(state.home, request.project.root)
     timing.mark("environment")
     return Configuration(sources, synced, tuple(each for each in files if each is not None), link, committer)
 
 
 def _layers(request: Request, sources: Sources, view: View) -> tuple[Layer, ...]:
-    policy, agent = request.policy, request.agent
-    around = variable_layers.surroundings(request.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
+    policy, agent = request.policy, request.accounts.agent
+    around = variable_layers.surroundings(request.accounts.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
     # If owners are not mapped, the files belong to somebody else, and git must be told to trust them.
     foreign = view.project is not None and not view.project.mapped
     trusted = view.project.bind.target if foreign and view.project is not None else None

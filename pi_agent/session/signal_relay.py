@@ -20,7 +20,7 @@ _PATIENCE: Final = 5.0  # seconds until systemd-run is told to let go of the uni
 
 
 class Relay:
-    """While entered, passes the runner's signals to Pi: INT and QUIT as they are, TERM and HUP as TERM, then KILL.
+    """While entered, passes the runner's signals to Pi as they are. After TERM or HUP, KILL follows.
 
     cut_short: the signal that ended the session before Pi could receive one. ending: the first that was to end it.
     """
@@ -59,11 +59,11 @@ class Relay:
         elif not self._report.started:
             self.cut_short = number
             self._kill()
-        elif number in (signal.SIGINT, signal.SIGQUIT):
-            systemctl.kill(self._tools, self._unit, "--kill-whom=main", f"--signal={number}")
         else:
+            systemctl.kill(self._tools, self._unit, "--kill-whom=main", f"--signal={number}")
+            if number in (signal.SIGINT, signal.SIGQUIT):
+                return
             self.ending = self.ending or number
-            systemctl.kill(self._tools, self._unit, "--kill-whom=main", "--signal=TERM")
             if signal.getitimer(signal.ITIMER_REAL)[0] == 0:  # a second TERM does not extend the time
                 signal.setitimer(signal.ITIMER_REAL, systemctl.GRACE)
 

@@ -27,14 +27,14 @@ from pi_agent.state.user_state import State
 def fill(plan: Plan, state: State) -> Sequence[str]:
     """Fill the session's staging directory, and return notices of paths that vanished before they could be protected.
 
-    Raises Refusal (69).
+    Raises Refusal: 69; 78 for a state tree on a file system of its own that cannot map owners.
     """
     request, session, view = plan.request, plan.request.session, plan.view
     root = None if request.project is None else request.project.root
     early, late = variable_layers.parted(variable_layers.merged(plan.layers))
     _write_files(session, _request_of(plan, late), running_sessions.describe(time.time(), root, plan.directory))
     _link(session, view.system.links)
-    mounts.stage_state(state.home, session.state)
+    _stage_state(plan, state)
     mounts.stage_terminals(session.terminals)
     told: Sequence[str] = ()
     if view.project is not None:
@@ -102,6 +102,15 @@ def _write(path: str, content: bytes, mode: int = 0o600) -> None:
         file.write(content)
 
 
+def _stage_state(plan: Plan, state: State) -> None:
+    """Mount the state tree, as the agent's. Raises Refusal: 69, 78."""
+    tree, _ = mounts.prepared_state(state.home, plan.view.owners.state, plan.request.accounts)
+    try:
+        mounts.stage(tree, plan.request.session.state, "The state tree")
+    finally:
+        os.close(tree)
+
+
 def _cover(plan: Plan, project: Mount) -> Sequence[str]:
     """Protect and hide paths in the staged project, and return notices of those that vanished.
 
@@ -113,12 +122,13 @@ def _cover(plan: Plan, project: Mount) -> Sequence[str]:
     try:
         for path in (session.project, *session.empty):
             opened.append(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
-        viewer = host_view.viewer_of(opened[0], request.agent if project.mapped else request.caller)
+        accounts = request.accounts
+        viewer = host_view.viewer_of(opened[0], accounts.agent if project.mapped else accounts.caller)
         ground = ProjectView(opened[0], project.bind.target, viewer)
         displaced = protection.mount(ground, plan.view.covers, opened[1], opened[2])
         if not displaced:
             return []
-        again = host_view.find_covers(request.policy, request.caller, ground, plan.directory).covers
+        again = host_view.find_covers(request.policy, accounts.caller, ground, plan.directory).covers
         known = {cover.path for cover in again}
         vanished = [path for path in displaced if path not in known]
         vanished += protection.mount(ground, again, opened[1], opened[2])

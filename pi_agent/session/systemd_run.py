@@ -72,6 +72,8 @@ def command(
         tools.systemd_run,
         "--quiet",
         "--wait",
+        # Since version 258, systemd-run starts an agent that asks for passwords at a terminal: as root, on the user's.
+        "--no-ask-password",
         "--expand-environment=no",
         "--service-type=exec",
         f"--unit={session.unit}",

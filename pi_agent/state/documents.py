@@ -1,4 +1,4 @@
-"""settings.json and auth.json: JSON objects that the host, Pi inside the sandbox and Nix all contribute to.
+"""settings.json, auth.json and their like: JSON objects that the host, Pi inside the sandbox and Nix contribute to.
 
 A change that Pi makes inside overrides the host's document, until the host's file says something new at the same place.
 The Nix settings override both.
@@ -7,7 +7,7 @@ The Nix settings override both.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pi_agent.linux import directories, files
 from pi_agent.linux.errors import reason
@@ -15,6 +15,7 @@ from pi_agent.messages import notices, reasons, refusals
 from pi_agent.python import lazy_orjson
 from pi_agent.python.records import record
 from pi_agent.state import json_merge, pi_lock
+from pi_agent.state.document_kinds import Kind
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.json_merge import REMOVED, Changes, Json
 
@@ -24,33 +25,6 @@ if TYPE_CHECKING:
 
 BYTES_AT_MOST: Final = 4 * 1024**2
 _NESTED_AT_MOST: Final = 100
-
-
-@record
-class Kind:
-    """name: the document's file. depth: levels of objects that merge. never_inside: keys that Pi cannot set inside."""
-
-    name: str
-    depth: int
-    never_inside: frozenset[str] = frozenset()
-
-
-# Code that Pi loads or runs. What the agent could write here would outlive its session.
-CODE_KEYS: Final = frozenset(
-    {
-        "packages",
-        "extensions",
-        "skills",
-        "prompts",
-        "themes",
-        "npmCommand",
-        "shellPath",
-        "shellCommandPrefix",
-    }
-)
-SETTINGS: Final = Kind("settings.json", 16, CODE_KEYS)
-# One level: the tokens in a provider's entry belong together.
-AUTH: Final = Kind("auth.json", 1)
 
 
 @record
@@ -91,7 +65,7 @@ def merged(
     """The next memory. Its `written` is the next content of the isolated file. A pure function."""
     news = json_merge.changes(memory.written, inside, kind.depth)
     choices = json_merge.recorded(memory.choices, news)
-    choices = {path: value for path, value in choices.items() if path[0] not in kind.never_inside}
+    choices = {path: value for path, value in choices.items() if kind.lasts(path, value)}
     choices = json_merge.without(choices, json_merge.changes(memory.host, host, kind.depth))
     return Memory(dict(host), json_merge.overridden(json_merge.applied(host, choices), nix), choices)
 
@@ -201,14 +175,14 @@ def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: 
     return Plan(kind, known, host, nix, inside, unreadable, abandoned, merged(kind, known, said, host.value, nix))
 
 
-def carry_out(planned: Plan, directory: int) -> Done:
+def carry_out(planned: Plan, directory: int, waiting: Callable[[], None] = lambda: None) -> Done:
     """Write the document in the open directory, under Pi's own lock. Must run as the agent.
 
     A running Pi may change the document at any time, so it is planned again while waiting for the lock, and once more
-    when the lock is held. An isolated file that is not a JSON object is kept under another name, with a notice. Raises
-    OSError if the file cannot be written.
+    when the lock is held. An isolated file that is not a JSON object is kept under another name, with a notice.
+    waiting: called once, if the wait takes long. Raises OSError if the file cannot be written.
     """
-    lock = pi_lock.PiLock(directory, planned.kind.name)
+    lock = pi_lock.PiLock(directory, planned.kind, waiting)
     while not planned.changes_nothing:
         held = lock.take()
         try:

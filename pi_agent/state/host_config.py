@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 STORE: Final = "/nix/store"
+_SHARED_SKILLS: Final = ".agents/skills"
 _KERNELS_OWN: Final = ("/dev", "/proc", "/sys")
 # Opening a file this way never blocks, and changes nothing that a user can create.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -125,32 +126,50 @@ def open_host_config(policy: Policy, caller: Identity) -> HostTree | None:
 
     Must run as the caller. Raises Refusal (65) if it is not a directory or is inaccessible.
     """
-    if not policy.sync_config_from_host:
+    path = expanded(policy.host_users[caller.name].config_path, caller.home)
+    try:
+        return _opened(policy, caller, path) if policy.sync_config_from_host else None
+    except NotADirectoryError as error:
+        raise refusals.config_not_a_directory(os.path.normpath(os.path.join(caller.home, path))) from error
+
+
+def open_shared_skills(policy: Policy, caller: Identity) -> HostTree | None:
+    """The caller's `~/.agents/skills`, open; None if sync is off or there is no such directory.
+
+    Must run as the caller. Raises Refusal (65) if it is inaccessible.
+    """
+    try:
+        return _opened(policy, caller, _SHARED_SKILLS) if policy.sync_config_from_host else None
+    except NotADirectoryError:  # Pi finds no skills there either
         return None
-    entry = policy.host_users[caller.name]
-    path = os.path.normpath(os.path.join(caller.home, expanded(entry.config_path, caller.home)))
+
+
+def _opened(policy: Policy, caller: Identity, place: str) -> HostTree | None:
+    """A directory of the caller's, open; None if it does not exist. A relative place begins at the home.
+
+    Raises NotADirectoryError, and Refusal (65) if it is inaccessible.
+    """
+    path = os.path.normpath(os.path.join(caller.home, place))
 
     @cache
     def roots() -> tuple[str, ...]:
-        return tuple(os.path.realpath(expanded(root, caller.home)) for root in entry.project_roots)
+        configured = policy.host_users[caller.name].project_roots
+        return tuple(os.path.realpath(expanded(root, caller.home)) for root in configured)
 
     whole = HostTree(path, os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), roots)
+    descriptor = None
     try:
         descriptor = whole.look(path)
+        os.close(paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY))
+        found, descriptor = HostTree(path, descriptor, roots), None
+        return found
     except FileNotFoundError:
         return None
-    except NotADirectoryError as error:
-        raise refusals.config_not_a_directory(path) from error
+    except NotADirectoryError:
+        raise
     except OSError as error:
         raise refusals.config_unreadable(path, error.strerror or str(error)) from error
     finally:
         os.close(whole.descriptor)
-    try:
-        os.close(paths.reopen(descriptor, os.O_RDONLY | os.O_DIRECTORY))
-    except NotADirectoryError as error:
-        os.close(descriptor)
-        raise refusals.config_not_a_directory(path) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise refusals.config_unreadable(path, error.strerror or str(error)) from error
-    return HostTree(path, descriptor, roots)
+        if descriptor is not None:
+            os.close(descriptor)

@@ -81,41 +81,66 @@ class Done:
     notices: tuple[str, ...]
 
 
-def carry_out(work: Plan, tree: HostTree, caller: Identity, agent: Identity, isolated: int) -> Done:
+@record
+class HostFiles:
+    """Where files are copied from.
+
+    tree: the host's directory; None if there is nothing to copy. moved: a directory inside, and the one in the tree
+    whose content it gets; None if everything has the same path on both sides.
+    """
+
+    tree: HostTree | None
+    moved: tuple[str, str] | None = None
+
+    def on_host(self, name: str) -> str:
+        """The path in the tree of what has this path inside."""
+        if self.moved is None or not paths.contains(self.moved[0], name):
+            return name
+        inside, outside = self.moved
+        return (outside + name[len(inside) :]).lstrip("/")
+
+
+def carry_out(work: Plan, host: HostFiles, caller: Identity, agent: Identity, isolated: int) -> Done:
     """Carry out the plan below the open directory isolated.
 
     A host file that has vanished or become unreadable is left out, with a notice. Raises OSError if the isolated tree
     cannot be written, Refusal (65) if files have grown beyond the limit since they were counted.
     """
-    copied: dict[str, Synced] = {}
-    told: list[str] = []
-    with Trail(tree.descriptor, directories.peek) as there, Trail(isolated, directories.ensure) as here:
+    with Trail(isolated, directories.ensure) as here:
         with acting_as(agent):
             for name in work.remove:
                 removal.remove_path(isolated, name)
             for name in work.make:
                 here.open(name)
-        source = Source(caller, lambda name: tree.open_along(there, name))
-        target = Target(agent, here.open, executables=True)
-        with _progress(work) as step:
-            try:
-                for batch in copying.transfer(work.copy, source, target, BYTES_AT_MOST, step):
-                    copied.update(batch.copied)
-                    told += [notices.left_out(f"{tree.path}/{name}", why) for name, why in batch.left_out]
-            except LimitExceeded as error:
-                raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB") from error
+        return _copied(work.copy, host, caller, Target(agent, here.open, executables=True))
+
+
+def _copied(names: Sequence[str], host: HostFiles, caller: Identity, target: Target) -> Done:
+    tree = host.tree
+    copied: dict[str, Synced] = {}
+    told: list[str] = []
+    if tree is None or not names:
+        return Done(copied, ())
+    with Trail(tree.descriptor, directories.peek) as there, _progress(len(names)) as step:
+        source = Source(caller, lambda name: tree.open_along(there, host.on_host(name)))
+        try:
+            for batch in copying.transfer(names, source, target, BYTES_AT_MOST, step):
+                copied.update(batch.copied)
+                told += [notices.left_out(f"{tree.path}/{host.on_host(name)}", why) for name, why in batch.left_out]
+        except LimitExceeded as error:
+            raise refusals.config_too_large(tree.path, f"{BYTES_AT_MOST // 1024**3} GiB") from error
     return Done(copied, tuple(told))
 
 
 @contextmanager
-def _progress(work: Plan) -> Iterator[Step]:
-    """Show progress, if there is something to copy and standard error is a terminal."""
-    if not work.copy or not os.isatty(2):
+def _progress(files: int) -> Iterator[Step]:
+    """Show progress, if standard error is a terminal."""
+    if not os.isatty(2):
         yield lambda files, size: None
         return
     # An ordinary launch shows nothing.
     from pi_agent.linux import progress_bar
     from pi_agent.messages import progress_texts
 
-    with progress_bar.shown(progress_texts.COPYING_CONFIGURATION, len(work.copy)) as step:
+    with progress_bar.shown(progress_texts.COPYING_CONFIGURATION, files) as step:
         yield step

@@ -1,6 +1,6 @@
 """What sync remembers between launches: the signatures of files on both sides, and the sources of each document.
 
-It is kept in a directory that no sandbox shows, so no agent can rewrite it.
+It is kept in a directory of root's (sync_directory.py), so no agent can rewrite it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from pi_agent.messages import notices
 from pi_agent.python import json_reader, lazy_orjson
 from pi_agent.python.records import record
 from pi_agent.state import documents, json_merge
-from pi_agent.state.documents import Kind, Memory
+from pi_agent.state.document_kinds import Kind
+from pi_agent.state.documents import Memory
 from pi_agent.state.mirror import Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-_MEMORY: Final = "memory.json"
+MEMORY: Final = "memory.json"
 _VERSION: Final = 1
 _NUMBERS: Final = 8  # per file: its signatures on both sides
 
@@ -89,7 +90,7 @@ class Recalled:
 
 
 def recall(directory: int | None) -> Recalled:
-    """What was remembered in the open directory, which is None if it does not exist yet. Must run as the agent.
+    """What was remembered in the open directory, which is None if it does not exist yet. Must run as root.
 
     A memory that cannot be read is dropped, with a notice; everything is then copied again. Raises OSError.
     """
@@ -97,7 +98,7 @@ def recall(directory: int | None) -> Recalled:
     if directory is None:
         return Recalled(nothing, None)
     try:
-        descriptor = os.open(_MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        descriptor = os.open(MEMORY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
         return Recalled(nothing, None)
     with open(descriptor, "rb") as file:
@@ -110,14 +111,14 @@ def recall(directory: int | None) -> Recalled:
 
 
 def is_current(recalled: Recalled, directory: int) -> bool:
-    """Whether the memory in the open directory is still the recalled one. Must run as the agent."""
+    """Whether the memory in the open directory is still the recalled one. Must run as root."""
     try:
-        status = os.stat(_MEMORY, dir_fd=directory, follow_symlinks=False)
+        status = os.stat(MEMORY, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return recalled.version is None
     return signature_of(status) == recalled.version
 
 
 def remember(directory: int, memory: SyncMemory) -> None:
-    """Store the memory in the open directory for the next launch. Must run as the agent. Raises OSError."""
-    files.replace(directory, _MEMORY, memory.to_json())
+    """Store the memory in the open directory for the next launch. Must run as root. Raises OSError."""
+    files.replace(directory, MEMORY, memory.to_json())

@@ -20,7 +20,8 @@ from tests.support.installations import Install, Installation
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Makes an installation, in a directory of its own, whose policy has the overrides."""
     # The agent is the user who runs the tests, which can be anybody; and pytest works below /tmp.
-    monkeypatch.setattr(accounts, "agent", lambda policy: people.agent(policy.state_dir))
+    monkeypatch.setattr(accounts, "owner", lambda policy: people.owner(policy.state_dir))
+    monkeypatch.setattr(accounts, "of", lambda policy, caller: people.accounts_of(caller.home, policy.state_dir))
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.getpwuid(os.geteuid()))
     monkeypatch.setattr(project_roots, "RESERVED", ())
 

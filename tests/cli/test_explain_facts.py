@@ -49,7 +49,7 @@ def fill(here: Launching) -> None:
 
 
 def facts_of(plan: Plan) -> Facts:
-    opening = explain_facts.opening(plan.request.policy, plan.request.caller.name)
+    opening = explain_facts.opening(plan.request.policy, plan.request.accounts.caller.name)
     return opening | explain_facts.of_request(plan.request) | explain_facts.of_plan(plan)
 
 
@@ -61,7 +61,7 @@ def test_an_object_has_all_its_keys_from_the_beginning_and_a_plan_fills_all_but_
     told = facts_of(here.plan())
     assert opening.keys() == told.keys()
     assert {name for name, value in told.items() if value is None} == {"refusal", "roots"}
-    assert (told["version"], told["command"], told["user"], told["agent"]) == (1, "pi", "alice", "pi-agent")
+    assert (told["version"], told["command"], told["user"], told["agent"]) == (1, "pi", "alice", "pi-agent-alice")
     assert (told["allowed"], told["status"]) == (True, 0)
     assert told["directory"] == str(here.root)
     json.dumps(told)
@@ -117,7 +117,9 @@ def test_what_is_mounted_is_told_project_first(tmp_path: Path, monkeypatch: pyte
     first, state, terminals, data, *system = facts_of(plan)["mounts"]
     assert first == {"source": str(here.root), "target": str(here.root), "writable": True, "owners_mapped": True}
     assert (state["source"], state["target"]) == (f"{here.state}/users/alice", str(here.state))
+    assert state["owners_mapped"] is True and state["writable"] is True
     assert (terminals["source"], terminals["target"]) == ("devpts", "/dev/pts")
+    assert terminals["owners_mapped"] is False
     assert data == {
         "source": f"{tmp_path}/data", "target": f"{tmp_path}/data", "writable": False, "owners_mapped": True,
     }  # fmt: skip
@@ -158,7 +160,7 @@ def test_what_a_launch_writes_is_told(here: Launching) -> None:
     assert told["state"]["write"] == [
         f"users/alice/{name}" for name in (".pi/.env", ".config/git/config", "projects/projects")
     ]
-    assert told["state"]["make"][-1] == "sync/alice" and told["state"]["exists"] is True
+    assert told["state"]["make"][-1] == str(here.memory.parent) and told["state"]["exists"] is True
 
 
 def test_of_a_state_that_is_not_there_all_is_to_be_made(here: Launching) -> None:

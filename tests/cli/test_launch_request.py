@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pi_agent.cli import launch_request
-from pi_agent.messages.refusal import EX_NOPERM, Refusal
+from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, Refusal
 from tests.support.launching import Launching
 from tests.support.shapes import ODD
 
@@ -26,7 +26,7 @@ def test_pi_gets_the_policys_arguments_then_the_users_whatever_bytes_they_hold(h
     assert request.command == (here.policy.program, "--extra", "a b", *ODD)
     assert request.project is not None
     assert (request.project.root, request.project.directory) == (str(here.root), str(here.directory))
-    assert (request.caller, request.agent, request.policy) == (here.caller, here.agent, here.policy)
+    assert (request.accounts, request.policy) == (here.accounts, here.policy)
 
 
 @pytest.mark.parametrize("word", ["--sandbox-timing", "--sandbox-timing=json"])
@@ -45,6 +45,38 @@ def test_help_and_version_need_no_project_and_all_else_does(here: Launching, mon
     with pytest.raises(Refusal) as caught:
         launch_request.for_shell(here.policy, here.caller)
     assert caught.value.status == EX_NOPERM
+
+
+def test_a_command_for_the_user_takes_the_project_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Launching(tmp_path, monkeypatch)
+    for words in (["list"], ["auth", "check"], ["--list-models"]):
+        request = here.request(*words)
+        assert request.configured and request.project is not None and request.project.root == str(here.root)
+    assert not here.request("--version").configured
+    monkeypatch.chdir("/")
+    for words in (["list"], ["auth", "check"], ["--list-models"]):
+        request = here.request(*words)
+        assert request.configured and request.project is None
+    with pytest.raises(Refusal) as caught:
+        here.request("install", "-l", "x")
+    assert caught.value.status == EX_NOPERM
+
+
+def test_a_project_that_cannot_be_mounted_is_refused_also_where_none_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Launching(tmp_path, monkeypatch)
+    odd = here.root / "it's"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert here.request("list").project is not None
+    here = Launching(tmp_path / "other", monkeypatch, hostUsers={"alice": {"projectRoots": [str(odd)]}})
+    monkeypatch.chdir(odd)
+    with pytest.raises(Refusal) as caught:
+        here.request("list")
+    assert caught.value.status == EX_CONFIG
 
 
 def test_a_shell_gets_nobodys_arguments(here: Launching) -> None:

@@ -21,7 +21,7 @@ def brought_up(here: Bench, host: dict[str, str]) -> bool:
     """Plan the file, and write it if planned. Returns whether it was written."""
     wanted = dotenv_file.plan(here.policy, host, here.state.home)
     if wanted is not None:
-        home_files.write(here.agent, here.state, wanted)
+        home_files.write(here.owner, here.state, wanted)
     return wanted is not None
 
 

@@ -113,7 +113,7 @@ def brought_up(here: Bench, identity: GitIdentity) -> bool:
     """Plan the file, and write it if planned. Returns whether it was written."""
     wanted = git_identity.plan(identity, here.state.home)
     if wanted is not None:
-        home_files.write(here.agent, here.state, wanted)
+        home_files.write(here.owner, here.state, wanted)
     return wanted is not None
 
 

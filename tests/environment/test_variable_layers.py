@@ -78,7 +78,7 @@ _FIXED = {"HOME": "/x", "USER": "x", "LOGNAME": "x", "SHELL": "/x", "PI_CODING_A
 def test_identity_and_home_cannot_be_changed_by_any_layer() -> None:
     found = laid(frozen(environment=_FIXED, extraEnvironment=_FIXED), terminal=_FIXED, host=_FIXED, secret=_FIXED)
     assert found["HOME"] == "/var/lib/pi-agent"
-    assert found["USER"] == found["LOGNAME"] == "pi-agent"
+    assert found["USER"] == found["LOGNAME"] == "pi-agent-alice"
     assert found["SHELL"] == "/nix/store/bash/bin/bash"
     assert found["PI_CODING_AGENT_DIR"] == "/var/lib/pi-agent/.pi/agent"
 

@@ -18,8 +18,9 @@ from pi_agent.messages.quoting import escaped, nix_string
 from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts, policy_file
 from pi_agent.session import report
-from pi_agent.state import documents, json_merge, sync_memory
-from pi_agent.state.documents import AUTH, SETTINGS, Memory
+from pi_agent.state import documents, json_merge, settings_keys, sync_memory
+from pi_agent.state.document_kinds import AUTH, SETTINGS
+from pi_agent.state.documents import Memory
 from tests.support import policies
 
 Target = Callable[[bytes], None]
@@ -66,7 +67,7 @@ def document(content: bytes) -> None:
         assert all(once.written[key] == value for key, value in overriding.items() if not isinstance(value, dict))
         if kind is SETTINGS:
             assert once.written["extensions"] == []
-            assert not (documents.CODE_KEYS - {"extensions"}) & once.written.keys()
+            assert once.written.keys() <= {"model", "extensions", *nix, *settings_keys.TASTES}
         restored = documents.memory_from_json(orjson.loads(orjson.dumps(documents.memory_to_json(once))))
         assert json_merge.same(restored.written, once.written)
 
@@ -120,7 +121,7 @@ def shown_text(content: bytes) -> None:
     literal = nix_string(os.fsdecode(content.replace(b"\0", b"")))
     assert literal.isprintable() and literal.startswith('"') and literal.endswith('"')
     assert '"' not in literal[1:-1].replace("\\\\", "").replace('\\"', "")
-    command_line.needs_no_project([text])
+    command_line.needs_no_project([text], [])
 
 
 TARGETS: Final[dict[str, Target]] = {

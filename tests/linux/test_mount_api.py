@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
+import resource
 import select
 import signal
 import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,75 +139,80 @@ def test_what_the_kernel_does_not_know_is_an_error_and_leaves_no_descriptor() ->
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_user_namespace_has_the_maps_and_nobody_in_it() -> None:
-    before = os.listdir("/proc/self/fd")
-    namespace = mount_api.user_namespace("0 0 10\n10 2000 5\n", "0 7 1\n")
-    for name, expected in (("uid_map", "0 0 10 10 2000 5"), ("gid_map", "0 7 1")):
-        shown = subprocess.run(
-            ["nsenter", f"--user=/proc/self/fd/{namespace}", "--preserve-credentials", "cat", f"/proc/self/{name}"],
-            pass_fds=[namespace], capture_output=True, check=True,
-        )  # fmt: skip
-        assert shown.stdout.split() == expected.encode().split()
-    os.close(namespace)
+# -- user namespaces
+
+_MAPS = ("0 0 10\n10 2000 5\n", "0 7 1\n"), ("0 0 1\n990 991 1\n", "980 981 1\n")
+
+
+def ids_in(namespace: int, name: str) -> list[str]:
+    """The uid_map or gid_map of the namespace, as a process sees it that enters."""
+    shown = subprocess.run(
+        ["nsenter", f"--user=/proc/self/fd/{namespace}", "--preserve-credentials", "cat", f"/proc/self/{name}"],
+        pass_fds=[namespace], capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    return shown.stdout.split()
+
+
+def nothing_is_left_of(act: Callable[[], None]) -> None:
+    """Neither a descriptor nor a child; and signals arrive as before."""
+    before, blocked = os.listdir("/proc/self/fd"), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    act()
     assert os.listdir("/proc/self/fd") == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-
-
-def test_where_no_process_can_be_made_nothing_is_left_and_signals_arrive_as_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def no_process() -> int:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-
-    before = os.listdir("/proc/self/fd")
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    monkeypatch.setattr(os, "fork", no_process)
-    refused(errno.EAGAIN, lambda: mount_api.user_namespace("0 0 10\n", "0 0 10\n"))
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked
-    assert os.listdir("/proc/self/fd") == before
-
-
-def test_maps_that_the_kernel_refuses_are_an_error_and_leave_nothing() -> None:
-    before = os.listdir("/proc/self/fd")
-    refused(errno.EINVAL, lambda: mount_api.user_namespace("0 0 2\n1 1 1\n", "0 0 1\n"))
-    refused(errno.EINVAL, lambda: mount_api.user_namespace("0 0 1\n", "nonsense\n"))
-    assert os.listdir("/proc/self/fd") == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_user_namespace_has_the_maps_of_the_hosts_ids_and_nobody_in_it() -> None:
+    def act() -> None:
+        made = [mount_api.user_namespace(*maps) for maps in _MAPS]
+        for namespace, maps in zip(made, _MAPS, strict=True):
+            assert not os.get_inheritable(namespace)
+            for name, expected in zip(("uid_map", "gid_map"), maps, strict=True):
+                assert ids_in(namespace, name) == expected.split()
+            os.close(namespace)
+
+    nothing_is_left_of(act)
+
+
+@pytest.mark.parametrize("maps", [("0 0 2\n1 1 1\n", "0 0 1\n"), ("0 0 1\n", "nonsense\n")])
+def test_maps_that_the_kernel_refuses_are_an_error(maps: tuple[str, str]) -> None:
+    nothing_is_left_of(lambda: refused(errno.EINVAL, lambda: mount_api.user_namespace(*maps)))
+
+
+def test_where_no_process_can_be_made_that_is_the_error() -> None:
+    def act() -> None:
+        os.setresuid(65533, 65533, 65533)
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        nothing_is_left_of(lambda: refused(errno.EAGAIN, lambda: mount_api.user_namespace(*_MAPS[0])))
+
+    alone(act)
 
 
 def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
-    """Make a user namespace in a process of its own. `meanwhile` gets the helper's pid as soon as the helper is ready.
+    """Make a user namespace in a process of its own. `meanwhile` gets the helper's pid when its maps are to be written.
 
-    Returns what a helper wrote that came back from the call, and whether the helper ended.
+    Returns what was written by a helper that came back from the call, and whether the helper ended.
     """
     listen, tell = os.pipe()
     runner = os.fork()
     if runner == 0:
-        helper, fork, read = 0, os.fork, os.read
+        us, opening = os.getpid(), open
 
-        def forked() -> int:
-            nonlocal helper
-            helper = fork()
-            if helper:
-                os.write(tell, f"{helper} ".encode())
-            return helper
-
-        def ready(descriptor: int, count: int) -> bytes:
-            said = read(descriptor, count)
-            if helper:  # the helper reads as well, and kill(0) would signal everybody
-                os.close(tell)  # from here on, only the helper holds it
-                meanwhile(helper)
-            return said
+        def opened(path: str, *arguments: Any, **options: Any) -> Any:
+            if path.startswith("/proc/") and path.endswith("/uid_map"):
+                os.write(tell, path.split("/")[2].encode() + b" ")
+                os.close(tell)  # from here on, only a helper can hold it
+                meanwhile(int(path.split("/")[2]))
+            return opening(path, *arguments, **options)
 
         try:
             os.close(listen)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            os.fork, os.read = forked, ready
+            pytest.MonkeyPatch().setattr(builtins, "open", opened)
             mount_api.user_namespace("0 0 1\n", "0 0 1\n")
         except BaseException:
-            if not helper:
+            if os.getpid() != us:
                 os.write(tell, b"came back")
         finally:
             os._exit(0)
@@ -216,6 +224,7 @@ def in_a_runner(meanwhile: Callable[[int], None]) -> tuple[bytes, bool]:
     os.close(listen)
     os.waitpid(runner, 0)
     number, _, words = said.partition(b" ")
+    assert number, "the maps were to be written"
     if not ended:
         os.kill(int(number), signal.SIGKILL)
     return words, ended
@@ -225,7 +234,7 @@ def test_a_runner_that_is_killed_meanwhile_leaves_no_process() -> None:
     assert in_a_runner(lambda helper: os.kill(os.getpid(), signal.SIGKILL)) == (b"", True)
 
 
-def test_the_helper_never_runs_what_is_the_runners(tmp_path: Path) -> None:
+def test_the_helper_never_runs_what_is_the_runners() -> None:
     """Ctrl-C reaches the whole process group."""
 
     def interrupt(helper: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pi_agent.messages import finding, findings, kernel_findings
+from pi_agent.messages import access_findings, account_findings, finding, findings, kernel_findings
 from pi_agent.messages.finding import FAIL, OK, Finding
 from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE, Refusal
 
@@ -36,7 +36,7 @@ _FACTS = {"int": 3, "str": _EVIL, "tuple[str, str]": ("user", "group"), "Sequenc
     "make",
     [
         value
-        for module in (findings, kernel_findings)
+        for module in (findings, access_findings, account_findings, kernel_findings)
         for name, value in inspect.getmembers(module, inspect.isfunction)
         if value.__module__ == module.__name__ and not name.startswith("_")
     ],
@@ -45,7 +45,7 @@ _FACTS = {"int": 3, "str": _EVIL, "tuple[str, str]": ("user", "group"), "Sequenc
 def test_every_finding_is_harmless_and_says_what_to_do(make: Callable[..., object]) -> None:
     facts: list[object] = []
     for name, parameter in inspect.signature(make).parameters.items():
-        chosen_by_us = name in ("user", "group", "needed", "socket") or (make is findings.staging)
+        chosen_by_us = name in ("user", "group", "option", "needed", "socket") or (make is findings.staging)
         if parameter.annotation == "Refusal":
             facts.append(Refusal(EX_CONFIG, "what", "do"))
         elif parameter.annotation == "str" and (chosen_by_us or (name == "why" and make is findings.root_unusable)):

@@ -20,6 +20,7 @@ _TABLE: dict[str, Callable[[str], str]] = {
     "loop_of_links": lambda x: notices.loop_of_links(x),
     "too_deep": lambda x: notices.too_deep(x),
     "isolated_file_replaced": lambda x: notices.isolated_file_replaced(x, x, x),
+    "document_in_use": lambda x: notices.document_in_use(x),
     "isolated_path_overgrown": lambda x: notices.isolated_path_overgrown(x, x),
     "isolated_directory_closed": lambda x: notices.isolated_directory_closed(x),
     "sync_memory_unreadable": lambda x: notices.sync_memory_unreadable(x),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pi_agent.messages import command_refusals, refusal, refusals, start_refusals
+from pi_agent.messages import command_refusals, installation_refusals, refusal, refusals, start_refusals
 from pi_agent.messages.refusal import Refusal
 
 _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
@@ -24,10 +24,13 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "reset_not_confirmed": (64, lambda x: command_refusals.reset_not_confirmed()),
     "sessions_live": (69, lambda x: command_refusals.sessions_live(["0a1b2c3d"], "pi")),
     "reset_incomplete": (69, lambda x: command_refusals.reset_incomplete(x)),
-    "policy_unreadable": (78, lambda x: refusals.policy_unreadable(x, x)),
-    "identity_missing": (78, lambda x: refusals.identity_missing("user", x)),
-    "state_missing": (78, lambda x: refusals.state_missing(x, x)),
-    "env_file_unusable": (78, lambda x: refusals.env_file_unusable(x, x)),
+    "policy_unreadable": (78, lambda x: installation_refusals.policy_unreadable(x, x)),
+    "identities_missing": (78, lambda x: installation_refusals.identities_missing([("user", x), ("group", x)])),
+    "agent_shares_id": (78, lambda x: installation_refusals.agent_shares_id(x, x)),
+    "state_not_mapped": (78, lambda x: installation_refusals.state_not_mapped(x, x, x)),
+    "sync_directory_unusable": (78, lambda x: installation_refusals.sync_directory_unusable(x, x)),
+    "state_missing": (78, lambda x: installation_refusals.state_missing(x, x)),
+    "env_file_unusable": (78, lambda x: installation_refusals.env_file_unusable(x, x)),
     "not_through_sudo": (77, lambda x: refusals.not_through_sudo()),
     "root_refused": (77, lambda x: refusals.root_refused("pi")),
     "user_not_listed": (77, lambda x: refusals.user_not_listed(x)),
@@ -38,7 +41,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
     "root_reserved": (78, lambda x: refusals.root_reserved(x, x)),
     "root_unmountable": (78, lambda x: refusals.root_unmountable(x)),
-    "extra_path_unusable": (78, lambda x: refusals.extra_path_unusable(x, x)),
+    "extra_path_unusable": (78, lambda x: installation_refusals.extra_path_unusable(x, x)),
     "config_not_a_directory": (65, lambda x: refusals.config_not_a_directory(x)),
     "config_unreadable": (65, lambda x: refusals.config_unreadable(x, x)),
     "config_too_large": (65, lambda x: refusals.config_too_large(x, "2 GiB")),
@@ -64,7 +67,7 @@ def test_the_statuses_are_those_of_sysexits() -> None:
 def test_every_refusal_is_in_the_table() -> None:
     functions = [
         name
-        for module in (refusals, command_refusals, start_refusals)
+        for module in (refusals, command_refusals, installation_refusals, start_refusals)
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__annotations__.get("return") == "Refusal"
     ]
@@ -89,16 +92,25 @@ def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: s
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (refusals.policy_unreadable("/p", "why"), "/p why nixos-rebuild"),
-        (refusals.identity_missing("group", "g"), "group «g» m3ta.pi-agent.createUser"),
-        (refusals.state_missing("/s", "why"), "/s why systemd-tmpfiles"),
-        (refusals.env_file_unusable("/e", "why"), "/e why m3ta.pi-agent.environmentFiles"),
+        (installation_refusals.policy_unreadable("/p", "why"), "/p why nixos-rebuild"),
+        (
+            installation_refusals.identities_missing([("user", "u"), ("group", "g")]),
+            "user «u» group «g» m3ta.pi-agent.createUser",
+        ),
+        (
+            installation_refusals.agent_shares_id("a", "alice"),
+            "«a» alice m3ta.pi-agent.hostUsers.<user>.agentUser",
+        ),
+        (installation_refusals.state_not_mapped("/s", "o", "a"), "/s o a m3ta.pi-agent.stateDir user namespaces"),
+        (installation_refusals.sync_directory_unusable("/s-sync", "why"), "/s-sync why systemd-tmpfiles root"),
+        (installation_refusals.state_missing("/s", "why"), "/s why systemd-tmpfiles"),
+        (installation_refusals.env_file_unusable("/e", "why"), "/e why m3ta.pi-agent.environmentFiles"),
         (refusals.root_refused("pi"), "pi root m3ta.pi-agent.hostUsers"),
         (refusals.user_not_listed("bob"), '«bob» m3ta.pi-agent.hostUsers."bob".projectRoots ~/projects'),
         (refusals.directory_gone("/d"), "/d cd"),
         (refusals.root_reserved("/r/x", "/r"), "/r/x /r m3ta.pi-agent.hostUsers.<user>.projectRoots"),
         (refusals.root_unmountable("/r"), "/r Rename"),
-        (refusals.extra_path_unusable("/x", "why"), "/x why m3ta.pi-agent.sandbox"),
+        (installation_refusals.extra_path_unusable("/x", "why"), "/x why m3ta.pi-agent.sandbox"),
         (refusals.config_not_a_directory("/c"), "/c m3ta.pi-agent.hostUsers.<user>.configPath"),
         (refusals.config_unreadable("/c", "why"), "/c why m3ta.pi-agent.wrapper.syncConfigFromHost"),
         (refusals.config_too_large("/c", "2 GiB"), "/c 2 GiB configPath"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import grp
 import pwd
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,10 @@ from hypothesis import strategies as st
 from pi_agent.linux.identities import Identity
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, Refusal
 from pi_agent.policy import accounts
+from pi_agent.policy.policy_file import Policy
 from tests.support.policies import frozen, host_user
 
 _SOMEBODY = next(entry for entry in pwd.getpwall() if entry.pw_uid != 0)
-_ROOT = pwd.getpwuid(0)
-_GROUP = grp.getgrgid(0).gr_name
-_OTHER_GROUP = next(entry for entry in grp.getgrall() if entry.gr_gid != 0)
 _POLICY = frozen(hostUsers={_SOMEBODY.pw_name: host_user("~")})
 
 
@@ -76,30 +75,113 @@ def test_only_the_listed_uid_passes(text: str) -> None:
         assert refusal.status == EX_NOPERM
 
 
-# -- the isolated user
+# -- the accounts of a launch
 
 
-def test_the_agent_is_the_policys_user_and_groups_at_home_in_the_state_directory() -> None:
-    found = accounts.agent(frozen(user=_ROOT.pw_name, group=_OTHER_GROUP.gr_name))
-    gid = _OTHER_GROUP.gr_gid
-    assert found == Identity(_ROOT.pw_name, _ROOT.pw_uid, gid, (gid,), "/var/lib/pi-agent")
+class Machine:
+    """The users and groups of a machine, each with an ID of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.users = {"root": 0, "alice": 1000, "bob": 1001, "pi-agent": 990, "pi-agent-alice": 991}
+        self.groups = {"root": 0, "users": 100, "pi-agent": 980, "pi-agent-alice": 981, "dev": 500}
+        monkeypatch.setattr(pwd, "getpwnam", self._user)
+        monkeypatch.setattr(grp, "getgrnam", self._group)
+
+    def _user(self, name: str) -> pwd.struct_passwd:
+        return pwd.struct_passwd((name, "x", self.users[name], 1, "", "/nonexistent", "/bin/sh"))
+
+    def _group(self, name: str) -> grp.struct_group:
+        return grp.struct_group((name, "x", self.groups[name], []))
 
 
-def test_the_project_group_joins_the_agents_groups() -> None:
-    found = accounts.agent(frozen(user=_ROOT.pw_name, group=_GROUP, projectGroup=_OTHER_GROUP.gr_name))
-    assert (found.gid, found.groups) == (0, (0, _OTHER_GROUP.gr_gid))
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+_ALICE = Identity("alice", 1000, 100, (100,), "/home/alice")
+
+
+def policy(agent_user: str = "pi-agent-alice", **overrides: Any) -> Policy:
+    return frozen(hostUsers={"alice": host_user("~", agent_user=agent_user), "bob": host_user("~")}, **overrides)
+
+
+def refused_accounts(under: Policy) -> str:
+    with pytest.raises(Refusal) as caught:
+        accounts.of(under, _ALICE)
+    assert caught.value.status == EX_CONFIG
+    return caught.value.what
+
+
+def test_the_agent_is_the_host_users_own_and_the_state_has_one_owner_both_at_home_in_it(machine: Machine) -> None:
+    found = accounts.of(policy(), _ALICE)
+    home = "/var/lib/pi-agent"
+    assert found.caller == _ALICE
+    assert found.agent == Identity("pi-agent-alice", 991, 981, (981,), home)
+    assert found.owner == Identity("pi-agent", 990, 980, (980,), home)
+    assert found.apart
+    assert accounts.owner(policy()) == found.owner
+
+
+def test_the_project_group_joins_the_agents_groups_and_not_the_owners(machine: Machine) -> None:
+    found = accounts.of(policy(projectGroup="dev"), _ALICE)
+    assert (found.agent.gid, found.agent.groups) == (981, (981, 500))
+    assert (found.owner.gid, found.owner.groups) == (980, (980,))
+    assert accounts.owner(policy(projectGroup="dev")).groups == (980,)
+
+
+def test_the_owner_may_be_the_agent_if_the_policy_names_it(machine: Machine) -> None:
+    found = accounts.of(policy("pi-agent"), _ALICE)
+    assert found.agent.uid == found.owner.uid == 990
+    assert not found.apart
+
+
+@pytest.mark.parametrize(("shared", "whose"), [(0, "root"), (1000, "alice"), (990, "pi-agent")])
+def test_an_agent_with_the_id_of_somebody_else_is_refused(machine: Machine, shared: int, whose: str) -> None:
+    machine.users["pi-agent-alice"] = shared
+    said = refused_accounts(policy())
+    assert "«pi-agent-alice»" in said and said.endswith(f" {whose}")
+
+
+@pytest.mark.parametrize(("shared", "whose"), [(0, "root"), (1000, "alice")])
+def test_also_an_agent_that_owns_the_state_is_neither_root_nor_the_host_user(
+    machine: Machine, shared: int, whose: str
+) -> None:
+    machine.users["pi-agent"] = shared
+    assert refused_accounts(policy("pi-agent")).endswith(f" {whose}")
+
+
+def test_an_id_that_two_host_users_agents_share_is_left_to_doctor(machine: Machine) -> None:
+    """A launch does not read the policy of other host users."""
+    machine.users["pi-agent-bob"] = 991
+    assert accounts.of(policy(), _ALICE).agent.uid == 991
 
 
 @pytest.mark.parametrize(
     ("overrides", "missing"),
     [
-        ({"user": "no-such-user"}, "user «no-such-user»"),
-        ({"user": "root", "group": "no-such-group"}, "group «no-such-group»"),
-        ({"user": "root", "group": _GROUP, "projectGroup": "no-such-group"}, "group «no-such-group»"),
+        ({"user": "no-user"}, ["the user «no-user»"]),
+        ({"group": "no-group"}, ["the group «no-group»"]),
+        ({"projectGroup": "no-group"}, ["the group «no-group»"]),
+        ({"agent_user": "no-agent"}, ["the user «no-agent»", "the group «no-agent»"]),
+        (
+            {"user": "a", "group": "b", "projectGroup": "c", "agent_user": "d"},
+            ["the user «a»", "the user «d»", "the group «b»", "the group «c»", "the group «d»"],
+        ),
+        ({"user": "a", "agent_user": "a", "group": "a"}, ["the user «a»", "the group «a»"]),
     ],
 )
-def test_a_missing_user_or_group_is_named(overrides: dict[str, str], missing: str) -> None:
+def test_every_missing_account_is_named_once_in_one_message(
+    machine: Machine, overrides: dict[str, str], missing: list[str]
+) -> None:
+    assert refused_accounts(policy(**overrides)) == f"accounts of the agent do not exist: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("overrides", [{"user": "no-one"}, {"group": "no-one"}, {"user": "no-one", "group": "no-one"}])
+def test_for_the_owner_alone_only_its_accounts_have_to_exist(machine: Machine, overrides: dict[str, str]) -> None:
+    del machine.users["pi-agent-alice"], machine.groups["pi-agent-alice"]
+    assert accounts.owner(policy()).uid == 990
     with pytest.raises(Refusal) as caught:
-        accounts.agent(frozen(**overrides))
+        accounts.owner(policy(**overrides))
     assert caught.value.status == EX_CONFIG
-    assert missing in caught.value.what
+    assert "no-one" in caught.value.what and "alice" not in caught.value.what

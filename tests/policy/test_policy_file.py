@@ -35,7 +35,7 @@ def test_every_key_reaches_its_field() -> None:
         user="u",
         group="g",
         projectGroup="dev",
-        hostUsers={"bob": policies.host_user("~", "/srv/x", config_path="conf")},
+        hostUsers={"bob": policies.host_user("~", "/srv/x", config_path="conf", agent_user="pi-bob")},
         syncConfigFromHost=False,
         settings={"a": {"b": [1]}},
         environment={"A": "1"},
@@ -46,7 +46,7 @@ def test_every_key_reaches_its_field() -> None:
         nixPath=["nixpkgs=/x"],
     )
     assert (parsed.user, parsed.group, parsed.project_group, parsed.state_dir) == ("u", "g", "dev", "/var/lib/pi-agent")
-    assert parsed.host_users["bob"] == policy_file.HostUser(("~", "/srv/x"), "conf")
+    assert parsed.host_users["bob"] == policy_file.HostUser("pi-bob", "pi-bob", ("~", "/srv/x"), "conf")
     assert "bob" in parsed.host_users and "alice" not in parsed.host_users
     assert parsed.sync_config_from_host is False
     assert parsed.settings == {"a": {"b": [1]}}
@@ -128,7 +128,7 @@ def test_a_missing_or_relative_tool_is_named(key: str) -> None:
     assert f"tools.{key} is not an absolute path" in parsing(tools=policies.tools(**{key: "mount"}))
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 4, "3", None, [1], True, False, "", {}])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 5, "4", None, [4], True, False, "", {}])
 def test_another_version_is_refused(version: object) -> None:
     assert "version" in parsing(version=version)
 
@@ -178,16 +178,23 @@ def test_a_host_user_is_a_name_and_the_absolute_path_of_a_file(value: object) ->
         policy_file.parse(orjson.dumps(document(hostUsers=value)))
 
 
+_AGENT = ("agentUser", "agentGroup")
+
+
 @pytest.mark.parametrize(
     ("entry", "place"),
     [
         ([], ""),
         (None, ""),
-        ({}, ".projectRoots is missing"),
-        ({"projectRoots": ["~"]}, ".configPath is missing"),
+        *(
+            ({name: value for name, value in policies.host_user("~").items() if name != key}, f".{key} is missing")
+            for key in policies.host_user("~")
+        ),
+        ({}, ".agentUser is missing"),
+        *(({**policies.host_user("~"), key: bad}, f".{key}") for key in _AGENT for bad in ("", "a\0b", None, 7)),
         (policies.host_user("~", config_path=""), ".configPath"),
         (policies.host_user("a\0b"), ".projectRoots"),
-        ({"projectRoots": "~", "configPath": "x"}, ".projectRoots"),
+        ({**policies.host_user(), "projectRoots": "~"}, ".projectRoots"),
     ],
 )
 def test_what_is_wrong_with_a_host_user_is_named(entry: object, place: str) -> None:

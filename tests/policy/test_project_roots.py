@@ -249,9 +249,9 @@ def test_a_root_above_or_below_the_state_directory_is_refused(locate: At, home: 
     assert locate("projects/demo/src", "~/projects/demo/src", state_dir=f"{home}/projects/demo/s")
 
 
-def mountable(root: str) -> Refusal | None:
+def mountable(root: str, **overrides: str) -> Refusal | None:
     try:
-        project_roots._check_mountable(root, frozen())
+        project_roots._check_mountable(root, frozen(**overrides))
     except Refusal as refusal:
         return refusal
     return None
@@ -269,6 +269,16 @@ def test_what_the_sandbox_provides_itself_is_no_root(reserved: str) -> None:
 def test_what_holds_something_reserved_is_no_root(root: str) -> None:
     refusal = mountable(root)
     assert refusal is not None and refusal.status == EX_CONFIG
+
+
+@pytest.mark.parametrize("reserved", ["/srv/agents/state", "/srv/agents/state-sync"])
+def test_the_state_and_what_sync_remembers_are_no_roots_wherever_they_are(reserved: str) -> None:
+    for root in (reserved, f"{reserved}/alice", "/srv/agents"):
+        refusal = mountable(root, stateDir="/srv/agents/state")
+        assert refusal is not None and refusal.status == EX_CONFIG
+        assert "/srv/agents/state" in refusal.what
+    for root in (f"{reserved}x", "/srv/agents/other", "/srv/agent"):
+        assert mountable(root, stateDir="/srv/agents/state") is None
 
 
 @pytest.mark.parametrize("root", ["/home/alice", "/srv/x", "/etcetera", "/var/tmpx", "/usr2/src", "/root/p", "/mnt/a"])

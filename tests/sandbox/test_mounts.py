@@ -1,3 +1,5 @@
+"""Mounts for a session, on a kernel that mounts nothing. On a real one: tests/sandbox/test_owner_maps.py."""
+
 from __future__ import annotations
 
 import errno
@@ -6,77 +8,16 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pi_agent.linux import mount_api, paths
-from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.linux.identities import Identity
 from pi_agent.messages.quoting import escaped
-from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
+from pi_agent.policy.accounts import Accounts
 from pi_agent.sandbox import mounts
-from pi_agent.sandbox.mounts import Extent, swap
+from pi_agent.sandbox.mounts import OwnerMaps
 from tests.support.fakes import Kernel
-from tests.support.namespaces import alone, mounted, tmpfs
-from tests.support.people import needs_root
-
-_LAST = 2**32 - 2  # the largest id: (uid_t) -1 is not an id
-_EDGES = [0, 1, 2, 995, 996, 997, 1000, 65534, 2**31 - 1, 2**31, _LAST - 1, _LAST]
-_IDS = st.sampled_from(_EDGES) | st.integers(0, _LAST)
-
-
-def mapped(extents: list[Extent], number: int) -> int:
-    """The id on disk to which the map takes an id inside."""
-    (there,) = [e.outside + number - e.inside for e in extents if e.inside <= number < e.inside + e.count]
-    return there
-
-
-@given(_IDS, _IDS)
-def test_both_sides_of_the_map_cover_every_id_exactly_once(left: int, right: int) -> None:
-    extents = swap(left, right)
-    for side in ("inside", "outside"):
-        expected = 0
-        for start, count in sorted((getattr(extent, side), extent.count) for extent in extents):
-            assert start == expected
-            expected = start + count
-        assert expected == _LAST + 1
-
-
-@given(_IDS, _IDS, _IDS)
-def test_the_two_are_exchanged_and_every_other_id_stays(left: int, right: int, other: int) -> None:
-    extents = swap(left, right)
-    assert mapped(extents, left) == right
-    assert mapped(extents, right) == left
-    if other not in (left, right):
-        assert mapped(extents, other) == other
-    assert mapped(extents, mapped(extents, other)) == other
-    assert swap(right, left) == extents
-
-
-@given(_IDS, _IDS)
-def test_the_kernel_takes_the_map_without_an_allocation(left: int, right: int) -> None:
-    """The kernel holds up to five extents in the structure itself (user_namespaces(7)). None is empty or overflows."""
-    extents = swap(left, right)
-    assert 1 <= len(extents) <= 5
-    for extent in extents:
-        assert extent.count >= 1
-        assert max(extent.inside, extent.outside) + extent.count <= 2**32 - 1
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "expected"),
-    [
-        (1000, 996, [(0, 0, 996), (996, 1000, 1), (997, 997, 3), (1000, 996, 1), (1001, 1001, 4294966294)]),
-        (5, 5, [(0, 0, 4294967295)]),
-        (0, 1, [(0, 1, 1), (1, 0, 1), (2, 2, 4294967293)]),
-        (7, 8, [(0, 0, 7), (7, 8, 1), (8, 7, 1), (9, 9, 4294967286)]),
-        (0, _LAST, [(0, _LAST, 1), (1, 1, 4294967293), (_LAST, 0, 1)]),
-    ],
-)
-def test_swap_by_example(left: int, right: int, expected: list[tuple[int, int, int]]) -> None:
-    assert [(extent.inside, extent.outside, extent.count) for extent in swap(left, right)] == expected
-
-
-# -- staging, on a kernel that mounts nothing
+from tests.support.limits import open_descriptors
 
 
 @pytest.fixture
@@ -93,36 +34,98 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
     return source, target
 
 
-_CALLER, _AGENT = Identity("alice", 1000, 100, (), "/"), Identity("pi-agent", 996, 100, (), "/")
+_CALLER = Identity("alice", 1000, 100, (), "/home/alice")
+_OWNER = Identity("pi-agent", 990, 990, (), "/state")
+_ACCOUNTS = Accounts(_CALLER, Identity("pi-agent-alice", 996, 100, (), "/state"), _OWNER)
+_SOLE = Accounts(_CALLER, _OWNER, _OWNER)
 _FLAGS = mount_api.NOSUID | mount_api.NODEV
 
 
-def mapped_at(descriptor: int, target: str) -> bool:
-    tree, mapped = mounts.prepared(_CALLER, _AGENT, descriptor)
-    try:
-        mounts.stage(tree, target, paths.real_path(descriptor))
-    finally:
-        os.close(tree)
-    return mapped
+# -- the maps
 
 
-def staged(source: Path, target: Path) -> bool:
-    before = os.listdir("/proc/self/fd")
+def test_the_project_maps_the_host_user_and_the_state_its_owner_uids_and_gids_each_by_their_own(kernel: Kernel) -> None:
+    owners = mounts.owner_maps(_ACCOUNTS)
+    assert owners.project is not None and owners.state is not None and owners.project != owners.state
+    owners.close()
+    assert kernel.calls() == [
+        "user_namespace 0 0 996;1000 996 1;997 997 3;1001 1001 4294966294;/0 0 4294967295;",
+        "user_namespace 0 0 1;990 996 1;/0 0 1;990 100 1;",
+    ]
+
+
+def test_where_the_agent_owns_the_state_it_stays_the_agents(kernel: Kernel) -> None:
+    mounts.owner_maps(_SOLE).close()
+    assert kernel.calls()[1] == "user_namespace 0 0 1;990 990 1;/0 0 1;990 990 1;"
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSPC, errno.EINVAL])
+def test_without_user_namespaces_there_are_no_maps(monkeypatch: pytest.MonkeyPatch, refused: int, number: int) -> None:
+    refuse(monkeypatch, refused, number)
+    before = open_descriptors()
+    assert mounts.owner_maps(_ACCOUNTS) == OwnerMaps(None, None)
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_lack_of_processes_or_memory_is_not_taken_for_a_lack_of_user_namespaces(
+    monkeypatch: pytest.MonkeyPatch, refused: int, number: int
+) -> None:
+    refuse(monkeypatch, refused, number)
+    before = open_descriptors()
+    with pytest.raises(OSError) as caught:
+        mounts.owner_maps(_ACCOUNTS)
+    assert caught.value.errno == number
+    assert open_descriptors() == before
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, which: int, number: int) -> None:
+    """Let the kernel refuse the first or the second user namespace."""
+    asked = []
+
+    def making(*maps: str) -> int:
+        asked.append(maps)
+        if len(asked) == which:
+            raise OSError(number, os.strerror(number))
+        return os.open("/dev/null", os.O_PATH)
+
+    monkeypatch.setattr(mount_api, "user_namespace", making)
+
+
+def test_closing_maps_closes_what_there_is(kernel: Kernel) -> None:
+    before = open_descriptors()
+    OwnerMaps(None, None).close()
+    OwnerMaps(None, os.dup(0)).close()
+    mounts.owner_maps(_ACCOUNTS).close()
+    assert open_descriptors() == before
+
+
+# -- mounts
+
+
+def staged(source: Path, target: Path, owners: int | None = 0) -> bool:
+    """Mount source at target. Returns whether owners are mapped."""
+    before = open_descriptors()
     descriptor = os.open(source, os.O_PATH)
     try:
-        return mapped_at(descriptor, str(target))
+        tree, mapped = mounts.prepared(descriptor, owners)
+        try:
+            mounts.stage(tree, str(target), paths.real_path(descriptor))
+        finally:
+            os.close(tree)
+        return mapped
     finally:
         os.close(descriptor)
-        assert os.listdir("/proc/self/fd") == before
+        assert open_descriptors() == before
 
 
-def test_owners_are_mapped_uids_and_gids_each_by_their_own(kernel: Kernel, places: tuple[Path, Path]) -> None:
+def test_a_mount_is_mapped_before_it_is_attached(kernel: Kernel, places: tuple[Path, Path]) -> None:
     source, target = places
     assert staged(source, target) is True
-    uids = "0 0 996;996 1000 1;997 997 3;1000 996 1;1001 1001 4294966294;"
     assert kernel.calls() == [
         f"clone {source}",
-        f"user_namespace {uids}/0 0 4294967295;",
         f"idmap {source} 0",
         f"set_attributes {source} {_FLAGS}",
         f"attach {source} at {target}",
@@ -130,24 +133,15 @@ def test_owners_are_mapped_uids_and_gids_each_by_their_own(kernel: Kernel, place
     ]
 
 
-def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(kernel: Kernel, places: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("owners", [0, None])
+def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(
+    kernel: Kernel, places: tuple[Path, Path], owners: int | None
+) -> None:
     source, target = places
     kernel.refuses = {"idmap"}
-    assert staged(source, target) is False
+    assert staged(source, target, owners) is False
     assert kernel.calls()[-3:-1] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
-
-
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-def test_a_lack_of_processes_or_memory_is_not_taken_for_a_lack_of_user_namespaces(
-    kernel: Kernel, places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def exhausted(*_: str) -> int:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(mount_api, "user_namespace", exhausted)
-    with pytest.raises(Refusal) as caught:
-        staged(*places)
-    assert caught.value.status == EX_UNAVAILABLE and os.strerror(number) in caught.value.what
+    assert len(kernel.calls("idmap")) == (0 if owners is None else 1)
 
 
 @pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
@@ -161,22 +155,56 @@ def test_where_nothing_can_be_mounted_the_launch_is_refused(
     assert escaped(str(places[0])) in caught.value.what and "Invalid argument" in caught.value.what
 
 
-@pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
-def test_the_state_is_mounted_without_a_map(kernel: Kernel, places: tuple[Path, Path], what: str) -> None:
-    source, target = places
+# -- the state
+
+
+def prepared_state(source: Path, accounts: Accounts, owners: int | None = 0) -> bool:
+    """Prepare a mount of the state at source. Returns whether its owners are mapped."""
+    before = open_descriptors()
     descriptor = os.open(source, os.O_PATH)
-    mounts.stage_state(descriptor, str(target))
-    assert kernel.calls() == [
-        f"clone {source}",
-        f"set_attributes {source} {_FLAGS}",
-        f"attach {source} at {target}",
-        f"set_attributes {source} 0",
-    ]
+    try:
+        tree, mapped = mounts.prepared_state(descriptor, owners, accounts)
+        os.close(tree)
+        return mapped
+    finally:
+        os.close(descriptor)
+        assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("accounts", [_ACCOUNTS, _SOLE])
+def test_the_state_is_mapped_also_where_the_agent_owns_it(
+    kernel: Kernel, places: tuple[Path, Path], accounts: Accounts
+) -> None:
+    source, _ = places
+    assert prepared_state(source, accounts) is True
+    assert kernel.calls() == [f"clone {source}", f"idmap {source} 0", f"set_attributes {source} {_FLAGS}"]
+
+
+@pytest.mark.parametrize("owners", [0, None])
+def test_a_state_that_cannot_be_mapped_is_refused_unless_the_agent_owns_it(
+    kernel: Kernel, places: tuple[Path, Path], owners: int | None
+) -> None:
+    source, _ = places
+    kernel.refuses = {"idmap"}
+    with pytest.raises(Refusal) as caught:
+        prepared_state(source, _ACCOUNTS, owners)
+    assert caught.value.status == EX_CONFIG
+    assert all(word in caught.value.what for word in ("/state", "pi-agent", "pi-agent-alice", "map owners"))
+    assert prepared_state(source, _SOLE, owners) is False
+
+
+@pytest.mark.parametrize("what", ["clone", "set_attributes"])
+@pytest.mark.parametrize("accounts", [_ACCOUNTS, _SOLE])
+def test_a_state_that_cannot_be_mounted_is_refused(
+    kernel: Kernel, places: tuple[Path, Path], accounts: Accounts, what: str
+) -> None:
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        mounts.stage_state(descriptor, str(target))
+        prepared_state(places[0], accounts)
     assert caught.value.status == EX_UNAVAILABLE
-    os.close(descriptor)
+
+
+# -- terminals
 
 
 @pytest.mark.parametrize("what", ["new", "attach"])
@@ -211,44 +239,3 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
 def test_everything_is_unmounted(kernel: Kernel) -> None:
     mounts.unstage(["/a", "/b"])
     assert kernel.calls() == ["detach /a", "detach /b"]
-
-
-# -- staging, for real
-
-
-@needs_root
-def test_inside_the_two_own_each_others_files_and_on_disk_nothing_changed(tmp_path: Path) -> None:
-    def act() -> None:
-        source, target = tmpfs(tmp_path / "source"), tmp_path / "target"
-        target.mkdir()
-        for number in (1000, 996, 42):
-            (source / str(number)).write_text("x")
-            os.chown(source / str(number), number, number)
-        os.chown(source, 1000, 100)
-        descriptor = os.open(source, os.O_PATH)
-        if not mapped_at(descriptor, str(target)):
-            os._exit(77)  # tmpfs could not before Linux 6.3
-        assert owners(target) == {"1000": (996, 1000), "996": (1000, 996), "42": (42, 42)}
-        assert owners(source) == {str(number): (number, number) for number in (1000, 996, 42)}
-        assert {"nosuid", "nodev"} <= mounted(target)
-        inside = os.open(target, os.O_PATH)
-        with acting_as(_AGENT):  # nobody else can enter pytest's own directories
-            os.close(os.open("made", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
-        assert owners(source)["made"] == (1000, 100)
-
-    alone(act)
-
-
-def owners(directory: Path) -> dict[str, tuple[int, int]]:
-    return {path.name: (path.stat().st_uid, path.stat().st_gid) for path in directory.iterdir()}
-
-
-@needs_root
-def test_a_file_system_that_cannot_map_owners_is_shown_as_it_is(tmp_path: Path) -> None:
-    def act() -> None:
-        (tmp_path / "target").mkdir()
-        assert mapped_at(os.open("/proc", os.O_PATH), str(tmp_path / "target")) is False
-        assert (tmp_path / "target/self/comm").exists()
-        assert {"nosuid", "nodev"} <= mounted(tmp_path / "target")
-
-    alone(act)

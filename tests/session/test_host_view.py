@@ -17,6 +17,7 @@ from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Refusal
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.project_roots import Project
 from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.protection import Kind
@@ -27,11 +28,11 @@ from tests.support import people, policies
 from tests.support.fakes import Kernel
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
-from tests.support.policies import frozen
+from tests.support.policies import frozen, replaced
 from tests.support.trees import put
 
 _SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/1000/pi-agent-alice-0")
-_NOBODY = Identity("pi-agent", 65534, 65534, (65534,), "/")
+_NOBODY = Identity("pi-agent-alice", 65534, 65534, (65534,), "/")
 
 
 class Host:
@@ -47,6 +48,13 @@ class Host:
         self.caller = people.alice(self.home)
         self.agent = people.agent(top)
         self.held = Descriptors()
+        self.tree = top / "users/alice"
+        self.tree.mkdir(parents=True)
+
+    @property
+    def accounts(self) -> Accounts:
+        """alice's, whose agent has no account of its own."""
+        return Accounts(self.caller, self.agent, replaced(self.agent, name="pi-agent"))
 
     def project(self) -> Project:
         """The project, open."""
@@ -55,7 +63,11 @@ class Host:
     def view(self, project: Project | None, **options: Any) -> View:
         """The view under these sandbox options."""
         policy = frozen(sandbox=policies.sandbox(**options))
-        return host_view.plan(policy, self.caller, self.agent, Wanted(project, _SESSION), self.held)
+        state = os.open(self.tree, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return host_view.plan(policy, self.accounts, Wanted(project, _SESSION, state), self.held)
+        finally:
+            os.close(state)
 
 
 @pytest.fixture
@@ -87,7 +99,8 @@ def test_without_a_project_nothing_of_the_host_is_shown(host: Host) -> None:
     view = host.view(None, readOnlyPaths=["/nonexistent"], readWritePaths=[str(host.top)], protectedPaths=[".envrc"])
     assert (view.project, view.covers, view.extras, view.notices) == (None, (), (), ())
     assert [bind.target for bind in view.binds] == [host.agent.home, "/dev/pts"]
-    assert host.kernel.calls() == []
+    assert host.kernel.calls("idmap ") == [f"idmap {host.tree} 0"], "whether the state can be mapped"
+    assert host.kernel.attached() == {}
 
 
 # -- further paths
@@ -103,7 +116,7 @@ def test_further_paths_are_shown_where_they_are_each_as_it_may_be_used(host: Hos
     ]
     assert [paths.real_path(extra.tree) for extra in view.extras] == [f"{host.top}/file", f"{host.top}/data dir"]
     assert all(extra.mapped for extra in view.extras)
-    assert host.kernel.calls("idmap ")[1:] == [f"idmap {host.top}/file 0", f"idmap {host.top}/data dir 0"]
+    assert host.kernel.calls("idmap ")[2:] == [f"idmap {host.top}/file 0", f"idmap {host.top}/data dir 0"]
 
 
 @pytest.mark.parametrize("option", ["readOnlyPaths", "readWritePaths"])
@@ -153,10 +166,11 @@ def test_on_a_file_system_that_cannot_map_owners_there_is_a_notice_for_each_path
 @pytest.mark.parametrize("what", ["clone", "set_attributes"])
 def test_a_mount_that_cannot_be_prepared_is_refused(host: Host, what: str) -> None:
     host.kernel.refuses = {what}
-    with pytest.raises(Refusal) as caught:
-        host.view(host.project())
-    assert caught.value.status == EX_UNAVAILABLE
-    assert str(host.root) in caught.value.what
+    for project in (host.project(), None):
+        with pytest.raises(Refusal) as caught:
+            host.view(project)
+        assert caught.value.status == EX_UNAVAILABLE
+        assert str(host.tree) in caught.value.what
 
 
 # -- a directory that the agent cannot enter
@@ -190,7 +204,7 @@ def test_a_directory_that_the_agent_cannot_enter_is_refused_while_planning(
     assert caught.value.status == EX_NOPERM
     assert str(foreign.directory) in caught.value.what
     assert "m3ta.pi-agent.projectGroup" in caught.value.remedy
-    assert len(open_descriptors()) == len(before) + 2, "the project and its mount, which are held"
+    assert len(open_descriptors()) == len(before) + 4, "the project, its mount and the maps of owners, which are held"
 
 
 @needs_root
@@ -205,7 +219,7 @@ def test_a_directory_that_can_be_entered_and_not_listed_will_do(foreign: Host) -
 def test_the_groups_of_the_agent_open_a_directory(foreign: Host, group: int) -> None:
     os.chown(foreign.directory, 0, 4321)
     foreign.directory.chmod(0o710)
-    foreign.agent = Identity("pi-agent", 65534, 65534, (65534, group), "/")
+    foreign.agent = Identity("pi-agent-alice", 65534, 65534, (65534, group), "/")
     if group == 4321:
         foreign.view(foreign.project())
     else:

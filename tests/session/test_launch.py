@@ -221,19 +221,19 @@ def test_a_launch_that_syncs_between_anothers_plan_and_its_start_is_not_undone(
     here: Launching, first_has_work: bool
 ) -> None:
     """The first launch plans. A second one brings news of the host. Pi makes a choice. Then the first one starts."""
-    write(here.host / "settings.json", {"look": "old", "size": 1})
+    write(here.host / "settings.json", {"theme": "old", "outputPad": 1})
     write(here.host / "skills/one", "old")
     here.launch()
     if first_has_work:
-        write(here.host / "settings.json", {"look": "newer", "size": 1})
+        write(here.host / "settings.json", {"theme": "newer", "outputPad": 1})
         write(here.host / "skills/one", "newer")
     first = here.plan()
-    write(here.host / "settings.json", {"look": "newest", "size": 1})
+    write(here.host / "settings.json", {"theme": "newest", "outputPad": 1})
     write(here.host / "skills/two", "newest")
     (here.host / "skills/one").unlink()
     here.launch()
     inside = read(here.isolated / "settings.json")
-    write(here.isolated / "settings.json", {**inside, "look": "chosen", "size": 2})
+    write(here.isolated / "settings.json", {**inside, "theme": "chosen", "outputPad": 2})
     after = snapshot(here.isolated)
     assert here.carry_out(first) == 0
     assert snapshot(here.isolated) == after
@@ -253,13 +253,13 @@ def test_of_two_launches_planned_at_once_the_second_to_start_finds_the_work_done
 
 
 def test_a_choice_made_inside_between_plan_and_start_survives(here: Launching) -> None:
-    write(here.host / "settings.json", {"theme": "a", "model": "a"})
+    write(here.host / "settings.json", {"theme": "a", "defaultModel": "a"})
     here.launch()
-    write(here.host / "settings.json", {"theme": "b", "model": "a"})
+    write(here.host / "settings.json", {"theme": "b", "defaultModel": "a"})
     plan = here.plan()
-    write(here.isolated / "settings.json", {"theme": "a", "model": "chosen"})
+    write(here.isolated / "settings.json", {"theme": "a", "defaultModel": "chosen"})
     here.carry_out(plan)
-    assert read(here.isolated / "settings.json") == {"theme": "b", "model": "chosen"}
+    assert read(here.isolated / "settings.json") == {"theme": "b", "defaultModel": "chosen"}
 
 
 def test_a_state_that_was_removed_since_it_was_planned_is_made_anew_or_refused(here: Launching) -> None:
@@ -271,7 +271,7 @@ def test_a_state_that_was_removed_since_it_was_planned_is_made_anew_or_refused(h
 
 
 def test_a_runner_that_is_told_to_end_ends_pi_and_leaves_nothing(here: Launching) -> None:
-    ended = waiting(f"grep -q 'kill-whom=main --signal=TERM' '{here.bin.log}'")
+    ended = waiting(f"grep -q 'kill-whom=main --signal={int(signal.SIGTERM)}' '{here.bin.log}'")
     here.unit(f"{LISTENING}kill -TERM $PPID\n{ended}", status=128 + signal.SIGTERM)
     assert here.launch() == 128 + signal.SIGTERM
     assert left_in(here.staging) == []

@@ -51,7 +51,7 @@ def test_the_hosts_environment_and_documents_are_read(here: Launching) -> None:
     assert found.sources.secrets == {}
     assert found.sync is not None
     assert {each.kind.name: each.after.written for each in found.sync.documents} == {
-        "settings.json": {"a": 1}, "auth.json": {},
+        "settings.json": {"a": 1}, "auth.json": {}, "mcp-auth.json": {}, "trust.json": {},
     }  # fmt: skip
 
 
@@ -198,7 +198,8 @@ def test_without_a_project_nothing_of_the_host_is_bound(here: Launching) -> None
     plan = here.plan("--version")
     assert not any(plan.request.session.project in bind for bind in binds(plan))
     assert plan.directory == here.agent.home
-    assert here.kernel.calls("clone") == []
+    assert here.kernel.calls("clone") == [f"clone {here.state}"], "whether the state can be mapped"
+    assert here.kernel.attached() == {}
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -224,7 +225,7 @@ def test_planning_attaches_nothing_and_makes_nothing(here: Launching) -> None:
     write(here.host / "skills/x", "x")
     before = snapshot(here.state), statuses(here.home)
     plan = here.plan()
-    assert plan.state.make[0] == "users/alice" and plan.state.make[-1] == "sync/alice"
+    assert plan.state.make[0] == "users/alice" and plan.state.make[-1] == str(here.memory.parent)
     assert (snapshot(here.state), statuses(here.home)) == before
     assert here.kernel.attached() == {} and here.kernel.calls("new") == []
     assert not here.staging.exists()

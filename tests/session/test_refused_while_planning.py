@@ -10,6 +10,7 @@ import errno
 import fcntl
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -20,23 +21,23 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from pi_agent.linux import paths
+from pi_agent.linux import mount_api, paths
 from pi_agent.linux.identities import Identity
-from pi_agent.messages import refusals
+from pi_agent.messages import installation_refusals, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import project_roots
 from pi_agent.python import lazy_orjson
 from pi_agent.sandbox import project_search, protection, unit_properties
 from pi_agent.state import documents, scans
-from tests.support import policies
+from tests.support import policies, trust
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
-from tests.support.policies import USER, host_user
+from tests.support.policies import USER, host_user, replaced
 from tests.support.runners import Runner
 from tests.support.trees import put, snapshot, statuses, write
 
 # Somebody else than the user who runs the tests, so that the agent can be locked out.
-_AGENT: Final = Identity("pi-agent", 65534, 65534, (65534,), "")
+_AGENT: Final = Identity("pi-agent-alice", 65534, 65534, (65534,), "")
 
 # Raised only by those that carry out a launch or start the runner.
 _NEVER_WHILE_PLANNING: Final = frozenset({"state_not_writable", "tool_failed", "sudo_unavailable"})
@@ -93,6 +94,21 @@ def _without_agent(**names: str) -> Arrange:
         it.allow(**names)
 
     return arrange
+
+
+def _agent_is_root(it: Prepared) -> None:
+    it.ask_the_machine_for_the_agent()
+    it.allow(user="nobody", group="nogroup", hostUsers={USER: host_user("~/projects", agent_user="root")})
+
+
+def _state_that_cannot_be_mapped(it: Prepared) -> None:
+    it.agent = replaced(it.agent, uid=65533)
+    it.kernel.refuses = {"idmap"}
+
+
+def _sync_open_to_others(it: Prepared) -> None:
+    trust.judge_directories(it.monkeypatch)
+    it.memory.parents[1].chmod(0o777)
 
 
 def _elsewhere(it: Prepared) -> None:
@@ -173,6 +189,10 @@ def _no_mount(what: str) -> Arrange:
         it.kernel.refuses = {what}
 
     return arrange
+
+
+def _no_user_namespaces(it: Prepared) -> None:
+    it.monkeypatch.setattr(mount_api, "user_namespace", _raising(errno.EAGAIN))
 
 
 def _protection_fails(it: Prepared) -> None:
@@ -327,11 +347,13 @@ _CASES: Final[dict[str, Case]] = {
     "nobody asks": Case("not_through_sudo", 77, _without_sudo),
     "root asks": Case("root_refused", 77, _as_root),
     "a stranger asks": Case("user_not_listed", 77, _as_somebody),
-    "there is no agent": Case("identity_missing", 78, _without_agent(user="pi-agent-nobody-has")),
-    "there is no group": Case("identity_missing", 78, _without_agent(user="root", group="pi-agent-nobody-has")),
+    "there is no agent": Case("identities_missing", 78, _without_agent(user="pi-agent-nobody-has")),
+    "there is no group": Case("identities_missing", 78, _without_agent(user="root", group="pi-agent-nobody-has")),
     "there is no group for projects": Case(
-        "identity_missing", 78, _without_agent(user="root", group="root", projectGroup="pi-agent-nobody-has")
+        "identities_missing", 78, _without_agent(user="root", group="root", projectGroup="pi-agent-nobody-has")
     ),
+    "there is no agent for this user": Case("identities_missing", 78, _without_agent(user="root", group="root")),
+    "the agent is root": Case("agent_shares_id", 78, _agent_is_root),
     "outside of the roots": Case("outside_roots", 77, _elsewhere),
     "the directory is gone": Case("directory_gone", 77, _gone),
     "the directory has just gone": Case("directory_gone", 77, _gone_since_it_was_located),
@@ -352,6 +374,7 @@ _CASES: Final[dict[str, Case]] = {
     "a further path that others can redirect": Case("extra_path_unusable", 78, _extra_redirectable),
     "a mount that cannot be cloned": Case("staging_failed", 69, _no_mount("clone")),
     "a mount that cannot be set up": Case("staging_failed", 69, _no_mount("set_attributes")),
+    "no process for the map of owners": Case("staging_failed", 69, _no_user_namespaces),
     "a protection that the machine fails to plan": Case("staging_failed", 69, _protection_fails),
     "too few descriptors to find the project": Case("machine_failed", 69, _machine_fails_to_locate),
     "a disk that fails below the project": Case("machine_failed", 69, _machine_fails_in_the_mount),
@@ -361,6 +384,8 @@ _CASES: Final[dict[str, Case]] = {
     "the state is a file": Case("state_missing", 78, _state_a_file),
     "the state is a link": Case("state_missing", 78, _state_a_link),
     "the state is somebody else's": Case("state_missing", 78, _state_of_somebody),
+    "the state cannot be the agent's": Case("state_not_mapped", 78, _state_that_cannot_be_mapped),
+    "sync's directory is open to others": Case("sync_directory_unusable", 78, _sync_open_to_others),
     "the state is being reset": Case("state_being_reset", 69, _state_being_reset),
     "the memory is a directory": Case("state_unreadable", 69, _memory_a_directory),
     "the memory is a link": Case("state_unreadable", 69, _memory_a_link),
@@ -434,7 +459,7 @@ class Prepared(Runner):
     def everything(self) -> dict[str, object]:
         """Everything that a launch could change: state and memory, staging, home with configuration and project."""
         found: dict[str, object] = {}
-        for place in (self.state, self.top / "away", self.staging, self.home):
+        for place in (self.state, self.memory.parents[1], self.top / "away", self.staging, self.home):
             if place.exists():
                 found |= {f"{place}: {name}": each for name, each in statuses(place).items()}
                 found |= {f"{place}/{name}": each for name, each in snapshot(place).items()}
@@ -462,14 +487,15 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             found.append(_name)
             return _function(*facts)
 
-        monkeypatch.setattr(refusals, name, remembered)
+        monkeypatch.setattr(sys.modules[function.__module__], name, remembered)
     return found
 
 
 def _functions() -> dict[str, Callable[..., Refusal]]:
     return {
         name: value
-        for name, value in vars(refusals).items()
+        for module in (refusals, installation_refusals)
+        for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__annotations__.get("return") == "Refusal"
     }
 
@@ -493,7 +519,7 @@ def test_this_launch_would_change_something_of_every_kind_if_it_were_not_refused
         assert f"{it.state}/users/alice/.pi/agent/{name}" in changed, name
     for name in (".pi/.env", ".config/git/config", "projects/projects", ".npm"):
         assert f"{it.state}/users/alice/{name}" in changed, name
-    assert f"{it.state}/sync/alice/memory.json" in changed
+    assert str(it.memory) in changed
 
 
 @needs_root

@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from pi_agent.state import pi_lock
+from pi_agent.state import pi_lock, sync
+from pi_agent.state.document_kinds import DOCUMENTS, Kind
 from tests.support.bench import Bench, bench
 from tests.support.trees import displaced, read, write
 
@@ -33,7 +34,7 @@ while not os.path.exists(path + ".enough"):
     except FileNotFoundError:
         document = {}
     count += 1
-    document["count"] = count
+    document["outputPad"] = count
     time.sleep(held)
     with open(path + ".draft", "w") as file:
         json.dump(document, file)
@@ -57,7 +58,7 @@ def busy(document: Path, held: float, free: float) -> Iterator[list[int]]:
     words = [sys.executable, "-I", "-c", _PI, str(document), str(held), str(free)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pi:
         try:
-            while "count" not in read(document):
+            while "outputPad" not in read(document):
                 time.sleep(0.001)
             yield counts
         finally:
@@ -80,14 +81,14 @@ def here(tmp_path: Path) -> Bench:
 def test_no_launch_is_refused_and_nothing_of_either_side_gets_lost(here: Bench, name: str) -> None:
     with busy(here.isolated / name, 0.002, 0.004) as counts:
         number = 0
-        while number < 40 or read(here.isolated / name)["count"] <= 10:
+        while number < 40 or read(here.isolated / name)["outputPad"] <= 10:
             number += 1
             write(here.host / "settings.json", {"host": number})
             write(here.host / "auth.json", {"provider": {"n": number}})
             assert here.sync() == []
             assert read(here.isolated / "settings.json")["host"] == number
     here.sync()
-    assert read(here.isolated / name)["count"] == counts[0] > 10
+    assert read(here.isolated / name)["outputPad"] == counts[0] > 10
     assert read(here.isolated / "auth.json")["provider"] == {"n": number}
     assert displaced(here.isolated, name) == []
     assert not [each for each in os.listdir(here.isolated) if each.endswith(".lock")]
@@ -96,7 +97,8 @@ def test_no_launch_is_refused_and_nothing_of_either_side_gets_lost(here: Bench, 
 def test_a_lock_that_is_hardly_ever_free_refuses_no_launch_and_tears_no_document(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pi_lock, "_PATIENCE", 0.1)
+    impatient = tuple(Kind(kind.name, kind.depth, kind.lasts, patience=0.1) for kind in DOCUMENTS)
+    monkeypatch.setattr(sync, "DOCUMENTS", impatient)
     with busy(here.isolated / "settings.json", 0.003, 0.0):
         for number in range(1, 15):
             write(here.host / "settings.json", {"host": number})
@@ -112,11 +114,11 @@ def test_a_launch_that_was_planned_before_pi_wrote_brings_what_pi_wrote_with_it(
     write(here.host / "settings.json", {"host": 1})
     planned = here.plan()
     with busy(here.isolated / "settings.json", 0.001, 0.002) as counts:
-        while read(here.isolated / "settings.json").get("count", 0) < 5:
+        while read(here.isolated / "settings.json").get("outputPad", 0) < 5:
             pass
         assert here.carry_out(planned) == []
     found = read(here.isolated / "settings.json")
-    assert found == {"host": 1, "count": counts[0]}
+    assert found == {"host": 1, "outputPad": counts[0]}
 
 
 def test_where_there_is_nothing_to_write_the_lock_is_not_even_asked_for(

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pi_agent.messages.refusal import EX_DATAERR, Refusal
 from pi_agent.state import documents
-from pi_agent.state.documents import SETTINGS, Document, Memory, Plan, merged, nothing_known
+from pi_agent.state.document_kinds import SETTINGS
+from pi_agent.state.documents import Document, Memory, Plan, merged, nothing_known
 from pi_agent.state.json_merge import REMOVED
 from pi_agent.state.pi_lock import PiLock
 from tests.support.host_trees import host_tree
@@ -165,10 +166,10 @@ def test_carrying_out_a_plan_that_changes_nothing_takes_no_lock_and_writes_nothi
 def test_what_pi_changes_between_plan_and_execution_is_kept(tmp_path: Path) -> None:
     memory, _ = updated(tmp_path, {"a": 1, "b": 1})
     plan = planned(tmp_path, {"a": 2, "b": 1}, memory=memory)
-    write(tmp_path / "settings.json", {"a": 1, "b": 1, "model": "chosen"})
+    write(tmp_path / "settings.json", {"a": 1, "b": 1, "defaultModel": "chosen"})
     after, told = carried_out(tmp_path, plan)
-    assert read(tmp_path / "settings.json") == after.written == {"a": 2, "b": 1, "model": "chosen"}
-    assert after.choices == {("model",): "chosen"}
+    assert read(tmp_path / "settings.json") == after.written == {"a": 2, "b": 1, "defaultModel": "chosen"}
+    assert after.choices == {("defaultModel",): "chosen"}
     assert told == []
 
 
@@ -178,12 +179,12 @@ def test_what_pi_changes_while_its_lock_is_waited_for_is_kept(tmp_path: Path, mo
     lock.mkdir()
 
     def finished(_seconds: float) -> None:
-        write(tmp_path / "settings.json", {"a": 1, "model": "chosen"})
+        write(tmp_path / "settings.json", {"a": 1, "defaultModel": "chosen"})
         lock.rmdir()
 
     monkeypatch.setattr(time, "sleep", finished)
     updated(tmp_path, {"a": 2}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 2, "model": "chosen"}
+    assert read(tmp_path / "settings.json") == {"a": 2, "defaultModel": "chosen"}
 
 
 def test_what_somebody_else_has_written_already_is_not_written_again(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_the_lock_is_given_back(tm
 def test_a_lock_that_a_killed_sync_left_is_removed_also_where_nothing_is_to_be_written(tmp_path: Path) -> None:
     memory, _ = updated(tmp_path, {"a": 1})
     with opened(tmp_path) as directory:
-        assert PiLock(directory, "settings.json").take()  # and never released
+        assert PiLock(directory, SETTINGS).take()  # and never released
     plan = planned(tmp_path, {"a": 1}, memory=memory)
     assert plan.is_current and not plan.changes_nothing
     before = (tmp_path / "settings.json").stat()
@@ -243,7 +244,7 @@ def test_the_isolated_file_is_private_and_pretty(tmp_path: Path) -> None:
 def test_nothing_to_say_makes_no_file_and_no_news_leaves_the_file_as_pi_wrote_it(tmp_path: Path) -> None:
     updated(tmp_path, {})
     assert list(tmp_path.iterdir()) == []
-    write(tmp_path / "settings.json", '{"b":1,"a":2}')
+    write(tmp_path / "settings.json", '{"theme":"x","a":2}')
     before = (tmp_path / "settings.json").stat()
     updated(tmp_path, {"a": 2})
     assert (tmp_path / "settings.json").stat() == before
@@ -263,14 +264,14 @@ def test_an_isolated_file_that_is_no_object_is_kept_aside_with_a_notice(tmp_path
 
 def test_choices_survive_a_file_that_was_kept_aside_or_removed(tmp_path: Path) -> None:
     memory, _ = updated(tmp_path, {"a": 1})
-    write(tmp_path / "settings.json", {"a": 1, "model": "m"})
+    write(tmp_path / "settings.json", {"a": 1, "defaultModel": "m"})
     memory, _ = updated(tmp_path, {"a": 1}, memory=memory)
     write(tmp_path / "settings.json", "broken")
     memory, _ = updated(tmp_path, {"a": 1}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 1, "model": "m"}
+    assert read(tmp_path / "settings.json") == {"a": 1, "defaultModel": "m"}
     (tmp_path / "settings.json").unlink()
     updated(tmp_path, {"a": 1}, memory=memory)
-    assert read(tmp_path / "settings.json") == {"a": 1, "model": "m"}
+    assert read(tmp_path / "settings.json") == {"a": 1, "defaultModel": "m"}
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
@@ -310,12 +311,12 @@ def test_a_text_that_is_known_is_not_parsed(tmp_path: Path, monkeypatch: pytest.
     }
 
 
-@pytest.mark.parametrize("text", ['{"a": 2}', '{"a":1} ', '{"a":1,"packages":["x"]}'])
+@pytest.mark.parametrize("text", ['{"theme": 2}', '{"theme":1} ', '{"theme":1,"packages":["x"]}'])
 def test_a_text_that_is_not_known_is_parsed_and_merged(tmp_path: Path, text: str) -> None:
-    write(tmp_path / "settings.json", '{"a":1}')
-    memory, _ = updated(tmp_path, {"a": 1})
+    write(tmp_path / "settings.json", '{"theme":1}')
+    memory, _ = updated(tmp_path, {"theme": 1})
     write(tmp_path / "settings.json", text)
-    after, _ = updated(tmp_path, {"a": 1}, memory=memory)
+    after, _ = updated(tmp_path, {"theme": 1}, memory=memory)
     assert "packages" not in read(tmp_path / "settings.json")
-    assert after.written == {"a": orjson.loads(text)["a"]}
+    assert after.written == {"theme": orjson.loads(text)["theme"]}
     assert after.written_text == (tmp_path / "settings.json").read_bytes()

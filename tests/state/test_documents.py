@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pi_agent.state import documents, json_merge
-from pi_agent.state.documents import AUTH, CODE_KEYS, SETTINGS, Kind, merged, nothing_known
+from pi_agent.state import documents, json_merge, settings_keys
+from pi_agent.state.document_kinds import AUTH, MCP_AUTH, SETTINGS, TRUST, Kind
+from pi_agent.state.documents import merged, nothing_known
 from pi_agent.state.json_merge import REMOVED, changes, overridden
 from tests.support.shapes import canonical, json_objects
 
-_KINDS = st.sampled_from([SETTINGS, AUTH])
+# Documents in which every choice may last: how values merge is another matter.
+_DEEP = Kind("settings.json", SETTINGS.depth)
+_FLAT = Kind("auth.json", AUTH.depth)
+_KINDS = st.sampled_from([_DEEP, _FLAT])
 
 
 def at(document: Any, path: tuple[str, ...]) -> object:
@@ -51,7 +56,7 @@ def test_what_was_chosen_inside_stays_while_the_host_is_silent(kind: Kind, host:
 
 @given(json_objects, json_objects, json_objects)
 def test_a_second_choice_of_a_provider_replaces_the_first(host: Any, first: Any, second: Any) -> None:
-    assert canonical(launches(AUTH, (None, host, {}), (first, host, {}), (second, host, {}))[2]) == canonical(second)
+    assert canonical(launches(_FLAT, (None, host, {}), (first, host, {}), (second, host, {}))[2]) == canonical(second)
 
 
 @given(json_objects, json_objects, json_objects)
@@ -59,14 +64,14 @@ def test_a_second_choice_of_a_provider_replaces_the_first(host: Any, first: Any,
 @example(host={"a": 1}, first={"a": {"x": 1}}, second={"a": {}})
 @example(host={}, first={"a": {"x": 1}}, second={"a": {}})
 def test_a_second_choice_keeps_the_rest_of_the_first(host: Any, first: Any, second: Any) -> None:
-    after = launches(SETTINGS, (None, host, {}), (first, host, {}), (second, host, {}))[2]
+    after = launches(_DEEP, (None, host, {}), (first, host, {}), (second, host, {}))[2]
     assert canonical(after) == canonical(second)
 
 
 def test_changing_one_of_two_values_chosen_together_keeps_the_other() -> None:
     first = {"compaction": {"enabled": True, "reserveTokens": 5}}
     second = {"compaction": {"enabled": False, "reserveTokens": 5}}
-    assert launches(SETTINGS, (None, {}, {}), (first, {}, {}), (second, {}, {}))[2] == second
+    assert launches(_DEEP, (None, {}, {}), (first, {}, {}), (second, {}, {}))[2] == second
 
 
 def test_what_was_removed_inside_does_not_return_with_what_the_host_says_beside_it() -> None:
@@ -74,9 +79,7 @@ def test_what_was_removed_inside_does_not_return_with_what_the_host_says_beside_
     for before in ({"x": 1}, {"x": 1, "z": 1}):
         inside = {key: value for key, value in before.items() if key != "x"}
         after = {**before, "y": 1}
-        seen = launches(
-            SETTINGS, (None, {"a": before}, {}), ({"a": inside}, {"a": before}, {}), (None, {"a": after}, {})
-        )
+        seen = launches(_DEEP, (None, {"a": before}, {}), ({"a": inside}, {"a": before}, {}), (None, {"a": after}, {}))
         assert seen[2] == {"a": {**inside, "y": 1}}
 
 
@@ -84,15 +87,13 @@ def test_an_object_that_the_host_empties_leaves_what_was_chosen_beside_what_it_h
     for before in ({"x": 1}, {"x": 1, "z": 1}):
         after = {key: value for key, value in before.items() if key != "x"}
         inside = {**before, "y": 1}
-        seen = launches(
-            SETTINGS, (None, {"a": before}, {}), ({"a": inside}, {"a": before}, {}), (None, {"a": after}, {})
-        )
+        seen = launches(_DEEP, (None, {"a": before}, {}), ({"a": inside}, {"a": before}, {}), (None, {"a": after}, {}))
         assert seen[2] == {"a": {**after, "y": 1}}
 
 
 def test_a_host_change_below_an_object_chosen_inside_keeps_the_rest_of_the_choice() -> None:
     inside = {"compaction": {"enabled": True, "reserveTokens": 5}}
-    seen = launches(SETTINGS, (None, {}, {}), (inside, {}, {}), (None, {"compaction": {"enabled": False}}, {}))
+    seen = launches(_DEEP, (None, {}, {}), (inside, {}, {}), (None, {"compaction": {"enabled": False}}, {}))
     assert seen[2] == {"compaction": {"enabled": False, "reserveTokens": 5}}
 
 
@@ -131,21 +132,21 @@ def test_what_nix_no_longer_says_is_as_if_it_had_never_said_it(kind: Kind, host:
 
 def test_a_choice_made_while_nix_pins_the_key_waits_until_nix_lets_go() -> None:
     host, pin = {"theme": "host"}, {"theme": "nix"}
-    seen = launches(SETTINGS, (None, host, pin), ({"theme": "mine"}, host, pin), (None, host, pin), (None, host, {}))
+    seen = launches(_DEEP, (None, host, pin), ({"theme": "mine"}, host, pin), (None, host, pin), (None, host, {}))
     assert [written["theme"] for written in seen] == ["nix", "nix", "nix", "mine"]
 
 
 def test_a_key_removed_inside_stays_removed_until_the_host_changes_it() -> None:
     host = {"model": "a", "other": 1}
     seen = launches(
-        SETTINGS, (None, host, {}), ({"other": 1}, host, {}), (None, host, {}), (None, {**host, "model": "b"}, {})
+        _DEEP, (None, host, {}), ({"other": 1}, host, {}), (None, host, {}), (None, {**host, "model": "b"}, {})
     )
     assert seen[1:] == [{"other": 1}, {"other": 1}, {"model": "b", "other": 1}]
 
 
 def test_a_key_the_host_removes_is_removed_inside_but_other_choices_stay() -> None:
     seen = launches(
-        SETTINGS, (None, {"a": 1, "b": 1}, {}), ({"a": 2, "b": 2, "c": 2}, {"a": 1, "b": 1}, {}), (None, {"b": 1}, {})
+        _DEEP, (None, {"a": 1, "b": 1}, {}), ({"a": 2, "b": 2, "c": 2}, {"a": 1, "b": 1}, {}), (None, {"b": 1}, {})
     )
     assert seen[2] == {"b": 2, "c": 2}
 
@@ -154,33 +155,72 @@ def test_a_provider_is_one_value() -> None:
     host = {"anthropic": {"refresh": "h1", "access": "h1"}, "openai": {"key": "k"}}
     inside = {"anthropic": {"refresh": "i2", "access": "i2"}, "openai": {"key": "k"}}
     renewed = {"anthropic": {"refresh": "h1", "access": "h2"}, "openai": {"key": "k"}}
-    seen = launches(AUTH, (None, host, {}), (inside, host, {}), (None, renewed, {}))
+    seen = launches(_FLAT, (None, host, {}), (inside, host, {}), (None, renewed, {}))
     assert seen[1] == inside
     assert seen[2] == renewed, "tokens of two logins must never be mixed"
 
 
+_NO_TASTES = sorted(settings_keys.RUNS | settings_keys.REDIRECTS | {"unknown"})
+
+
 @st.composite
 def _with_code(draw: st.DrawFn) -> dict[str, Any]:
-    code = draw(st.dictionaries(st.sampled_from(sorted(CODE_KEYS)), json_objects | st.lists(st.text(max_size=3))))
+    code = draw(st.dictionaries(st.sampled_from(_NO_TASTES), json_objects | st.lists(st.text(max_size=3))))
     return draw(json_objects) | code
 
 
 @given(_with_code(), _with_code(), _with_code(), _with_code())
-def test_code_never_comes_from_inside(host: Any, inside: Any, later: Any, nix: Any) -> None:
+def test_what_runs_or_redirects_something_or_is_unknown_never_comes_from_inside(
+    host: Any, inside: Any, later: Any, nix: Any
+) -> None:
     steps = [(inside, host, {}), (None, host, nix), (later, host, nix), (inside, later, {})]
     for (_, said, pinned), written in zip(steps, launches(SETTINGS, *steps), strict=True):
         allowed = overridden(said, pinned)
-        for key in CODE_KEYS:
+        for key in _NO_TASTES:
             assert canonical_or_removed(at(written, (key,))) == canonical_or_removed(at(allowed, (key,)))
 
 
-def test_the_code_keys_are_those_pi_runs() -> None:
-    assert CODE_KEYS == {
-        "packages", "extensions", "skills", "prompts", "themes", "npmCommand", "shellPath", "shellCommandPrefix",
-    }  # fmt: skip
-    assert SETTINGS.never_inside == CODE_KEYS
-    assert AUTH.never_inside == frozenset()
-    assert AUTH.depth == 1
+@pytest.mark.parametrize("key", sorted(settings_keys.TASTES))
+def test_a_taste_lasts_and_may_be_removed(key: str) -> None:
+    assert launches(SETTINGS, (None, {}, {}), ({key: "x"}, {}, {}), (None, {}, {}))[2] == {key: "x"}
+    assert launches(SETTINGS, (None, {key: "x"}, {}), ({}, {key: "x"}, {}), (None, {key: "x"}, {}))[2] == {}
+
+
+def test_each_key_is_one_thing() -> None:
+    kinds = (settings_keys.RUNS, settings_keys.REDIRECTS, settings_keys.TASTES)
+    assert sum(map(len, kinds)) == len(frozenset().union(*kinds))
+
+
+_COMMANDS: Final = ({"type": "api_key", "key": "!x"}, {"key": "k", "env": {"A": "!x"}}, {"deep": [["!x"]]}, "!", "!x")
+
+
+@pytest.mark.parametrize("credential", _COMMANDS)
+def test_a_credential_that_is_a_command_comes_from_the_host_alone(credential: Any) -> None:
+    mine = {"type": "api_key", "key": "mine"}
+    steps: list[tuple[Any, Any, Any]] = [(None, {"a": mine}, {}), ({"a": credential, "b": credential}, {"a": mine}, {})]
+    assert launches(AUTH, *steps)[1] == {"a": mine}
+    assert launches(AUTH, (None, {"a": credential}, {}), (None, {"a": credential}, {}))[1] == {"a": credential}
+
+
+def test_a_login_that_is_none_lasts_and_so_does_a_logout() -> None:
+    host = {"a": {"type": "api_key", "key": "!x"}, "b": 1}
+    inside = {"b": {"type": "api_key", "key": "x!", "env": {"!A": "x"}}}
+    assert launches(AUTH, (None, host, {}), (inside, host, {}), (None, host, {}))[2] == inside
+
+
+def test_servers_logins_last_one_by_one() -> None:
+    host = {"s|https://s/": {"tokens": {"access": "host"}}, "t|https://t/": {"tokens": {"access": "t"}}}
+    refreshed = {**host, "s|https://s/": {"tokens": {"access": "refreshed"}}}
+    assert launches(MCP_AUTH, (None, host, {}), (refreshed, host, {}), (None, host, {}))[2] == refreshed
+
+
+@pytest.mark.parametrize("value", [True, None, 0, "false", [], {}])
+def test_trust_is_given_by_the_host_alone(value: Any) -> None:
+    host = {"/home/alice/p": True, "/home/alice/p/evil": False}
+    steps: list[tuple[Any, Any, Any]] = [(None, host, {}), ({"/": value, "/home/alice/p": True}, host, {})]
+    assert launches(TRUST, *steps)[1] == host
+    withdrawn = {**host, "/": False, "/home/alice/p": False}
+    assert launches(TRUST, (None, host, {}), (withdrawn, host, {}), (None, host, {}))[2] == withdrawn
 
 
 @given(_KINDS, json_objects, json_objects, json_objects)

@@ -16,7 +16,7 @@ from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_DATAERR, Refusal
 from pi_agent.state import mirror, scans
 from pi_agent.state.host_config import HostTree
-from pi_agent.state.mirror import Plan
+from pi_agent.state.mirror import HostFiles, Plan
 from tests.support import people
 from tests.support.bench import bench
 from tests.support.host_trees import host_tree
@@ -62,7 +62,7 @@ class Sides:
     def carry_out(self, work: Plan) -> None:
         """Carry out the plan, and remember what was copied."""
         with self.opened() as (tree, isolated):
-            done = mirror.carry_out(work, tree, people.alice("/"), people.agent("/"), isolated)
+            done = mirror.carry_out(work, HostFiles(tree), people.alice("/"), people.agent("/"), isolated)
         self.notices += done.notices
         self.manifest |= {name: [*copy.host, *copy.isolated] for name, copy in done.copied.items()}
         self.manifest = {name: numbers for name, numbers in self.manifest.items() if (self.host / name).exists()}

@@ -4,34 +4,35 @@ import pytest
 
 from pi_agent.state import pi_files
 
-
-@pytest.mark.parametrize(
-    ("name", "pis", "mirrored"),
-    [
-        *[(name, True, False) for name in ("sessions", "bin", "npm", "git", "trust.json", "models-store.json")],
-        *[
-            (name, True, False)
-            for name in ("pi-debug.log", "pi-crash.log", "settings.json.lock", "x.lock", "a.md.lock")
-        ],
-        *[(name, False, True) for name in ("extensions", "skills", "prompts", "themes", "AGENTS.md", "SYSTEM.md")],
-        *[(name, False, True) for name in ("keybindings.json", "models.json", ".md", ".pi-agent-new")],
-        *[
-            (name, False, False)
-            for name in ("custom", "sessions2", "settings.json", "Skills", "md", "lock", ".pi-agent")
-        ],
-    ],
+_PIS: tuple[str, ...] = (
+    "sessions",
+    "bin",
+    "npm",
+    "git",
+    "models-store.json",
+    "crashes.json",
+    "pi-debug.log",
+    "mcp.log",
 )
-def test_who_owns_a_name(name: str, pis: bool, mirrored: bool) -> None:
-    assert pi_files.is_pis_own(name) is pis
-    assert pi_files.is_mirrored(name) is mirrored
+_PIS += ("mcp.log.1", "settings.json.lock", "mcp-auth-refresh-0123456789abcdef.lock", "x.lock", "a.md.lock")
+_MIRRORED: tuple[str, ...] = ("extensions", "skills", "prompts", "commands", "themes", "hooks", "tools", "node_modules")
+_MIRRORED += ("package.json", "mcp.json", "oauth.json", "keybindings.json", "models.json", ".pi-agent-new")
+_MIRRORED += ("AGENTS.md", "AGENTS.MD", "AGENTS.override.md", "CLAUDE.MD", "SYSTEM.md", ".md")
+_MERGED = ("settings.json", "auth.json", "mcp-auth.json", "trust.json")
+_OTHERS = ("custom", "sessions2", "Skills", "md", "lock", ".pi-agent", "pi-crash.log", "tmp2", "auth.json.bak")
 
 
 @pytest.mark.parametrize(
-    ("name", "skipped"),
+    ("names", "pis", "mirrored", "skipped"),
     [
-        *[(name, True) for name in ("settings.json", "auth.json", ".env", "sessions", "x.lock", "pi-debug.log")],
-        *[(name, False) for name in ("skills", "AGENTS.md", "models.json", "custom", ".environment", "auth.json.bak")],
+        (_PIS, True, False, True),
+        (_MIRRORED, False, True, False),
+        ((*_MERGED, "tmp", ".env"), False, False, True),
+        (_OTHERS, False, False, False),
     ],
+    ids=["Pi's own", "mirrored", "written otherwise", "others"],
 )
-def test_what_is_pis_own_or_written_by_other_means_is_not_copied_as_a_file(name: str, skipped: bool) -> None:
-    assert pi_files.is_skipped(name) is skipped
+def test_who_owns_a_name(names: tuple[str, ...], pis: bool, mirrored: bool, skipped: bool) -> None:
+    for name in names:
+        found = pi_files.is_pis_own(name), pi_files.is_mirrored(name), pi_files.is_skipped(name)
+        assert found == (pis, mirrored, skipped), name

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pi_agent.state import pi_lock
+from pi_agent.state.document_kinds import AUTH, SETTINGS, Kind
 from pi_agent.state.pi_lock import PiLock
 from tests.support.trees import opened
 
@@ -43,7 +44,7 @@ def pis_lock(tmp_path: Path, *, age: float = 0) -> Path:
 def test_a_free_lock_is_taken_at_once_and_is_a_directory_beside_the_file(
     tmp_path: Path, directory: int, naps: list[float]
 ) -> None:
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert lock.take()
     assert lock_of(tmp_path).is_dir()
     lock.release()
@@ -56,9 +57,9 @@ def test_a_lock_that_pi_holds_is_not_taken_and_a_moment_passes(
     tmp_path: Path, directory: int, naps: list[float]
 ) -> None:
     pis_lock(tmp_path)
-    assert not PiLock(directory, "settings.json").take()
+    assert not PiLock(directory, SETTINGS).take()
     assert len(naps) == 1 and 0 < naps[0] < 1
-    assert PiLock(directory, "auth.json").take(), "another file has another lock"
+    assert PiLock(directory, AUTH).take(), "another file has another lock"
 
 
 def test_a_lock_that_pi_gives_up_meanwhile_is_taken(
@@ -66,7 +67,7 @@ def test_a_lock_that_pi_gives_up_meanwhile_is_taken(
 ) -> None:
     pis_lock(tmp_path)
     monkeypatch.setattr(time, "sleep", lambda _seconds: lock_of(tmp_path).rmdir())
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert [lock.take(), lock.take()] == [False, True]
     lock.release()
     assert not lock_of(tmp_path).exists()
@@ -77,11 +78,44 @@ def test_a_lock_whose_time_is_long_ago_or_in_the_future_is_taken_over_at_once(
     tmp_path: Path, directory: int, naps: list[float], age: float, stale: bool
 ) -> None:
     pis_lock(tmp_path, age=age)
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert lock.take() is stale
     assert len(naps) == (0 if stale else 1)
     lock.release()
     assert lock_of(tmp_path).exists() is not stale
+
+
+def test_the_lock_of_the_logins_is_stale_when_it_is_for_pi(tmp_path: Path, directory: int, naps: list[float]) -> None:
+    """Pi renews it every fifteen seconds, and takes it over after thirty (auth-storage.js)."""
+    lock = tmp_path / "auth.json.lock"
+    lock.mkdir()
+    for age, stale in ((16, False), (29, False), (31, True)):
+        os.utime(lock, (time.time() - age,) * 2)
+        assert PiLock(directory, AUTH).take() is stale
+
+
+def test_who_waits_long_is_told_once_and_as_long_as_pi_would(
+    tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "auth.json.lock").mkdir()
+    clock, told = [0.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + 10 * seconds))
+    lock = PiLock(directory, AUTH, lambda: told.append(clock[0]))
+    while not lock.take():
+        assert clock[0] < 40
+    assert 29 < clock[0] < 31
+    assert len(told) == 1 and 2 < told[0] < 3
+
+
+def test_a_lock_that_pi_has_taken_over_meanwhile_stays_pis(tmp_path: Path, directory: int) -> None:
+    """Even if it has the same inode number."""
+    lock = PiLock(directory, SETTINGS)
+    assert lock.take()
+    lock_of(tmp_path).rmdir()
+    lock_of(tmp_path).mkdir()
+    lock.release()
+    assert lock_of(tmp_path).is_dir()
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o777])
@@ -90,10 +124,10 @@ def test_what_a_killed_sync_left_is_known_and_taken_over_at_once(
 ) -> None:
     assert not pi_lock.is_abandoned(directory, "settings.json")
     os.umask(umask)
-    assert PiLock(directory, "settings.json").take()  # and never released
+    assert PiLock(directory, SETTINGS).take()  # and never released
     assert pi_lock.is_abandoned(directory, "settings.json")
     assert not pi_lock.is_abandoned(directory, "auth.json")
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert lock.take()
     lock.release()
     assert not lock_of(tmp_path).exists()
@@ -113,7 +147,7 @@ def test_what_the_agent_put_in_the_place_of_an_abandoned_lock_is_removed(
     else:
         os.mkfifo(path)
     path.chmod(0o1700)
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert lock.take()
     lock.release()
     assert not lock_of(tmp_path).exists()
@@ -122,7 +156,7 @@ def test_what_the_agent_put_in_the_place_of_an_abandoned_lock_is_removed(
 
 @pytest.mark.parametrize("kind", ["directory", "file", "link"])
 def test_a_lock_that_nobody_gives_up_delays_for_a_while_and_stays_its_holders(
-    tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, directory: int, kind: str
 ) -> None:
     path = lock_of(tmp_path)
     if kind == "directory":
@@ -132,9 +166,8 @@ def test_a_lock_that_nobody_gives_up_delays_for_a_while_and_stays_its_holders(
     else:
         path.symlink_to("/nonexistent")
     assert not pi_lock.is_abandoned(directory, "settings.json")
-    monkeypatch.setattr(pi_lock, "_PATIENCE", 0.05)
     before = path.lstat()
-    lock, began = PiLock(directory, "settings.json"), time.monotonic()
+    lock, began = PiLock(directory, Kind("settings.json", 1, patience=0.05)), time.monotonic()
     while not lock.take():
         assert time.monotonic() - began < 5
     assert time.monotonic() - began >= 0.05
@@ -152,7 +185,7 @@ def test_a_lock_that_vanishes_while_it_is_looked_at_is_waited_for_once_more(
         lock_of(tmp_path).rmdir()
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", vanished)
         assert not lock.take()
@@ -160,7 +193,7 @@ def test_a_lock_that_vanishes_while_it_is_looked_at_is_waited_for_once_more(
 
 
 def test_giving_up_a_lock_that_is_gone_or_in_use_is_no_error(tmp_path: Path, directory: int) -> None:
-    lock = PiLock(directory, "settings.json")
+    lock = PiLock(directory, SETTINGS)
     assert lock.take()
     lock_of(tmp_path).rmdir()
     lock.release()
@@ -173,4 +206,4 @@ def test_giving_up_a_lock_that_is_gone_or_in_use_is_no_error(tmp_path: Path, dir
 def test_where_no_lock_can_be_made_that_is_an_error(ordinary: Path) -> None:
     ordinary.chmod(0o500)
     with opened(ordinary) as directory, pytest.raises(PermissionError):
-        PiLock(directory, "settings.json").take()
+        PiLock(directory, SETTINGS).take()

@@ -17,13 +17,13 @@ from tests.support.trees import Nest, await_tick, read, snapshot, write
 
 def test_a_first_launch_brings_everything_over(tmp_path: Path) -> None:
     here = bench(tmp_path, settings={"theme": "nix"})
-    write(here.host / "settings.json", {"theme": "host", "model": "m"})
+    write(here.host / "settings.json", {"theme": "host", "defaultModel": "m"})
     write(here.host / "auth.json", {"anthropic": {"key": "k"}})
     write(here.host / "skills/a/SKILL.md", "skill")
     write(here.host / "AGENTS.md", "agents")
     write(here.host / "custom.txt", "custom")
     assert here.sync() == []
-    assert read(here.isolated / "settings.json") == {"theme": "nix", "model": "m"}
+    assert read(here.isolated / "settings.json") == {"theme": "nix", "defaultModel": "m"}
     assert read(here.isolated / "auth.json") == {"anthropic": {"key": "k"}}
     assert snapshot(here.isolated).keys() == {
         "settings.json", "auth.json", "skills", "skills/a", "skills/a/SKILL.md", "AGENTS.md", "custom.txt", "sessions",
@@ -32,9 +32,17 @@ def test_a_first_launch_brings_everything_over(tmp_path: Path) -> None:
 
 def test_what_pi_owns_is_neither_copied_nor_deleted(tmp_path: Path) -> None:
     here = bench(tmp_path)
-    for name in ("sessions/host", "bin/host", "npm/host", "git/host", "trust.json", "models-store.json", "x.lock/host"):
+    for name in (
+        "sessions/host",
+        "bin/host",
+        "npm/host",
+        "git/host",
+        "crashes.json",
+        "models-store.json",
+        "x.lock/host",
+    ):
         write(here.host / name, "host")
-    for name in ("sessions/own", "bin/own", "npm/own", "git/own", "trust.json", "pi-debug.log", "pi-crash.log"):
+    for name in ("sessions/own", "bin/own", "npm/own", "git/own", "crashes.json", "pi-debug.log", "mcp.log.1"):
         write(here.isolated / name, "own")
     before = snapshot(here.isolated)
     here.sync()
@@ -75,23 +83,23 @@ def test_a_login_inside_survives_until_the_host_logs_in_anew(tmp_path: Path) -> 
 
 def test_without_sync_only_nix_is_applied(tmp_path: Path) -> None:
     here = bench(tmp_path, syncConfigFromHost=False, settings={"theme": "nix"})
-    write(here.host / "settings.json", {"model": "host"})
+    write(here.host / "settings.json", {"defaultModel": "host"})
     write(here.host / "skills/a", "x")
-    write(here.isolated / "settings.json", {"model": "inside", "theme": "inside"})
+    write(here.isolated / "settings.json", {"defaultModel": "inside", "theme": "inside"})
     write(here.isolated / "custom", "kept")
     assert here.sync() == []
-    assert read(here.isolated / "settings.json") == {"model": "inside", "theme": "nix"}
+    assert read(here.isolated / "settings.json") == {"defaultModel": "inside", "theme": "nix"}
     assert snapshot(here.isolated).keys() == {"settings.json", "custom", "sessions"}
 
 
 def test_a_launch_without_sync_does_not_forget_what_the_host_said(tmp_path: Path) -> None:
     here = bench(tmp_path)
-    write(here.host / "settings.json", {"model": "host"})
+    write(here.host / "settings.json", {"defaultModel": "host"})
     here.sync()
-    write(here.isolated / "settings.json", {"model": "inside"})
+    write(here.isolated / "settings.json", {"defaultModel": "inside"})
     bench(tmp_path, syncConfigFromHost=False).sync()
     here.sync()
-    assert read(here.isolated / "settings.json") == {"model": "inside"}
+    assert read(here.isolated / "settings.json") == {"defaultModel": "inside"}
 
 
 @pytest.mark.parametrize("content", NOT_OBJECTS, ids=lambda content: repr(content[:12]))

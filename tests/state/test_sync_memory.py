@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_agent.state import sync_memory
-from pi_agent.state.documents import AUTH, SETTINGS, Memory, nothing_known
+from pi_agent.state.document_kinds import AUTH, SETTINGS
+from pi_agent.state.documents import Memory, nothing_known
 from pi_agent.state.json_merge import REMOVED
 from pi_agent.state.sync_memory import Recalled, SyncMemory
 from tests.support.limits import no_room, open_descriptors

@@ -32,7 +32,7 @@ def state_of(here: Bench) -> tuple[dict[str, object], dict[str, Any]]:
 def filled(tmp_path: Path, **overrides: Any) -> Bench:
     """A synced bench whose host has changed since in every way."""
     here = bench(tmp_path, **overrides)
-    write(here.host / "settings.json", {"theme": "dark", "model": "m"})
+    write(here.host / "settings.json", {"theme": "dark", "defaultModel": "m"})
     write(here.host / "auth.json", {"a": {"refresh": "1"}})
     write(here.host / "skills/kept", "kept")
     write(here.host / "skills/changed", "old")
@@ -53,11 +53,11 @@ def filled(tmp_path: Path, **overrides: Any) -> Bench:
 def test_a_plan_says_everything_that_will_happen(tmp_path: Path) -> None:
     here = filled(tmp_path)
     plan = here.plan()
-    assert plan.files is not None
-    assert plan.files.work.remove == ("skills/gone",)
-    assert plan.files.work.make == ("prompts",)
-    assert sorted(plan.files.work.copy) == ["prompts/new", "skills/changed"]
-    settings, auth = plan.documents
+    work = plan.files[0].work
+    assert work.remove == ("skills/gone",)
+    assert work.make == ("prompts",)
+    assert sorted(work.copy) == ["prompts/new", "skills/changed"]
+    settings, auth, *_ = plan.documents
     assert settings.after.written == {"theme": "light"} and auth.changes_nothing
     assert not plan.changes_nothing and not plan.closed and plan.notices == ()
     here.carry_out(plan)
@@ -69,12 +69,12 @@ def test_where_there_is_no_state_yet_everything_is_planned_and_nothing_made(tmp_
     write(here.host / "settings.json", {"a": 1})
     write(here.host / "skills/a", "x")
     tree = host_tree(here.host)
-    plan = sync.plan(Sides(here.policy, here.caller, here.agent, tree), None, None)
+    plan = sync.plan(Sides(here.policy, here.caller, here.owner, tree), None, None)
     os.close(tree.descriptor)
     assert snapshot(here.isolated) == {"sessions": None}
-    assert plan.files is not None
-    assert (plan.files.work.make, plan.files.work.copy) == (("skills",), ("skills/a",))
-    assert [document.changes_nothing for document in plan.documents] == [False, True]
+    work = plan.files[0].work
+    assert (work.make, work.copy) == (("skills",), ("skills/a",))
+    assert [document.changes_nothing for document in plan.documents] == [False, True, True, True]
 
 
 @pytest.mark.parametrize("what", ["new", "changed", "broken", "closed", "without host"])
@@ -194,9 +194,9 @@ def test_what_was_chosen_inside_after_another_launch_synced_is_kept(tmp_path: Pa
     here = filled(tmp_path)
     first, second = here.plan(), here.plan()
     here.carry_out(first)
-    write(here.isolated / "settings.json", {"theme": "light", "model": "chosen"})
+    write(here.isolated / "settings.json", {"theme": "light", "defaultModel": "chosen"})
     here.carry_out(second)
-    assert read(here.isolated / "settings.json") == {"theme": "light", "model": "chosen"}
+    assert read(here.isolated / "settings.json") == {"theme": "light", "defaultModel": "chosen"}
     assert here.plan().changes_nothing
 
 
@@ -225,11 +225,11 @@ def test_a_launch_that_planned_earlier_does_not_undo_what_a_later_one_synced(tmp
 def test_a_document_that_pi_changes_after_the_plan_keeps_what_pi_changed(tmp_path: Path) -> None:
     here = filled(tmp_path)
     plan = here.plan()
-    write(here.isolated / "settings.json", {"theme": "dark", "model": "m", "own": "chosen"})
+    write(here.isolated / "settings.json", {"theme": "dark", "defaultModel": "m", "tuiMode": "chosen"})
     write(here.isolated / "auth.json", {"a": {"refresh": "2"}})
     assert here.carry_out(plan) == []
     for _ in range(2):
-        assert read(here.isolated / "settings.json") == {"theme": "light", "own": "chosen"}
+        assert read(here.isolated / "settings.json") == {"theme": "light", "tuiMode": "chosen"}
         assert read(here.isolated / "auth.json") == {"a": {"refresh": "2"}}
         here.sync()  # which finds, as a choice, what the plan did not know
 
@@ -287,12 +287,12 @@ def test_a_closed_directory_above_is_opened_up_and_nothing_that_pi_chose_is_lost
     ordinary: Path, closed: str, mode: int
 ) -> None:
     here = filled(ordinary)
-    write(here.isolated / "settings.json", {"theme": "dark", "model": "m", "own": "chosen"})
+    write(here.isolated / "settings.json", {"theme": "dark", "defaultModel": "m", "tuiMode": "chosen"})
     write(here.isolated / "sessions/1.jsonl", "x")
     write(here.isolated / "skills/planted", "evil")
     (here.tree / closed).chmod(mode)
     assert here.sync() == []
-    assert read(here.isolated / "settings.json") == {"theme": "light", "own": "chosen"}
+    assert read(here.isolated / "settings.json") == {"theme": "light", "tuiMode": "chosen"}
     assert (here.isolated / "sessions/1.jsonl").read_text() == "x"
     assert snapshot(here.isolated / "skills") == snapshot(here.host / "skills")
     assert here.plan().changes_nothing
@@ -306,7 +306,7 @@ def test_nothing_planted_survives_because_a_directory_above_was_closed(
 ) -> None:
     here = bench(ordinary, settings={"theme": "light"})
     if filled_host:
-        write(here.host / "settings.json", {"model": "m"})
+        write(here.host / "settings.json", {"defaultModel": "m"})
         write(here.host / "extensions/own.ts", "own")
     here.launch()
     write(here.isolated / "extensions/evil.ts", "evil")
@@ -338,12 +338,12 @@ def test_a_closed_document_is_replaced_and_kept_aside_with_what_pi_chose_before(
     here = bench(ordinary)
     write(here.host / "settings.json", {"theme": "dark"})
     here.sync()
-    write(here.isolated / "settings.json", {"theme": "dark", "model": "chosen"})
+    write(here.isolated / "settings.json", {"theme": "dark", "defaultModel": "chosen"})
     here.sync()
     (here.isolated / "settings.json").chmod(0)
     (notice,) = here.sync()
     assert "Permission denied" in notice
-    assert read(here.isolated / "settings.json") == {"theme": "dark", "model": "chosen"}
+    assert read(here.isolated / "settings.json") == {"theme": "dark", "defaultModel": "chosen"}
 
 
 def test_one_that_plans_is_not_disturbed_by_another_that_is_at_work(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pi_agent.linux.identities import Identity
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.state import host_config, sync, user_state
 from pi_agent.state.sync import Plan, Sides
@@ -21,18 +22,27 @@ class Bench:
     """host: alice's `.pi/agent`. tree: the agent's home. isolated: its `.pi/agent`. memory: sync's own directory."""
 
     policy: Policy
-    caller: Identity
-    agent: Identity
+    accounts: Accounts
     state: State
     host: Path
     tree: Path
     isolated: Path
     memory: Path
 
+    @property
+    def caller(self) -> Identity:
+        """alice."""
+        return self.accounts.caller
+
+    @property
+    def owner(self) -> Identity:
+        """The owner of the state."""
+        return self.accounts.owner
+
     def plan(self) -> Plan:
         """The plan of a sync now."""
-        host = host_config.open_host_config(self.policy, self.caller)
-        sides = Sides(self.policy, self.caller, self.agent, host)
+        host = host_config.open_host_config(self.policy, self.accounts.caller)
+        sides = Sides(self.policy, self.accounts.caller, self.accounts.owner, host)
         try:
             return sync.plan(sides, self.state.home, self.state.memory)
         except BaseException:
@@ -54,11 +64,11 @@ class Bench:
 
     def launch(self) -> list[str]:
         """Look at the trees, plan, open them and synchronise, as a launch does. Returns the notices."""
-        found = user_state.look(self.policy, self.agent, USER)
-        host = host_config.open_host_config(self.policy, self.caller)
-        sides = Sides(self.policy, self.caller, self.agent, host)
+        found = user_state.look(self.policy, self.accounts.owner, USER)
+        host = host_config.open_host_config(self.policy, self.accounts.caller)
+        sides = Sides(self.policy, self.accounts.caller, self.accounts.owner, host)
         planned = sync.plan(sides, found.home, found.memory)
-        opened = user_state.prepare(self.policy, self.agent, USER, found)
+        opened = user_state.prepare(self.policy, self.accounts.owner, USER, found)
         try:
             return [*planned.notices, *sync.carry_out(planned, opened)]
         finally:
@@ -75,7 +85,8 @@ def bench(tmp: Path, **overrides: Any) -> Bench:
         host.mkdir(parents=True, exist_ok=True)
     top.mkdir(exist_ok=True)
     policy = policies.frozen(stateDir=str(top), **overrides)
-    caller, agent = people.alice(tmp / "home"), people.agent(top)
-    state = user_state.prepare(policy, agent, USER, user_state.look(policy, agent, USER))
+    accounts = people.accounts_of(tmp / "home", top)
+    state = user_state.prepare(policy, accounts.owner, USER, user_state.look(policy, accounts.owner, USER))
     tree = top / "users" / USER
-    return Bench(policy, caller, agent, state, host, tree, tree / ".pi/agent", top / "sync" / USER / "memory.json")
+    memory = tmp / "state-sync" / USER / "memory.json"
+    return Bench(policy, accounts, state, host, tree, tree / ".pi/agent", memory)

@@ -12,4 +12,4 @@ from tests.support.policies import replaced
 def call_of(here: Bench, *words: str, tools: Tools | None = None) -> Call:
     """The call with these words, by alice."""
     policy = here.policy if tools is None else replaced(here.policy, tools=tools)
-    return Call(policy, here.caller, here.agent, parsing.parse(words, policy.command_name))
+    return Call(policy, here.accounts, parsing.parse(words, policy.command_name))

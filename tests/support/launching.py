@@ -18,6 +18,7 @@ from pi_agent.environment import env_file_syntax
 from pi_agent.linux import identities, journald
 from pi_agent.linux.identities import Identity
 from pi_agent.policy import accounts, project_roots
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from pi_agent.python.records import values
@@ -64,21 +65,23 @@ class Launching:
         self.state = top / "state"
         self.tree = self.state / "users" / USER
         self.isolated = self.tree / ".pi/agent"
-        self.memory = self.state / "sync" / USER / "memory.json"
+        self.memory = top / "state-sync" / USER / "memory.json"
         self.staging = top / "staging"
         self.journal: list[dict[str, str]] = []
         for place in (self.host, self.directory, self.state):
             place.mkdir(parents=True, exist_ok=True)
         self.caller: Identity = people.alice(self.home)
         self.agent: Identity = people.agent(self.state) if agent is None else replaced(agent, home=str(self.state))
-        os.chown(self.state, self.agent.uid, self.agent.gid)
+        self.owner: Identity = replaced(self.agent, name="pi-agent")
+        os.chown(self.state, self.owner.uid, self.owner.gid)
         self._overrides = {"stateDir": str(self.state), "tools": self._tools(), **overrides}
         self.policy: Policy = policies.frozen(**self._overrides)
         self.unit()
         monkeypatch.setattr(session_names, "STAGING", str(self.staging))
         monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
         monkeypatch.setattr(journald, "send", lambda entry: self.journal.append(dict(entry)))
-        monkeypatch.setattr(accounts, "agent", lambda policy: self.agent)
+        monkeypatch.setattr(accounts, "of", lambda policy, caller: self.accounts)
+        monkeypatch.setattr(accounts, "owner", lambda policy: self.owner)
         # pytest works below /tmp, which the sandbox provides itself.
         monkeypatch.setattr(project_roots, "RESERVED", tuple(each for each in project_roots.RESERVED if each != "/tmp"))
         if os.geteuid() != 0:
@@ -86,6 +89,11 @@ class Launching:
         for name in TERMINAL_VARIABLES:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.chdir(self.directory)
+
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts of alice's launches."""
+        return Accounts(self.caller, self.agent, self.owner)
 
     def _tools(self) -> dict[str, str]:
         made = self.bin.tools()
@@ -131,7 +139,7 @@ class Launching:
     def fill(self, plan: Plan) -> Sequence[str]:
         """Fill a staging directory as planned, without a guard, and return the notices."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
-        state = user_state.prepare(self.policy, self.agent, USER, plan.state)
+        state = user_state.prepare(self.policy, self.owner, USER, plan.state)
         return staging.fill(plan, state)
 
     def asked(self) -> list[str]:

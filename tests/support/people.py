@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from pi_agent.linux.identities import Identity
+from pi_agent.policy.accounts import Accounts
 from tests.support.policies import USER
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
@@ -25,6 +26,16 @@ def alice(home: Path | str) -> Identity:
 
 def agent(home: Path | str) -> Identity:
     """The isolated identity, likewise."""
+    return _ourselves(f"pi-agent-{USER}", str(home))
+
+
+def accounts_of(home: Path | str, state: Path | str) -> Accounts:
+    """alice, her agent and the owner of the state. home: alice's; state: the state directory."""
+    return Accounts(alice(home), agent(state), owner(state))
+
+
+def owner(home: Path | str) -> Identity:
+    """The owner of the state, likewise."""
     return _ourselves("pi-agent", str(home))
 
 

@@ -19,7 +19,7 @@ FILES = "/nix/store"
 def document(**overrides: Any) -> dict[str, Any]:
     """A policy as module.nix writes it, as parsed JSON, with some of its top-level keys replaced."""
     return {
-        "version": 3,
+        "version": 4,
         "user": "pi-agent",
         "group": "pi-agent",
         "projectGroup": None,
@@ -73,9 +73,14 @@ def sandbox(**overrides: Any) -> dict[str, Any]:
     }
 
 
-def host_user(*roots: str, config_path: str = ".pi/agent") -> dict[str, Any]:
+def host_user(*roots: str, config_path: str = ".pi/agent", agent_user: str = f"pi-agent-{USER}") -> dict[str, Any]:
     """An entry of hostUsers."""
-    return {"projectRoots": list(roots), "configPath": config_path}
+    return {
+        "agentUser": agent_user,
+        "agentGroup": agent_user,
+        "projectRoots": list(roots),
+        "configPath": config_path,
+    }
 
 
 def frozen(**overrides: Any) -> Policy:

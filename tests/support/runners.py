@@ -23,7 +23,7 @@ class Runner(Launching):
     def __init__(
         self, top: Path, monkeypatch: pytest.MonkeyPatch, agent: Identity | None = None, **overrides: Any
     ) -> None:
-        self._accounts = (accounts.through_sudo, accounts.agent)
+        self._accounts = (accounts.through_sudo, accounts.of, accounts.owner)
         super().__init__(top, monkeypatch, agent, **overrides)
         self.monkeypatch = monkeypatch
         self.file = self.policy_file()
@@ -48,7 +48,8 @@ class Runner(Launching):
 
     def ask_the_machine_for_the_agent(self) -> None:
         """Look for the agent among the machine's users."""
-        self.monkeypatch.setattr(accounts, "agent", self._accounts[1])
+        self.monkeypatch.setattr(accounts, "of", self._accounts[1])
+        self.monkeypatch.setattr(accounts, "owner", self._accounts[2])
 
     def allow(self, **overrides: Any) -> None:
         """Change the policy."""

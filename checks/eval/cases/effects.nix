@@ -90,8 +90,12 @@ let
         (config: [
           (config.users.users ? pi-agent)
           (config.users.groups ? pi-agent)
+          (config.users.users ? pi-agent-alice)
+          (config.users.groups ? pi-agent-alice)
         ])
         [
+          false
+          false
           false
           false
         ];
@@ -99,6 +103,32 @@ let
       "alice"
       "bob"
     ];
+    "hostUsers.<name>.agentUser" =
+      effect
+        (config: [
+          (ask.policy config).hostUsers.alice.agentUser
+          (config.users.users.robot-1.home or null)
+          ((ask.policy config).hostUsers.bob.agentUser or null)
+        ])
+        [
+          "robot-1"
+          "/srv/pi"
+          "robot-bob"
+        ];
+    "hostUsers.<name>.agentGroup" =
+      effect
+        (config: [
+          (ask.policy config).hostUsers.alice.agentGroup
+          (config.users.users.robot-1.group or null)
+          (config.users.groups ? robots-1)
+          ((ask.policy config).hostUsers.bob.agentGroup or null)
+        ])
+        [
+          "robots-1"
+          "robots-1"
+          true
+          "robot-bob"
+        ];
     "hostUsers.<name>.projectRoots" = inPolicy (policy: policy.hostUsers.alice.projectRoots) [
       "~/p"
       "/srv/x"
@@ -126,11 +156,13 @@ let
       effect
         (config: [
           (ask.policy config).projectGroup
-          (config.users.users.robot.extraGroups or [ ])
+          (config.users.users.robot-1.extraGroups or [ ])
+          (config.users.users.robot.extraGroups or null)
         ])
         [
           "team"
           [ "team" ]
+          [ ]
         ];
     "sandbox.protectedPaths" = inPolicy (policy: policy.sandbox.protectedPaths) [ "a" ];
     "sandbox.hiddenPaths" = inPolicy (policy: policy.sandbox.hiddenPaths) [ "*/b" ];

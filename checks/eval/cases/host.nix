@@ -57,7 +57,7 @@ in
           isSystemUser = true;
           isNormalUser = false;
           group = "pi-agent";
-          extraGroups = [ "team" ];
+          extraGroups = [ ];
           description = "Isolated Pi agent user";
           home = "/var/lib/pi-agent";
           createHome = true;
@@ -68,6 +68,61 @@ in
       {
         group = several.users.groups.pi-agent.name;
         user = ask.user "pi-agent" several;
+      };
+
+  # Were their home made for each, every activation would give it to each in turn.
+  "each agent has an account and a group of its own, and no home is made for it" =
+    case
+      (lib.genAttrs [ "pi-agent-alice" "pi-agent-bob" ] (name: {
+        isSystemUser = true;
+        isNormalUser = false;
+        group = name;
+        extraGroups = [ "team" ];
+        description = "Isolated Pi agent user";
+        home = "/var/lib/pi-agent";
+        createHome = false;
+        homeMode = "700";
+        shell = builtins.unsafeDiscardStringContext (toString pkgs.bashInteractive);
+      }))
+      (
+        lib.genAttrs [ "pi-agent-alice" "pi-agent-bob" ] (
+          name:
+          assert several.users.groups ? ${name};
+          ask.user name several
+        )
+      );
+  "an only host user's agent can be the owner of the state" =
+    case
+      {
+        complaints = [ ];
+        group = "pi-agent";
+        accounts = [ "pi-agent" ];
+        extraGroups = [ "team" ];
+        createHome = true;
+      }
+      {
+        complaints = ask.complaints configs.alone;
+        group = configs.alone.m3ta.pi-agent.hostUsers.alice.agentGroup;
+        accounts = lib.filter (hasPrefix "pi-agent") (lib.attrNames configs.alone.users.users);
+        inherit (ask.user "pi-agent" configs.alone) extraGroups createHome;
+      };
+
+  "a session can go on using a name service that is restarted, unless an administrator sees to that" =
+    let
+      kept = config: config.systemd.services.nscd.serviceConfig.RuntimeDirectoryPreserve or null;
+    in
+    case
+      {
+        several = "yes";
+        disabled = null;
+        without-service = null;
+        overridden = "restart";
+      }
+      {
+        several = kept several;
+        disabled = kept configs.disabled;
+        without-service = kept configs.without-wrapper;
+        overridden = kept configs.without-user;
       };
 
   "the tmpfiles rules" = case [
@@ -84,7 +139,7 @@ in
     "d /var/lib/pi-agent/users 0750 pi-agent pi-agent - -"
     "d /var/lib/pi-agent/users/alice 0700 pi-agent pi-agent - -"
     "d /var/lib/pi-agent/users/bob 0700 pi-agent pi-agent - -"
-    "d /var/lib/pi-agent/sync 0700 pi-agent pi-agent - -"
+    "d /var/lib/pi-agent-sync 0700 root root - -"
     "d /run/pi-agent 0700 root root - -"
   ] (ask.tmpfiles several);
   # A path with a quote is refused, but its rule must still be well-formed.
@@ -140,16 +195,16 @@ in
         middle = sudoDefaults "sudo-rs" sudo-rs;
         old = sudoDefaults "sudo-rs" configs.merged;
       };
-  "a sudo-rs that logs arguments is warned about" =
+  "that the journal keeps arguments with sudo-rs, of whatever version, is warned about" =
     case
       [
         true
         true
-        false
+        true
         false
       ]
       (
-        map (config: lib.any (hasInfix "logs the arguments") (ask.warnings config)) [
+        map (config: lib.any (hasInfix "keeps the arguments") (ask.warnings config)) [
           sudo-rs
           configs.merged
           configs.without-user
@@ -161,12 +216,13 @@ in
       [
         [ ]
         [ ]
-        ""
+        [ ]
       ]
       [
         (ask.sudoLines "sudo" configs.without-wrapper)
         (ask.sudo "sudo" configs.nobody)
-        configs.nobody.security.sudo.extraConfig
+        # Other modules of NixOS have settings there.
+        (lib.filter (hasInfix "Defaults!") (splitString "\n" configs.nobody.security.sudo.extraConfig))
       ];
   "sudo keeps the variables that describe a terminal, for the runner alone" =
     case

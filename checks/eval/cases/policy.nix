@@ -11,10 +11,10 @@ let
   policy = ask.policy configs.base;
 in
 {
-  "the policy is of version 3, and has no keys but those of its schema" =
+  "the policy is of version 4, and has no keys but those of its schema" =
     case
       {
-        version = 3;
+        version = 4;
         keys = [
           "commandName"
           "environment"

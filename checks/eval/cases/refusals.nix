@@ -109,6 +109,26 @@ in
           configs.long-named
         ]
       );
+  "an account or a group that is not the agent's own is refused, with whose it is" =
+    case
+      [
+        "alice.agentUser: \"pi-agent\" owns the state of every host user"
+        "alice.agentGroup: \"users\" is the primary group of the host user alice; use a group of the agent's own."
+        "bob.agentUser: \"one\" is the account of carol's agent too"
+        "bob.agentGroup: \"one\" is the primary group of carol's agent too"
+        "carol.agentUser: \"one\" is the account of bob's agent too"
+        "carol.agentGroup: \"one\" is the primary group of bob's agent too"
+        "dave.agentUser: \"carol\" is a host user"
+        "dave.agentGroup: \"pi-agent\" is the group of the account that owns all state"
+      ]
+      (
+        map (
+          message:
+          removePrefix "m3ta.pi-agent.hostUsers." (
+            lib.head (builtins.match "([^:]*: \"[^\"]*\" [^,(]*[^,( ]).*" message)
+          )
+        ) (filter (hasInfix ".agent") (ask.complaints configs.shared-agents))
+      );
   "sudo-rs is enough for the wrapper" = case [ ] (ask.complaints configs.sudo-rs);
   "nothing is refused while the module is disabled" = case [ ] (ask.complaints configs.disabled);
   "a failed assertion stops the system" =

@@ -127,10 +127,12 @@ in
     (byPassword "alice")
     outsideWheel
     { nix.channel.enable = false; }
+    { systemd.services.nscd.serviceConfig.RuntimeDirectoryPreserve = "restart"; }
   ];
   without-wrapper = given { wrapper.enable = false; } ++ [
     outsideWheel
     { security.enableWrappers = false; }
+    { services.nscd.enable = false; }
   ];
   without-wrapper-unhidden = given {
     wrapper.enable = false;
@@ -165,6 +167,27 @@ in
     outsideWheel
     { security.enableWrappers = false; }
   ];
+
+  # Agents share what must be one's own, in every way.
+  shared-agents = given {
+    hostUsers = {
+      alice = {
+        agentUser = "pi-agent";
+        agentGroup = "users";
+      };
+      bob.agentUser = "one";
+      bob.agentGroup = "one";
+      carol.agentUser = "one";
+      carol.agentGroup = "one";
+      dave.agentUser = "carol";
+      dave.agentGroup = "pi-agent";
+    };
+  } ++ [ { users.users.alice = person; } ];
+  # The host user is the only one, so that the agent may own the state.
+  alone = given {
+    hostUsers.alice.agentUser = "pi-agent";
+    projectGroup = "team";
+  };
 
   # Every option has a value that its type refuses.
   wrong-types = given (import ./wrong-types.nix) ++ [

@@ -9,6 +9,8 @@
   hostUsers.alice = {
     projectRoots = [ "/srv/x" ];
     configPath = "~/.config/pi";
+    agentUser = "robot-1";
+    agentGroup = "robots-1";
   };
   hostUsers.bob.projectRoots = [ "/srv/y" ];
   settings = {

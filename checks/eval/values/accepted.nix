@@ -15,7 +15,22 @@ in
     "wrapper.runnerName" = names;
     stateDir = [ "/srv/pi agent" ];
     "hostUsers.alice.configPath" = [ "/etc/pi" ];
+    # Of these, the second is also what the longest user needs.
+    "hostUsers.alice.agentUser" = [
+      "7-agents_of.Alice"
+      "another-name-of-31-characters-x"
+    ];
+    "hostUsers.alice.agentGroup" = [
+      "7-agents_of.Alice"
+      "another-name-of-31-characters-x"
+    ];
     "sandbox.resources.memorySwapMax" = [ "0" ];
+  };
+
+  # Set together with the lists.
+  text = {
+    "hostUsers.carol@corp.example.agentUser" = "pi-agent-carol";
+    "hostUsers.carol@corp.example.agentGroup" = "pi-agent-carol";
   };
 
   list = {

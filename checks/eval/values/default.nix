@@ -1,7 +1,7 @@
 # The tables of refused and accepted values as settings of the module.
 #
 # A table maps an option to values. How they are set depends on the group: a value of `single` is set on its
-# own, `list` has elements, `key` has attribute names, and `value` has attributes. Refused values are also
+# own, `text` is one, `list` has elements, `key` has attribute names, and `value` has attributes. Refused values are also
 # grouped by a part of the message that refuses them.
 { lib }:
 let
@@ -47,6 +47,7 @@ let
   allOf =
     table:
     mapAttrsToList settingAt (table.list or { })
+    ++ mapAttrsToList settingAt (table.text or { })
     ++ mapAttrsToList settingAt (table.value or { })
     ++ mapAttrsToList (
       option: names: settingAt option (genAttrs names (_: plainValue option))

@@ -136,6 +136,15 @@ in
     ];
     security = {
       sudo = lib.mkMerge [
+        # nixos/modules/config/terminfo.nix defines this, also where there is no sudo.
+        {
+          extraConfig = ''
+
+            # Keep terminfo database for root and %wheel.
+            Defaults:root,%wheel env_keep+=TERMINFO_DIRS
+            Defaults:root,%wheel env_keep+=TERMINFO
+          '';
+        }
         (lib.mkIf cfg.sudo-rs.enable { enable = lib.mkDefault false; })
         (lib.mkIf cfg.sudo.enable (configOf "sudo"))
       ];

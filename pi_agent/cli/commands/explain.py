@@ -34,10 +34,10 @@ def on_host(policy: Policy, invocation: Invocation) -> Sequence[str] | int:
 
 def run(call: Call) -> int:
     """Print the plan. Returns the status with which a launch would be refused, or 0."""
-    facts = explain_facts.opening(call.policy, call.caller.name)
-    facts |= explain_facts.of_roots(project_roots.survey(call.policy, call.caller))
+    facts = explain_facts.opening(call.policy, call.accounts.caller.name)
+    facts |= explain_facts.of_roots(project_roots.survey(call.policy, call.accounts.caller))
     try:
-        request = launch_request.as_example(call.policy, call.caller)
+        request = launch_request.as_example(call.policy, call.accounts.caller)
         facts |= explain_facts.of_request(request)
         plan = launch_plan.plan(request)
         try:

@@ -49,8 +49,8 @@ def run(call: Call) -> int:
     where = call.invocation.values.get("DIR", "")
     if not where.startswith("/"):
         raise command_refusals.export_directory_missing(call.policy.command_name)
-    own = user_state.existing(call.policy, call.agent, call.caller.name)
-    with acting_as(call.agent):
+    own = user_state.existing(call.policy, call.accounts.owner, call.accounts.caller.name)
+    with acting_as(call.accounts.owner):
         top = None if own is None else transcripts.open_place(own)
         found = Found((), ()) if top is None else transcripts.find(top)
     export = _Export(call, where, skipped=[*found.skipped])
@@ -72,7 +72,7 @@ class _Export:
 
     def copy(self, top: int, found: Sequence[Transcript]) -> None:
         """Copy transcripts from the open directory top. Raises Refusal (69)."""
-        caller = self.call.caller
+        caller = self.call.accounts.caller
         try:
             with acting_as(caller):
                 agents = destination.agent_writable(self.call.policy, caller)
@@ -88,7 +88,7 @@ class _Export:
 
     def _copy_into(self, directory: int, top: int, found: Sequence[Transcript]) -> None:
         """Copy to the open directory, under its lock, and record what was copied, also if that ends with an error."""
-        with acting_as(self.call.caller):
+        with acting_as(self.call.accounts.caller):
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
             before = record.read(directory)
             wanted = self._wanted(directory, found, before)
@@ -99,7 +99,7 @@ class _Export:
             self.skipped.append(("", command_output.export_limit_reached(BYTES_AT_MOST // 1024**3)))
         finally:
             if now != before:
-                with acting_as(self.call.caller):
+                with acting_as(self.call.accounts.caller):
                     record.write(directory, now)
 
     def _wanted(self, directory: int, found: Sequence[Transcript], before: Record) -> dict[str, str]:
@@ -139,12 +139,12 @@ class _Export:
 
     def _transfer(self, directory: int, top: int, wanted: dict[str, str], now: dict[str, Copied]) -> None:
         """Copy the wanted transcripts. now: the record, which is updated. Raises OSError, LimitExceeded."""
-        source = Source(self.call.agent, lambda name: transcripts.open_one(top, wanted[name]))
+        source = Source(self.call.accounts.owner, lambda name: transcripts.open_one(top, wanted[name]))
         with (
             directories.Trail(directory, destination.make_and_open) as trail,
             progress_bar.shown(progress_texts.COPYING_TRANSCRIPTS, len(wanted)) as step,
         ):
-            target = Target(self.call.caller, trail.open, executables=False)
+            target = Target(self.call.accounts.caller, trail.open, executables=False)
             for batch in copying.transfer(sorted(wanted), source, target, BYTES_AT_MOST, step):
                 now.update((name, self._count(done)) for name, done in batch.copied)
                 self.skipped += batch.left_out

@@ -13,16 +13,17 @@ from typing import Final
 
 from pi_agent.cli import output
 from pi_agent.cli.call import Call
-from pi_agent.linux import directories, removal
+from pi_agent.linux import directories, identities, removal
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import command_output, command_refusals
 from pi_agent.messages.quoting import escaped
 from pi_agent.session import running_sessions, session_directory
-from pi_agent.state import scans, user_state
+from pi_agent.state import scans, sync_directory, user_state
+from pi_agent.state.pi_files import KEPT_CODE
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 # What Pi and npm make again when they need it.
-_CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in ("bin", "git", "npm")))
+_CACHES: Final = (".cache", ".npm", ".npm-global", *(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE))
 _SHOWN_AT_MOST: Final = 40
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SECTOR: Final = 512  # bytes, the unit of st_blocks
@@ -30,9 +31,10 @@ _SECTOR: Final = 512  # bytes, the unit of st_blocks
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Something to remove. top: an open directory; path: relative to it; name: for the user; size: bytes on disk, of
-    what was counted; at_least: whether there is more."""
+    """Something to remove. owner: of the tree; top: an open directory; path: relative to it; name: for the user; size:
+    bytes on disk, of what was counted; at_least: whether there is more."""
 
+    owner: Identity
     top: int
     path: str
     name: str
@@ -45,7 +47,7 @@ def run(call: Call) -> int:
     confirmed = "--yes" in call.invocation.flags
     if not confirmed and not (os.isatty(0) and os.isatty(2)):
         raise command_refusals.reset_not_confirmed()
-    own = user_state.existing(call.policy, call.agent, call.caller.name)
+    own = user_state.existing(call.policy, call.accounts.owner, call.accounts.caller.name)
     if own is None:
         output.lines([command_output.NOTHING_TO_REMOVE])
         return 0
@@ -59,16 +61,16 @@ def run(call: Call) -> int:
 
 def _claim(call: Call, own: State) -> None:
     """Keep sessions from using the state. Raises Refusal (69) while one is running."""
-    if not user_state.claim(own):
+    if not sync_directory.claim(own.memory):
         raise command_refusals.sessions_live(
-            [each.id for each in running_sessions.of_user(call.caller.uid)], call.policy.command_name
+            [each.id for each in running_sessions.of_user(call.accounts.caller.uid)], call.policy.command_name
         )
     # If a runner and its guard were both killed, their unit is still running.
-    session_directory.sweep(call.policy.tools, call.caller.uid)
+    session_directory.sweep(call.policy.tools, call.accounts.caller.uid)
 
 
 def _reset(call: Call, own: State, *, everything: bool, confirmed: bool) -> None:
-    removals = _planned(call.agent, own, everything=everything)
+    removals = _planned(call.accounts.owner, own, everything=everything)
     if not removals and not everything:
         output.lines([command_output.NOTHING_TO_REMOVE])
         return
@@ -77,31 +79,30 @@ def _reset(call: Call, own: State, *, everything: bool, confirmed: bool) -> None
         output.lines([command_output.NOTHING_REMOVED])
         return
     try:
-        _remove(call.agent, removals)
+        _remove(removals)
         if everything:
-            user_state.forget(call.policy, call.agent, call.caller.name)
+            user_state.forget(call.policy, call.accounts.owner, call.accounts.caller.name)
     except OSError as error:
         raise command_refusals.reset_incomplete(error.strerror or str(error)) from error
     total = _size(sum(each.size for each in removals), any(each.at_least for each in removals))
     output.lines([command_output.removed(total)])
 
 
-def _planned(agent: Identity, own: State, *, everything: bool) -> list[Removal]:
+def _planned(owner: Identity, own: State, *, everything: bool) -> list[Removal]:
     """What is there to remove."""
-    with acting_as(agent):
-        at_home = sorted(os.listdir(own.home))
-        if not everything:
-            at_home = [*_CACHES, *(name for name in at_home if name.startswith(directories.OURS))]
-        memory = sorted(os.listdir(own.memory)) if everything else []
-        places = [(own.home, path, f"~/{path}") for path in at_home]
-        places += [(own.memory, path, command_output.sync_record(path)) for path in memory]
-        return [found for place in places if (found := _look(*place)) is not None]
+    at_home = sorted(os.listdir(own.home))
+    if not everything:
+        at_home = [*_CACHES, *(name for name in at_home if name.startswith(directories.OURS))]
+    memory = sorted(os.listdir(own.memory)) if everything else []
+    places = [(owner, own.home, path, f"~/{path}") for path in at_home]
+    places += [(identities.root(), own.memory, path, command_output.sync_record(path)) for path in memory]
+    return [found for place in places if (found := _look(*place)) is not None]
 
 
-def _look(top: int, path: str, shown: str) -> Removal | None:
-    """Count what is at the path; None if nothing is. shown: its name for the user."""
+def _look(owner: Identity, top: int, path: str, shown: str) -> Removal | None:
+    """Count what is at the path, as the owner of the tree; None if nothing is. shown: its name for the user."""
     folder, _, name = path.rpartition("/")
-    with directories.suppress_gone():
+    with acting_as(owner), directories.suppress_gone():
         parent = directories.enter_path(top, folder)
         try:
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -109,7 +110,7 @@ def _look(top: int, path: str, shown: str) -> Removal | None:
             if stat.S_ISDIR(status.st_mode):
                 below, at_least = _size_below(parent, name)
                 size += below
-            return Removal(top, path, shown, size, at_least)
+            return Removal(owner, top, path, shown, size, at_least)
         finally:
             os.close(parent)
     return None
@@ -158,7 +159,7 @@ def _confirmed(command: str) -> bool:
     return answer.strip().lower() in (b"y", b"yes")
 
 
-def _remove(agent: Identity, removals: list[Removal]) -> None:
-    with acting_as(agent):
-        for each in removals:
+def _remove(removals: list[Removal]) -> None:
+    for each in removals:
+        with acting_as(each.owner):
             removal.remove_path(each.top, each.path)

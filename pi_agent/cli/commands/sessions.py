@@ -25,7 +25,7 @@ _Row = tuple[Transcript, Head]
 
 def run(call: Call) -> int:
     """List them, newest first. Returns 0."""
-    own = user_state.existing(call.policy, call.agent, call.caller.name)
+    own = user_state.existing(call.policy, call.accounts.owner, call.accounts.caller.name)
     rows, older = ([], 0) if own is None else _read(call, own)
     if "--json" in call.invocation.flags:
         output.json([_as_json(row) for row in rows])
@@ -39,7 +39,7 @@ def run(call: Call) -> int:
 
 
 def _read(call: Call, own: user_state.State) -> tuple[Sequence[_Row], int]:
-    with acting_as(call.agent):
+    with acting_as(call.accounts.owner):
         top = transcripts.open_place(own)
         if top is None:
             return [], 0

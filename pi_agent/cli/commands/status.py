@@ -27,7 +27,7 @@ class Use:
 
 def run(call: Call) -> int:
     """Print them, if there are any. Returns 0."""
-    sessions = running_sessions.of_user(call.caller.uid)
+    sessions = running_sessions.of_user(call.accounts.caller.uid)
     uses = used(call.policy.tools, [each.session.unit for each in sessions])
     if "--json" in call.invocation.flags:
         output.json([_as_json(each, uses[each.session.unit]) for each in sessions])

@@ -28,7 +28,7 @@ def run(call: Call) -> int:
 
     Raises Refusal: 64 if the name is unknown, or is missing while several run; 69 if the session does not end.
     """
-    sessions = running_sessions.of_user(call.caller.uid)
+    sessions = running_sessions.of_user(call.accounts.caller.uid)
     chosen = _chosen(call, sessions)
     if chosen is None:
         output.lines([command_output.NO_SESSIONS])

@@ -24,7 +24,8 @@ class Check:
 
 
 CHECKS: Final[Sequence[Check]] = (
-    Check("user", account_checks.agent_account),
+    Check("user", account_checks.owner),
+    Check("agentUser", account_checks.agent),
     Check("projectGroup", account_checks.project_group),
     Check("package", program_checks.package),
     Check("tools", program_checks.tools),
@@ -35,6 +36,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("journal", system_checks.journal),
     Check("denyAddresses", system_checks.denied_addresses, needs_root=True),
     Check("state", disk_checks.state, needs_root=True),
+    Check("code", disk_checks.kept_code, needs_root=True),
     Check("staging", disk_checks.staging, needs_root=True),
     Check("leftovers", disk_checks.leftovers, needs_root=True),
     Check("env file", disk_checks.environment_files, needs_root=True),

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
+from pi_agent.cli.doctor import host_user_checks
 from pi_agent.cli.doctor.context import Context
 from pi_agent.environment import env_files
-from pi_agent.linux import directories, processes
+from pi_agent.linux import directories, identities, processes
 from pi_agent.linux.errors import reason
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import finding, findings, refusals
+from pi_agent.messages import finding, findings, installation_refusals
 from pi_agent.messages.finding import Finding
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import accounts
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view, running_sessions, session_directory, session_names
-from pi_agent.state import user_state
+from pi_agent.state import sync_directory, user_state
+from pi_agent.state.pi_files import KEPT_CODE
+from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
 _SECOND_LOOK: Final = 0.5  # seconds
+# Where Pi and npm keep code from one session to the next.
+_CODE: Final = (*(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE), ".npm-global/bin", ".npm-global/lib")
 
 
 # -- state
@@ -32,45 +39,59 @@ _SECOND_LOOK: Final = 0.5  # seconds
 def state(context: Context) -> Iterator[Finding]:
     """The state is what a launch needs, and closed to others.
 
-    Raises Refusal where a launch would: 78 when the state directory is missing or not the agent's, 69 when it cannot be
-    read or is being reset.
+    Raises Refusal where a launch would: 78 when the state directory is missing, not its owner's or cannot map owners,
+    or when others could change sync's; 69 when it cannot be read or is being reset.
     """
     policy = context.policy
-    agent = accounts.agent(policy)
-    made = () if context.user is None else _made_by_launch(policy, agent, context.user.name)
+    owner = accounts.owner(policy)
+    made = () if context.user is None else _made_by_launch(policy, accounts.of(policy, context.user))
     found: list[Finding] = []
-    with acting_as(agent):
-        try:
-            top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise refusals.state_missing(policy.state_dir, reason(error)) from error
-        try:
-            for path, allowed in _trees(context):
-                status = _status(top, path)
-                if status is not None and stat.S_ISDIR(status.st_mode):
-                    found += _permissions(policy, agent, path, status, allowed)
-            obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
-        finally:
-            os.close(top)
+    with _opened(policy, owner) as top:
+        for path, allowed in _trees(context):
+            status = _status(top, path)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                directory = f"{policy.state_dir}/{path}".rstrip("/")
+                found += _permissions(directory, owner, policy.group, status, allowed)
+        obstacles = dict.fromkeys(filter(None, (_obstacle(top, path) for path in made)))
+    found += _sync_permissions(context)
     if not found:
         found += [findings.state_unusable(f"{policy.state_dir}/{path}") for path in obstacles]
     yield from found or [findings.state(policy.state_dir)]
 
 
-def _made_by_launch(policy: Policy, agent: Identity, user: str) -> tuple[str, ...]:
+@contextmanager
+def _opened(policy: Policy, owner: Identity) -> Iterator[int]:
+    """The state directory, open, as its owner. Raises Refusal (78) if it is missing."""
+    with acting_as(owner):
+        try:
+            top = os.open(policy.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise installation_refusals.state_missing(policy.state_dir, reason(error)) from error
+        try:
+            yield top
+        finally:
+            os.close(top)
+
+
+def _made_by_launch(policy: Policy, of_caller: Accounts) -> tuple[str, ...]:
     """The directories that a launch would make, or put right, relative to the state directory."""
-    found = user_state.look(policy, agent, user)
-    for descriptor in (found.home, found.memory):
-        if descriptor is not None:
-            os.close(descriptor)  # with it goes the lock that would keep a reset waiting
-    return found.make
+    found = user_state.look(policy, of_caller.owner, of_caller.caller.name)
+    try:
+        owners = mounts.owner_maps(of_caller)
+        try:
+            os.close(mounts.prepared_state(found.nearest, owners.state, of_caller)[0])
+        finally:
+            owners.close()
+    finally:
+        user_state.close(found)
+    return tuple(path for path in found.make if not path.startswith("/"))
 
 
 def _trees(context: Context) -> Iterator[tuple[str, int]]:
     """Directories of the state, and the most that their modes may allow."""
-    yield from (("", 0o750), ("users", 0o750), ("sync", 0o700))
+    yield from (("", 0o750), ("users", 0o750))
     if context.user is not None:
-        yield from ((f"users/{context.user.name}", 0o700), (f"sync/{context.user.name}", 0o700))
+        yield (f"users/{context.user.name}", 0o700)
 
 
 def _status(top: int, path: str) -> os.stat_result | None:
@@ -98,14 +119,45 @@ def _obstacle(top: int, path: str) -> str | None:
     return None
 
 
-def _permissions(policy: Policy, agent: Identity, path: str, status: os.stat_result, allowed: int) -> Iterator[Finding]:
-    """What is wrong with the owner and the mode of a directory of the state."""
-    directory = f"{policy.state_dir}/{path}".rstrip("/")
+def _permissions(
+    directory: str, owner: Identity, group: str, status: os.stat_result, allowed: int
+) -> Iterator[Finding]:
+    """What is wrong with the owner and the mode of a directory of the state. group: the owner's, by name."""
     mode = stat.S_IMODE(status.st_mode)
-    if (status.st_uid, status.st_gid) != (agent.uid, agent.gid):
-        yield findings.state_of_others(directory, policy.user, policy.group)
+    if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
+        yield findings.state_of_others(directory, owner.name, group)
     elif mode & ~allowed:
-        yield findings.state_open_to_others(directory, mode, allowed, (policy.user, policy.group))
+        yield findings.state_open_to_others(directory, mode, allowed, (owner.name, group))
+
+
+def _sync_permissions(context: Context) -> Iterator[Finding]:
+    """What is wrong with owner and mode of sync's directories, which are root's."""
+    users = ["", *([] if context.user is None else [context.user.name])]
+    for directory in (sync_directory.path(context.policy, user) for user in users):
+        with suppress(OSError):
+            yield from _permissions(directory, identities.root(), "root", os.lstat(directory), 0o700)
+
+
+def kept_code(context: Context) -> Iterator[Finding]:
+    """Nothing that one session left is run by the next one. Raises Refusal (78) if the state directory is missing."""
+    if context.user is None:
+        return
+    with _opened(context.policy, accounts.owner(context.policy)) as top:
+        kept = [path for path in _CODE if _holds_something(top, f"users/{context.user.name}/{path}")]
+    if kept:
+        yield findings.code_kept(kept, context.policy.command_name)
+
+
+def _holds_something(top: int, path: str) -> bool:
+    """Whether the directory at the relative path, no link followed, has entries, or is closed to its owner."""
+    try:
+        directory = directories.peek_path(top, path)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    try:
+        return bool(os.listdir(directory))
+    finally:
+        os.close(directory)
 
 
 # -- sessions
@@ -168,7 +220,7 @@ def _can_map(context: Context, path: str) -> bool:
     try:
         if context.user is None:
             return True
-        tree, mapped = mounts.prepared(context.user, accounts.agent(context.policy), descriptor)
+        tree, mapped = host_user_checks.prepared(accounts.of(context.policy, context.user), descriptor)
         os.close(tree)
         return mapped
     finally:

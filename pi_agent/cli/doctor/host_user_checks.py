@@ -13,11 +13,13 @@ from pi_agent.messages.finding import Finding
 from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts
 from pi_agent.policy import project_roots as roots
+from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project, Root
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view
 from pi_agent.state import documents, host_config
+from pi_agent.state.document_kinds import DOCUMENTS
 
 
 def project_roots(context: Context) -> Iterator[Finding]:
@@ -47,17 +49,26 @@ def _project_root(context: Context, user: Identity, root: Root) -> Finding:
 
 def _prepare(policy: Policy, user: Identity, project: Project) -> bool:
     """Prepare a launch in the root. Returns whether owners are mapped. Raises Refusal: 69, 77."""
-    agent = accounts.agent(policy)
-    tree, mapped = mounts.prepared(user, agent, project.descriptor)
+    found = accounts.of(policy, user)
+    tree, mapped = prepared(found, project.descriptor)
     try:
-        host_view.check_enterable(tree, project, agent)
+        host_view.check_enterable(tree, project, found.agent)
     finally:
         os.close(tree)
     return mapped
 
 
+def prepared(found: Accounts, descriptor: int) -> tuple[int, bool]:
+    """A mount of the open directory or file as a launch would prepare it: see mounts.prepared. Raises Refusal (69)."""
+    owners = mounts.owner_maps(found)
+    try:
+        return mounts.prepared(descriptor, owners.project)
+    finally:
+        owners.close()
+
+
 def configuration(context: Context) -> Iterator[Finding]:
-    """A launch can read the host user's Pi configuration. Raises Refusal (65)."""
+    """A launch can read the host user's Pi configuration and shared skills. Raises Refusal (65)."""
     if context.user is None:
         return
     with acting_as(context.user):
@@ -65,8 +76,11 @@ def configuration(context: Context) -> Iterator[Finding]:
         if host is not None:
             try:
                 env_files.host_files(host)
-                for kind in (documents.SETTINGS, documents.AUTH):
+                for kind in DOCUMENTS:
                     documents.read_host(host, kind.name)
             finally:
                 os.close(host.descriptor)
+        skills = host_config.open_shared_skills(context.policy, context.user)
+        if skills is not None:
+            os.close(skills.descriptor)
     yield findings.no_configuration() if host is None else findings.configuration(host.path)

@@ -37,7 +37,7 @@ class Explained(Launching):
         """The status and the output."""
         before = open_descriptors()
         invocation = parsing.parse(["--sandbox-explain", *words], "pi")
-        status = explain.run(Call(self.policy, self.caller, self.agent, invocation))
+        status = explain.run(Call(self.policy, self.accounts, invocation))
         told = capfd.readouterr()
         assert told.err == ""
         assert len(open_descriptors()) <= len(before) + 4, "the roots and the state: they end with the process"

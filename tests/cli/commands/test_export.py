@@ -19,7 +19,7 @@ from pi_agent.cli.export.record import Action, Copied
 from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.state import transcripts
-from tests.support import people
+from tests.support import people, policies
 from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
 from tests.support.policies import frozen
@@ -337,7 +337,7 @@ def test_the_places_where_an_agent_works_are_the_projects_and_the_further_writab
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     policy = frozen(
-        hostUsers={"alice": {"projectRoots": ["~/p", f"{tmp_path}/link"], "configPath": ".pi"}},
+        hostUsers={"alice": policies.host_user("~/p", f"{tmp_path}/link")},
     )
     assert set(destination.agent_writable(policy, people.alice("/home/alice"))) == {"/home/alice/p", f"{tmp_path}/real"}
 

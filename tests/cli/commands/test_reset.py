@@ -13,7 +13,7 @@ from pi_agent.linux import removal
 from pi_agent.messages import command_output
 from pi_agent.messages.refusal import EX_UNAVAILABLE, EX_USAGE, Refusal
 from pi_agent.session import running_sessions, session_directory, session_names
-from pi_agent.state import scans, user_state
+from pi_agent.state import scans, sync_directory, user_state
 from tests.support import people
 from tests.support.bench import Bench, bench
 from tests.support.calls import call_of
@@ -133,21 +133,21 @@ def test_a_lock_is_held_by_every_process_of_a_launch_until_the_last_has_ended(he
         os.read(listen, 1)
         os._exit(0)
     user_state.release(running.state)
-    own = user_state.existing(here.policy, here.agent, USER)
-    assert own is not None and not user_state.claim(own)
+    own = user_state.existing(here.policy, here.owner, USER)
+    assert own is not None and not sync_directory.claim(own.memory)
     os.close(tell)
     os.waitpid(child, 0)
-    assert user_state.claim(own)
+    assert sync_directory.claim(own.memory)
 
 
 def test_what_is_claimed_no_launch_gets_and_another_user_is_not_concerned(here: Bench, tmp_path: Path) -> None:
-    own = user_state.existing(here.policy, here.agent, USER)
-    assert own is not None and user_state.claim(own)
+    own = user_state.existing(here.policy, here.owner, USER)
+    assert own is not None and sync_directory.claim(own.memory)
     with pytest.raises(Refusal) as caught:
         bench(tmp_path)
     assert caught.value.status == EX_UNAVAILABLE and "being reset" in caught.value.what
-    bobs = user_state.look(here.policy, here.agent, "bob")
-    user_state.release(user_state.prepare(here.policy, here.agent, "bob", bobs))
+    bobs = user_state.look(here.policy, here.owner, "bob")
+    user_state.release(user_state.prepare(here.policy, here.owner, "bob", bobs))
     user_state.release(own)
     bench(tmp_path)
 

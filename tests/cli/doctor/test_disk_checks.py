@@ -10,21 +10,24 @@ from pathlib import Path
 import pytest
 
 from pi_agent.cli.doctor import disk_checks
-from pi_agent.messages import findings, refusals
+from pi_agent.messages import findings, installation_refusals, refusals
 from pi_agent.messages.finding import FAIL, OK, WARN
-from pi_agent.messages.refusal import Refusal
+from pi_agent.messages.refusal import EX_CONFIG, Refusal
+from pi_agent.policy import accounts
 from pi_agent.session import running_sessions, session_names
-from pi_agent.state import user_state
-from tests.support import people, policies
+from pi_agent.state import sync_directory, user_state
+from tests.support import people, policies, trust
 from tests.support.fakes import Kernel
 from tests.support.installations import Install, Installation, grades, only
+from tests.support.limits import open_descriptors
 
 # -- state
 
 
 @pytest.fixture
-def top(installation: Installation) -> Path:
-    """The state directory of the installation, with the required mode."""
+def top(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state directory of the installation, with the required mode, on a kernel that can map its owners."""
+    Kernel(installation.top / "mounts.log", monkeypatch)
     top = Path(installation.here.policy.state_dir)
     top.chmod(0o750)
     user_state.release(installation.here.state)  # its launch has ended
@@ -37,7 +40,7 @@ def test_a_state_that_only_the_agent_can_reach_is_fine(installation: Installatio
         assert only(disk_checks.state(replace(context, user=user))) == findings.state(str(top))
 
 
-@pytest.mark.parametrize(("path", "mode"), [(".", 0o777), ("sync", 0o750), ("users/alice", 0o711)])
+@pytest.mark.parametrize(("path", "mode"), [(".", 0o777), ("users", 0o755), ("users/alice", 0o711)])
 def test_a_state_that_others_can_reach_is_told(installation: Installation, top: Path, path: str, mode: int) -> None:
     (top / path).chmod(mode)
     found = only(disk_checks.state(installation.context()))
@@ -46,12 +49,12 @@ def test_a_state_that_others_can_reach_is_told(installation: Installation, top: 
 
 
 def test_a_state_that_does_not_exist_yet_is_fine(installation: Installation, top: Path) -> None:
-    for path in ("users", "sync"):
-        (top / path).rename(top.parent / path)
+    (top / "users").rename(top.parent / "users")
+    (top.parent / "state-sync").rename(top.parent / "sync")
     assert grades(disk_checks.state(installation.context())) == [OK]
 
 
-@pytest.mark.parametrize("path", ["users", "users/alice", "sync/alice", "users/alice/.npm"])
+@pytest.mark.parametrize("path", ["users", "users/alice", "users/alice/.npm"])
 def test_what_a_launch_moves_aside_is_a_warning(installation: Installation, top: Path, path: str) -> None:
     (top / path).rename(top.parent / "away")
     (top / path).symlink_to("/etc")
@@ -70,8 +73,8 @@ def test_what_the_agent_closed_to_itself_is_a_warning(installation: Installation
 
 def test_what_a_launch_refuses_is_refused(installation: Installation, top: Path) -> None:
     context = installation.context()
-    own = user_state.existing(context.policy, installation.here.agent, "alice")
-    assert own is not None and user_state.claim(own)
+    own = user_state.existing(context.policy, installation.here.owner, "alice")
+    assert own is not None and sync_directory.claim(own.memory)
     with pytest.raises(Refusal) as caught:
         list(disk_checks.state(context))
     assert caught.value.what == refusals.state_being_reset().what
@@ -80,14 +83,80 @@ def test_what_a_launch_refuses_is_refused(installation: Installation, top: Path)
     for user in (context.user, None):
         with pytest.raises(Refusal) as caught:
             list(disk_checks.state(replace(context, user=user)))
-        assert caught.value.what == refusals.state_missing(str(top), os.strerror(2)).what
+        assert caught.value.what == installation_refusals.state_missing(str(top), os.strerror(2)).what
+
+
+def test_a_state_that_cannot_be_mapped_is_refused_unless_the_agent_owns_it(
+    installation: Installation, top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Kernel(tmp_path / "kernel.log", monkeypatch)
+    context = installation.context()
+    assert grades(disk_checks.state(context)) == [OK]
+    kernel.refuses = {"idmap"}
+    assert grades(disk_checks.state(context)) == [OK]
+    of_alice = installation.here.accounts
+    agent = policies.replaced(of_alice.agent, uid=of_alice.owner.uid + 1)
+    monkeypatch.setattr(accounts, "of", lambda policy, caller: policies.replaced(of_alice, agent=agent))
+    before = open_descriptors()
+    with pytest.raises(Refusal) as caught:
+        list(disk_checks.state(context))
+    assert caught.value.status == EX_CONFIG
+    assert caught.value.what == installation_refusals.state_not_mapped(str(top), "pi-agent", "pi-agent-alice").what
+    assert open_descriptors() == before, "nor has a reset to wait"
+    kernel.refuses = set()
+    assert grades(disk_checks.state(context)) == [OK]
+    assert kernel.attached() == {}
+
+
+@people.needs_root
+def test_a_sync_directory_that_others_could_change_is_refused(
+    installation: Installation, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust.judge_directories(monkeypatch)
+    (top.parent / "state-sync").chmod(0o777)
+    with pytest.raises(Refusal) as caught:
+        list(disk_checks.state(installation.context()))
+    assert caught.value.status == EX_CONFIG and "sync directory" in caught.value.what
 
 
 def test_a_reset_has_not_to_wait_for_a_check(installation: Installation, top: Path) -> None:
     list(disk_checks.state(installation.context()))
-    own = user_state.existing(installation.here.policy, installation.here.agent, "alice")
-    assert own is not None and user_state.claim(own)
+    own = user_state.existing(installation.here.policy, installation.here.owner, "alice")
+    assert own is not None and sync_directory.claim(own.memory)
     user_state.release(own)
+
+
+# -- code that is kept
+
+
+def test_code_that_sessions_left_is_named_and_empty_directories_are_not(installation: Installation, top: Path) -> None:
+    context, tree = installation.context(), top / "users/alice"
+    (tree / ".pi/agent/bin").mkdir(parents=True, exist_ok=True)
+    assert [*disk_checks.kept_code(context)] == []
+    (tree / ".pi/agent/bin/fd").touch()
+    (tree / ".pi/agent/git").mkdir()
+    (tree / ".npm-global/lib/node_modules").mkdir()
+    (top / "users/bob/.pi/agent/npm/x").mkdir(parents=True)
+    found = only(disk_checks.kept_code(context))
+    assert found.grade == WARN and "pi --sandbox-reset" in found.remedy
+    assert found.what.endswith(": .pi/agent/bin, .npm-global/lib")
+    assert [*disk_checks.kept_code(replace(context, user=None))] == []
+
+
+def test_a_place_of_code_that_is_a_link_is_not_followed(installation: Installation, top: Path) -> None:
+    (top / "users/alice/.pi/agent/npm").symlink_to("/etc")
+    assert [*disk_checks.kept_code(installation.context())] == []
+
+
+@people.needs_root
+def test_a_place_of_code_that_is_closed_is_named(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = Installation(ordinary)
+    monkeypatch.setattr(accounts, "owner", lambda _policy: installation.here.owner)
+    top = Path(installation.here.policy.state_dir)
+    closed = top / "users/alice/.pi/agent/npm"
+    closed.mkdir(mode=0)
+    closed.chmod(0)
+    assert ".pi/agent/npm" in only(disk_checks.kept_code(installation.context())).what
 
 
 # -- sessions

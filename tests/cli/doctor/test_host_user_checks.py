@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pi_agent.cli.doctor import host_user_checks
 from pi_agent.messages import findings, refusals
 from pi_agent.messages.finding import FAIL, OK
+from pi_agent.messages.refusal import EX_DATAERR, Refusal
+from tests.support import people
 from tests.support.fakes import Kernel
 from tests.support.installations import Install, Installation, grades, only
 from tests.support.policies import USER, host_user
@@ -49,6 +52,18 @@ def test_a_configuration_that_a_launch_would_read_is_fine(installation: Installa
     assert only(host_user_checks.configuration(installation.context())) == findings.configuration(
         str(installation.here.host)
     )
+
+
+@people.needs_root
+def test_shared_skills_that_a_launch_cannot_read_are_refused(ordinary: Path) -> None:
+    installation = Installation(ordinary)
+    skills = ordinary / "home/.agents/skills"
+    skills.mkdir(parents=True)
+    assert grades(host_user_checks.configuration(installation.context())) == [OK]
+    skills.chmod(0)
+    with pytest.raises(Refusal) as caught:
+        list(host_user_checks.configuration(installation.context()))
+    assert caught.value.status == EX_DATAERR and str(skills) in caught.value.what
 
 
 def test_a_configuration_that_is_not_used_is_fine(install: Install) -> None:

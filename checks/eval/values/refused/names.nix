@@ -31,6 +31,15 @@ in
       "longer than 31" = [ long ];
       "root's rights" = [ "root" ];
     };
+    "hostUsers.alice.agentUser" = {
+      "valid account name" = badAccounts;
+      "longer than 31" = [ long ];
+      "root's rights" = [ "root" ];
+      "a host user" = [ "alice" ];
+    };
+    "hostUsers.alice.agentGroup" = {
+      "valid account name" = badAccounts;
+    };
     projectGroup."valid account name" = bad;
     binaryName."valid program name" = bad;
     "wrapper.commandName"."valid program name" = bad;
