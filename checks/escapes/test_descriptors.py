@@ -174,7 +174,7 @@ def _terminal_of(uid: int) -> str:
 def test_the_terminal_of_another_session_stays_closed(known_module: None) -> None:
     screen = terminal("bob", "pi-probe", "exec", "bash", "-c", "echo here; read -r")
     screen.expect_exact(b"here")
-    path = _terminal_of(agent("pi-probe").pw_uid)
+    path = _terminal_of(agent("pi-probe", "bob").pw_uid)
     for flags in (os.O_PATH, os.O_RDONLY):
         assert taken(path, "again(os.O_RDWR)", flags) == "EACCES"
     assert taken_outside(path, "again(os.O_RDWR)", os.O_PATH, os.stat(path).st_uid) == "works", "the control"
