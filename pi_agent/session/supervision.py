@@ -83,16 +83,13 @@ def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: C
             relay.session_begins(child)
             with Limiter(session.unit, start.rlimits) as limiter:
                 meanwhile()
-                if line.report.await_ready(child):
-                    refusal = _let_in(session.unit, line.gate, limiter)
-                else:
-                    refusal = start_refusals.session_not_started(session.unit) if line.report.started else None
+                refusal = _let_in(session.unit, line, limiter, child)
+                begun = refusal is None and line.report.await_start(child)
             if refusal is not None and relay.cut_short is None:
                 line.gate.close()
                 systemctl.kill(tools, session.unit, "--signal=KILL")
                 processes.wait(child)
                 raise refusal
-            begun = line.report.await_start(child)
             timing.mark("session start")
             if begun:
                 _release(session)
@@ -101,11 +98,16 @@ def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: C
     return _End(status, relay.cut_short, relay.ending)
 
 
-def _let_in(unit: str, gate: Gate, limiter: Limiter) -> Refusal | None:
-    """Limit the session, and then let it run. Returns the refusal (69) if that fails."""
+def _let_in(unit: str, line: _Line, limiter: Limiter, child: int) -> Refusal | None:
+    """Limit the session once it waits, and let it run. Returns the refusal (69) if that fails.
+
+    child: systemd-run. If it ends before, there is nothing to let in.
+    """
+    if not line.report.await_ready(child):
+        return start_refusals.session_not_started(unit) if line.report.started else None
     try:
         limiter.limit()
-        gate.open()
+        line.gate.open()
     except Refusal as refusal:
         return refusal
     except OSError:
