@@ -197,7 +197,7 @@ in
   pi-open.sandbox.properties = {
     RestrictNamespaces = false;
     LimitNOFILE = 4096;
-    LimitCORE = "0";
+    LimitSIGPENDING = "77";
     SystemCallFilter = [
       "@mount"
       "pivot_root"
