@@ -93,6 +93,8 @@ def argv(place: Place) -> list[str]:
         "--notify-ready=yes",
         "--console=read-only",
         "--settings=no",
+        # What a kernel of its own would allow, and nspawn does not by default.
+        "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",

@@ -17,12 +17,12 @@ def test_the_administrators_properties_are_on_the_unit_and_work() -> None:
     with session("alice", "pi-open", *IDLE) as going:
         assert shown(going.unit, "RestrictNamespaces") == "no"
         assert shown(going.unit, "LimitNOFILE") == "4096"
-        assert shown(going.unit, "LimitCORE") == "0"
+        assert shown(going.unit, "LimitSIGPENDING") == "77"
         assert {"mount", "pivot_root"} <= set(shown(going.unit, "SystemCallFilter").split())
         # The others have their usual values.
         assert shown(going.unit, "NoNewPrivileges") == "yes"
         assert shown(going.unit, "PrivatePIDs") == "yes"
-    assert inside("ulimit -n; ulimit -c", command="pi-open").ok().text.split() == ["4096", "0"]
+    assert inside("ulimit -n; ulimit -i", command="pi-open").ok().text.split() == ["4096", "77"]
     assert inside("unshare --user --map-root-user id -u", command="pi-open").ok().text == "0"
     assert inside("unshare --user --map-root-user id -u").status != 0
     mount = "unshare --user --map-root-user --mount mount -t tmpfs none /tmp"

@@ -26,9 +26,19 @@ _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("collector", "lazy_orjson"),
-    "messages": ("notices",),
+    "messages": ("notices", "start_refusals"),
     "linux": (
-        *("descriptors", "directories", "files", "limits", "mount_api", "processes", "removal", "signatures"),
+        *(
+            "descriptors",
+            "directories",
+            "files",
+            "landlock",
+            "limits",
+            "mount_api",
+            "processes",
+            "removal",
+            "signatures",
+        ),
         "terminals",
     ),
     "state": (
@@ -48,9 +58,13 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         *("settings_keys", "sync", "sync_directory", "sync_memory", "tree_entries", "user_state"),
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
-    "sandbox": ("mounts", "project_search", "protection", "self_running", "system_directories", "unit_properties"),
+    "sandbox": (
+        *("file_access", "mounts", "project_search", "protection", "self_running", "system_directories"),
+        "unit_properties",
+    ),
     "session": (
-        *("guard", "host_view", "launch", "launch_plan", "report", "running_sessions", "session_directory"),
+        *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits", "report", "running_sessions"),
+        "session_directory",
         *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),
     ),
     "cli": ("launch_request",),

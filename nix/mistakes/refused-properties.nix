@@ -67,6 +67,13 @@
     ];
   }
   {
+    why = "would write the agent's memory and environment, secrets included, to the host or its journal when a program crashes; remove it.";
+    names = [
+      "CoredumpReceive"
+      "LimitCORE*"
+    ];
+  }
+  {
     why = "would change the agent's environment; use m3ta.pi-agent.environment, environmentFiles, extraPackages and wrapper.extraEnvironment.";
     names = [
       "Environment*"

@@ -36,6 +36,9 @@ in
       refused if they would change the agent's identity, its mounts, the
       separation between sessions, or how sessions are supervised and ended. The
       agent does not start if systemd does not know one of the properties.
+
+      Setting `RestrictNamespaces` also turns off Landlock for sessions, because
+      it would forbid programs inside to mount anything.
     '';
   };
 }

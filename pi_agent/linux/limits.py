@@ -24,6 +24,9 @@ _UNLIMITED: Final = (
 )
 _DESCRIPTORS: Final = 4096
 _STACK: Final = 8 * 1024**2
+# No core dump, into a file or a program's pipe. A pipe in core_pattern ignores a limit of 0, and systemd-coredump
+# writes the environment, secrets included, into the journal. The kernel takes 1 for «do not dump» (fs/coredump.c).
+NO_CORE: Final = 1
 
 
 def drop_inherited() -> None:
@@ -33,7 +36,7 @@ def drop_inherited() -> None:
         _raise(limit, resource.RLIM_INFINITY)
     _raise(resource.RLIMIT_NOFILE, _DESCRIPTORS)
     _raise(resource.RLIMIT_STACK, _STACK)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _raise(resource.RLIMIT_CORE, NO_CORE)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pi_agent.messages import command_refusals, installation_refusals, notices, refusals, statuses
+from pi_agent.messages import command_refusals, installation_refusals, notices, refusals, start_refusals, statuses
 from pi_agent.messages.refusal import Refusal
 
 _ANY: Final = "…"
@@ -45,7 +45,8 @@ REFUSALS: Final[Sequence[Refusal]] = (
     installation_refusals.agent_shares_id(_ANY, _ANY),
     installation_refusals.policy_unreadable(_ANY, _ANY),
     refusals.staging_failed(_ANY, _ANY),
-    refusals.session_not_started(_ANY),
+    start_refusals.session_not_started(_ANY),
+    start_refusals.session_not_limited(_ANY),
     refusals.sudo_unavailable(_ANY, _ANY),
     refusals.tool_failed([_ANY], _ANY),
     refusals.machine_failed(_ERROR),

@@ -214,10 +214,6 @@ def staging_failed(what: str, why: str) -> Refusal:
     return Refusal(EX_UNAVAILABLE, f"{what} could not be prepared for the sandbox: {escaped(why)}", _SEE_JOURNAL)
 
 
-def session_not_started(unit: str) -> Refusal:
-    return Refusal(EX_UNAVAILABLE, "systemd did not start the session", f"See why with: journalctl -u {unit}")
-
-
 def sudo_unavailable(path: str, why: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,

@@ -169,7 +169,8 @@ def stage_terminals(target: str) -> None:
     All sessions of a host user run as one agent, who owns the terminals that systemd opens for them. In the host's
     instance, one session could read what is typed to another. Their group is the host's `tty`. Raises Refusal (69).
     """
-    options = {"mode": "0620", "ptmxmode": "0666"}
+    # The machine has 4,096 of them (/proc/sys/kernel/pty/max): without a limit, one session could take all.
+    options = {"mode": "0620", "ptmxmode": "0666", "max": "128"}
     with suppress(KeyError):  # without it they have the group of who opens them
         options["gid"] = str(grp.getgrnam("tty").gr_gid)
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox.mounts import Bind
@@ -50,13 +51,20 @@ _HARDENING: Final = (
     # AF_NETLINK: for getifaddrs(3). Without it, Node and glibc cannot list interfaces.
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "LockPersonality=yes",
+    # A core dump holds the environment.
+    f"LimitCORE={limits.NO_CORE}",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
     # No system call filter sees what io_uring does: it can make a setuid file, or a socket of any family.
     "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
+    # The machine limits asynchronous input and output of this kind as a whole, and keys for each user: a session could
+    # take all. systemd starts a session without a keyring of its own if its user has no keys left.
+    "SystemCallFilter=~io_setup @keyring",
     # setpriv(1), which loads our own filter, sets the capabilities that it has: none. This call cannot add any.
     "SystemCallFilter=capset",
+    # setpriv(1) sets up Landlock too. These can only take rights away.
+    "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
     # Refused, not killed, as the kernel refuses an ordinary user's chown: tar, cp -a and sed -i handle that.
     "SystemCallErrorNumber=EPERM",
     "KeyringMode=private",

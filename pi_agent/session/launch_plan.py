@@ -22,8 +22,8 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import unit_properties
-from pi_agent.session import host_view, systemd_run
+from pi_agent.sandbox import file_access, unit_properties
+from pi_agent.session import host_view, namespace_limits, systemd_run
 from pi_agent.session.host_view import View, Wanted
 from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
@@ -125,7 +125,8 @@ def _plan(request: Request, held: Descriptors) -> Plan:
         *systemd_run.staged(request.session),
         *unit_properties.properties(policy, agent, view.system, view.binds),
     ]
-    argv = systemd_run.command(policy, request.session, properties, terminal=request.terminal)
+    confinement = file_access.confinement(policy, terminal=request.terminal)
+    argv = systemd_run.command(policy, request.session, properties, confinement, terminal=request.terminal)
     term = {name: value for name, value in configuration.sources.terminal.items() if name == "TERM"}
     timing.mark("sandbox")
     return Plan(
@@ -136,7 +137,7 @@ def _plan(request: Request, held: Descriptors) -> Plan:
         layers=layers,
         directory=agent.home if request.project is None else request.project.directory,
         properties=tuple(properties),
-        start=Start(argv, term, request.terminal),
+        start=Start(argv, term, request.terminal, namespace_limits.resources(policy)),
         held=held,
     )
 

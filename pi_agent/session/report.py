@@ -1,4 +1,4 @@
-"""What launch.bash reports from inside the sandbox: that Pi is about to run, and with which status it ended."""
+"""What launch.bash reports from inside the sandbox: that it waits, that Pi is about to run, and how that ended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _MOST: Final = 1 << 16  # bytes: the capacity of a pipe (pipe(7))
+_READY: Final = b"ready\n"
 _ENDED: Final = b"ended "
 
 
@@ -29,8 +30,19 @@ class Report:
     def __exit__(self, *_: object) -> None:
         os.close(self._pipe)
 
+    def await_ready(self, child: int) -> bool:
+        """Wait until launch.bash waits to be let in, and return True; False if the child process has ended instead."""
+        self._await(child)
+        self._read()
+        return self._text == _READY
+
     def await_start(self, child: int) -> bool:
         """Wait until Pi is about to run or the child process has ended, and return `started`."""
+        self._await(child)
+        return self.started
+
+    def _await(self, child: int) -> None:
+        """Wait until there is more to read, or the child process has ended."""
         ended = os.pidfd_open(child)
         try:
             events = select.poll()
@@ -39,13 +51,12 @@ class Report:
             events.poll()
         finally:
             os.close(ended)
-        return self.started
 
     @property
     def started(self) -> bool:
         """Whether Pi was about to run, or launch.bash has ended instead."""
         self._read()
-        return self._text != b""
+        return self._text.removeprefix(_READY) != b""
 
     @property
     def ended(self) -> int | None:

@@ -62,6 +62,11 @@ class Session:
         return f"{self.directory}/report"
 
     @property
+    def gate(self) -> str:
+        """The socket on which launch.bash waits to be let in (gate.py)."""
+        return f"{self.directory}/gate"
+
+    @property
     def environment(self) -> str:
         """The session's env file."""
         return f"{self.directory}/environment"

@@ -31,7 +31,8 @@ def fill(plan: Plan, state: State) -> Sequence[str]:
     """
     request, session, view = plan.request, plan.request.session, plan.view
     root = None if request.project is None else request.project.root
-    _write_files(session, _request_of(plan), running_sessions.describe(time.time(), root, plan.directory))
+    early, late = variable_layers.parted(variable_layers.merged(plan.layers))
+    _write_files(session, _request_of(plan, late), running_sessions.describe(time.time(), root, plan.directory))
     _link(session, view.system.links)
     _stage_state(plan, state)
     mounts.stage_terminals(session.terminals)
@@ -42,20 +43,20 @@ def fill(plan: Plan, state: State) -> Sequence[str]:
     for extra in view.extras:
         _stage_extra(extra)
     timing.mark("mounts")
-    _write_environment(session, variable_layers.merged(plan.layers))
+    _write_environment(session, early)
     timing.mark("environment")
     return told
 
 
-def _request_of(plan: Plan) -> list[str]:
-    """The request for launch.bash: the refusal if it cannot enter the directory, the directory, the command."""
+def _request_of(plan: Plan, variables: Mapping[str, str]) -> list[str]:
+    """The request for launch.bash: the refusal if it cannot enter the directory, directory, variables, command."""
     policy, command = plan.request.policy, plan.request.command
     if plan.start.terminal:
         command = tuple(systemd_run.owning_terminal(policy.tools, command))
     refusal = refusals.directory_closed_to_agent(plan.directory)
     what, *remedy = (refusal.what, *refusal.remedy.split("\n"))
     text = "\n".join([f"{policy.command_name}: {what}", *(f"    {line}" for line in remedy)])
-    return [text, plan.directory, *command]
+    return [text, plan.directory, *(f"{name}={value}" for name, value in variables.items()), "", *command]
 
 
 def _write_files(session: Session, request: Sequence[str], about: bytes) -> None:

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pi_agent.linux import processes, terminals, timing
-from pi_agent.messages import refusals
+from pi_agent.linux.errors import reason
+from pi_agent.messages import refusals, start_refusals
+from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
 from pi_agent.sandbox import mounts
 from pi_agent.session import systemctl
+from pi_agent.session.gate import Gate
+from pi_agent.session.namespace_limits import Limiter
 from pi_agent.session.report import Report
 from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
@@ -32,8 +36,8 @@ def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], No
     """
     before = terminals.seen(start.environ) if start.terminal else None
     try:
-        with Report(session.report) as report:
-            end = _run(tools, session, start, report, meanwhile)
+        with Report(session.report) as report, _gate(session) as gate:
+            end = _run(tools, session, start, _Line(report, gate), meanwhile)
             if _is_clean(end, start, report):
                 return 0
             killed = _end(tools, session.unit)
@@ -54,22 +58,61 @@ class _End:
     ending: int | None
 
 
-def _run(tools: Tools, session: Session, start: Start, report: Report, meanwhile: Callable[[], None]) -> _End:
+@record
+class _Line:
+    """The line to launch.bash. report: what it says. gate: before which it waits."""
+
+    report: Report
+    gate: Gate
+
+
+def _gate(session: Session) -> Gate:
+    try:
+        return Gate(session.gate)
+    except OSError as error:
+        raise refusals.staging_failed(session.gate, reason(error)) from error
+
+
+def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: Callable[[], None]) -> _End:
     status = 0
-    with Relay(tools, session.unit, report) as relay:
+    with Relay(tools, session.unit, line.report) as relay:
         # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C
         # arrives there as a byte. Otherwise, Ctrl-C signals the whole group, and must reach only us.
         if relay.cut_short is None:
             child = processes.start(start.argv, start.environ, own_group=not start.terminal)
             relay.session_begins(child)
-            meanwhile()
-            begun = report.await_start(child)
+            with Limiter(session.unit, start.rlimits) as limiter:
+                meanwhile()
+                refusal = _let_in(session.unit, line, limiter, child)
+                begun = refusal is None and line.report.await_start(child)
+            if refusal is not None and relay.cut_short is None:
+                line.gate.close()
+                systemctl.kill(tools, session.unit, "--signal=KILL")
+                processes.wait(child)
+                raise refusal
             timing.mark("session start")
             if begun:
                 _release(session)
             status = processes.wait(child)
             timing.mark("session run")
     return _End(status, relay.cut_short, relay.ending)
+
+
+def _let_in(unit: str, line: _Line, limiter: Limiter, child: int) -> Refusal | None:
+    """Limit the session once it waits, and let it run. Returns the refusal (69) if that fails.
+
+    child: systemd-run. If it ends before, there is nothing to let in.
+    """
+    if not line.report.await_ready(child):
+        return start_refusals.session_not_started(unit) if line.report.started else None
+    try:
+        limiter.limit()
+        line.gate.open()
+    except Refusal as refusal:
+        return refusal
+    except OSError:
+        return start_refusals.session_not_started(unit)
+    return None
 
 
 def _is_clean(end: _End, start: Start, report: Report) -> bool:
@@ -93,7 +136,7 @@ def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> 
     if report.ended is not None:
         return report.ended
     if not report.started:
-        raise refusals.session_not_started(unit)
+        raise start_refusals.session_not_started(unit)
     return killed
 
 

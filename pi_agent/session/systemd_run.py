@@ -17,11 +17,15 @@ SLICE: Final = "pi-agent.slice"
 
 @record
 class Start:
-    """How to start a session: systemd-run's argv and environment (TERM at most), and whether on a terminal."""
+    """How to start a session: systemd-run's argv and environment (TERM at most), and whether on a terminal.
+
+    rlimits: what it is limited to once it is set up, see namespace_limits.py.
+    """
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     terminal: bool
+    rlimits: Mapping[int, int]
 
 
 # Nobody inside could continue a stopped Pi, because the terminal's shell is not its parent. The kernel therefore
@@ -48,18 +52,21 @@ def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
 
 
 def staged(session: Session) -> list[str]:
-    """The properties that give the unit what is staged for it: root directory, environment, request, report."""
+    """The properties that give the unit what is staged for it: root directory, environment, request, report, gate."""
     return [
         f"RootDirectory={session.root}",
         f"EnvironmentFile={session.environment}",
-        # In the order that launch.bash expects, as descriptors 3 and 4.
+        # In the order that launch.bash expects, as descriptors 3, 4 and 5.
         f"OpenFile={session.argv}:argv:read-only",
         f"OpenFile={session.report}:report:append",
+        f"OpenFile={session.gate}:gate",
     ]
 
 
-def command(policy: Policy, session: Session, properties: Sequence[str], *, terminal: bool) -> tuple[str, ...]:
-    """The systemd-run(1) command that starts the session."""
+def command(
+    policy: Policy, session: Session, properties: Sequence[str], confinement: Sequence[str], *, terminal: bool
+) -> tuple[str, ...]:
+    """The systemd-run(1) command that starts the session. confinement: see file_access.py."""
     tools = policy.tools
     return (
         tools.systemd_run,
@@ -76,7 +83,7 @@ def command(policy: Policy, session: Session, properties: Sequence[str], *, term
         *(["--pty", "--background="] if terminal else ["--pipe"]),
         *(f"--property={each}" for each in properties),
         "--",
-        # A filter applies to a process and all that it starts (seccomp(2)).
-        *(tools.setpriv, "--no-new-privs", "--seccomp-filter", policy.system_call_filter, "--"),
+        # Both apply to a process and all that it starts (landlock(7), seccomp(2)).
+        *(tools.setpriv, "--no-new-privs", *confinement, "--seccomp-filter", policy.system_call_filter, "--"),
         *(tools.bash, "-p", policy.launcher),
     )

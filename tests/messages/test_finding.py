@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pi_agent.messages import access_findings, account_findings, finding, findings
+from pi_agent.messages import access_findings, account_findings, finding, findings, kernel_findings
 from pi_agent.messages.finding import FAIL, OK, Finding
 from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE, Refusal
 
@@ -36,7 +36,7 @@ _FACTS = {"int": 3, "str": _EVIL, "tuple[str, str]": ("user", "group"), "Sequenc
     "make",
     [
         value
-        for module in (findings, access_findings, account_findings)
+        for module in (findings, access_findings, account_findings, kernel_findings)
         for name, value in inspect.getmembers(module, inspect.isfunction)
         if value.__module__ == module.__name__ and not name.startswith("_")
     ],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pi_agent.messages import command_refusals, installation_refusals, refusal, refusals
+from pi_agent.messages import command_refusals, installation_refusals, refusal, refusals, start_refusals
 from pi_agent.messages.refusal import Refusal
 
 _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
@@ -50,7 +50,8 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "state_not_writable": (69, lambda x: refusals.state_not_writable(x, OSError(5, x))),
     "state_unreadable": (69, lambda x: refusals.state_unreadable(x, OSError(5, x))),
     "staging_failed": (69, lambda x: refusals.staging_failed("A mount", x)),
-    "session_not_started": (69, lambda x: refusals.session_not_started("pi-agent-alice-0.service")),
+    "session_not_started": (69, lambda x: start_refusals.session_not_started("pi-agent-alice-0.service")),
+    "session_not_limited": (69, lambda x: start_refusals.session_not_limited(x)),
     "sudo_unavailable": (69, lambda x: refusals.sudo_unavailable(x, x)),
     "tool_failed": (69, lambda x: refusals.tool_failed([x, x], x)),
     "machine_failed": (69, lambda x: refusals.machine_failed(OSError(5, x, x))),
@@ -66,7 +67,7 @@ def test_the_statuses_are_those_of_sysexits() -> None:
 def test_every_refusal_is_in_the_table() -> None:
     functions = [
         name
-        for module in (refusals, command_refusals, installation_refusals)
+        for module in (refusals, command_refusals, installation_refusals, start_refusals)
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__annotations__.get("return") == "Refusal"
     ]
@@ -118,7 +119,8 @@ def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: s
         (refusals.state_not_writable("/s", OSError(28, "why")), "/s why space unchanged"),
         (refusals.state_not_writable("/s", OSError(13, "why")), "/s why session unchanged"),
         (refusals.staging_failed("A mount", "why"), "A mount why journalctl"),
-        (refusals.session_not_started("u.service"), "journalctl -u u.service"),
+        (start_refusals.session_not_started("u.service"), "journalctl -u u.service"),
+        (start_refusals.session_not_limited("why"), "why user namespaces cgroup"),
         (refusals.sudo_unavailable("/sudo", "why"), "/sudo why security.sudo.enable"),
         (refusals.tool_failed(["/bin/mount", "secret"], "why"), "/bin/mount why journalctl"),
         (refusals.machine_failed(OSError(5, "why", "/f")), "/f why journalctl"),

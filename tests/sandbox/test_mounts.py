@@ -226,7 +226,7 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
     mounts.stage_terminals(str(places[1]))
     flags = mount_api.NOSUID | mount_api.NOEXEC
     assert kernel.calls() == [
-        f"new devpts {owner}mode=0620,ptmxmode=0666 {flags}",
+        f"new devpts {owner}max=128,mode=0620,ptmxmode=0666 {flags}",
         f"attach /dev/null at {places[1]}",
         "set_attributes /dev/null 0",
     ]

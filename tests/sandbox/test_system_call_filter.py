@@ -15,7 +15,9 @@ from pi_agent.sandbox import system_call_filter
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 OPEN, OPENAT, OPENAT_AARCH64, READ = 2, 257, 56, 0
 TMPFILE, CREAT = os.O_TMPFILE, os.O_CREAT
-ALLOWED, REFUSED = 0x7FFF0000, 0x00050001
+ALLOWED, REFUSED, PRETENDED = 0x7FFF0000, 0x00050001, 0x00050000
+PRLIMIT, SETRLIMIT, PRLIMIT_AARCH64, SETRLIMIT_AARCH64 = 302, 160, 261, 164
+CORE, NOFILE = 4, 7
 
 
 def answer(audit: int, number: int, *arguments: int) -> int:
@@ -51,6 +53,22 @@ def test_no_file_without_a_name_gets_a_setuid_or_setgid_bit(flags: int, mode: in
     assert answer(X86_64, OPENAT, 0, 0xDEAD, flags | 1 << 40, mode | 1 << 40) == REFUSED
 
 
+@pytest.mark.parametrize("pointer", [0xDEAD, 0xDEAD << 32, 1, 1 << 63])
+def test_the_limit_of_core_dumps_stays_as_it_is(pointer: int) -> None:
+    assert answer(X86_64, PRLIMIT, 0, CORE, pointer, 0) == PRETENDED
+    assert answer(X86_64, PRLIMIT, 0, CORE | 1 << 40, pointer, 0) == PRETENDED, "the kernel reads 32 bits"
+    assert answer(X86_64, PRLIMIT, 0, CORE, pointer, pointer) == REFUSED, "nothing would be in old"
+    assert answer(X86_64, SETRLIMIT, CORE, pointer) == PRETENDED
+    assert answer(AARCH64, PRLIMIT_AARCH64, 7, CORE, pointer, 0) == PRETENDED
+    assert answer(AARCH64, SETRLIMIT_AARCH64, CORE, pointer) == PRETENDED
+
+
+def test_limits_can_be_read_and_others_set() -> None:
+    assert answer(X86_64, PRLIMIT, 0, CORE, 0, 0xDEAD) == ALLOWED
+    assert answer(X86_64, PRLIMIT, 0, NOFILE, 0xDEAD, 0) == ALLOWED
+    assert answer(X86_64, SETRLIMIT, NOFILE, 0xDEAD) == ALLOWED
+
+
 def test_everything_else_is_left_to_the_other_filters() -> None:
     assert answer(X86_64, OPENAT, 0, 0xDEAD, TMPFILE | os.O_RDWR, 0o1777) == ALLOWED
     assert answer(X86_64, OPENAT, 0, 0xDEAD, CREAT | os.O_RDWR, 0o4755) == ALLOWED, "RestrictSUIDSGID= refuses it"
@@ -68,7 +86,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
 
 # prctl(2): PR_SET_NO_NEW_PRIVS is 38, PR_SET_SECCOMP with SECCOMP_MODE_FILTER is 22 with 2; struct sock_fprog.
 TRY = """
-import ctypes, os, sys
+import ctypes, os, resource, sys
 code = sys.stdin.buffer.read()
 if code:
     held = ctypes.create_string_buffer(code)
@@ -82,6 +100,10 @@ try:
     os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR, 0o2755)
 except PermissionError:
     print("refused")
+before = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+if resource.getrlimit(resource.RLIMIT_CORE) == before != (0, 0):
+    print("kept")
 """
 
 
@@ -91,5 +113,5 @@ def test_the_kernel_takes_the_filter_and_follows_it(tmp_path: Path) -> None:
         return subprocess.run(words, input=code, capture_output=True, check=True).stdout
 
     built = subprocess.run([sys.executable, "-I", system_call_filter.__file__], capture_output=True, check=True).stdout
-    assert tried(built) == b"refused\n"
+    assert tried(built) == b"refused\nkept\n"
     assert tried(b"") == b"", "the control"

@@ -80,12 +80,21 @@ def test_the_project_group_is_joined_only_where_there_is_one() -> None:
 
 
 def test_what_no_filter_of_system_calls_would_see_is_refused() -> None:
-    allowed, *denied, again = values("SystemCallFilter")
+    allowed, *denied, again, landlock = values("SystemCallFilter")
     assert allowed == "@system-service"
     assert again == "capset", "which setpriv(1) calls to give up what it has"
+    assert all(word.startswith("landlock_") for word in landlock.split()), "which can only take rights away"
     words = {word for each in denied for word in each.removeprefix("~").split()}
     assert all(each.startswith("~") for each in denied)
-    assert {"@privileged", "@resources", "io_uring_setup", "io_uring_enter", "io_uring_register"} <= words
+    assert {
+        "@privileged",
+        "@resources",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "io_setup",
+        "@keyring",
+    } <= words
 
 
 def test_every_property_is_one_line() -> None:

@@ -74,7 +74,7 @@ def test_for_help_and_version_nothing_isolated_changes(
     before = statuses(here.state)
     assert here.launch(question) == 0
     assert statuses(here.state) == before
-    assert here.asked()[1:] == [here.agent.home, here.policy.program, question]
+    assert here.asked()[1:] == [here.agent.home, "", here.policy.program, question]
 
 
 @pytest.mark.parametrize("status", [0, 1, 77, 130, 255])
@@ -86,7 +86,7 @@ def test_the_status_is_pis(here: Launching, status: int) -> None:
 def test_the_unit_runs_with_what_was_staged(here: Launching) -> None:
     here.unit(f'[ -e "{here.staging}/{os.geteuid()}" ] || exit 9')
     assert here.launch("-p", "hunter2") == 0
-    assert here.asked()[1:] == [str(here.directory), here.policy.program, "-p", "hunter2"]
+    assert here.asked()[1:] == [str(here.directory), "", here.policy.program, "-p", "hunter2"]
     assert here.environment()["A"] == "nix"
     [call] = here.bin.calls("systemd_run")
     assert "hunter2" not in call

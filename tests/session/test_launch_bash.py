@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -28,17 +30,24 @@ class Launch:
         self.top = top
 
     @contextmanager
-    def start(self, directory: Path, *command: str, closed: str = "") -> Iterator[subprocess.Popen[bytes]]:
-        """closed: the message if the directory cannot be entered. Whatever still runs when this is left is killed."""
-        (self.top / "argv").write_bytes(
-            b"".join(os.fsencode(word) + b"\0" for word in (closed, str(directory), *command))
-        )
+    def start(
+        self, directory: Path, *command: str, closed: str = "", variables: Sequence[str] = (), gate: str | int = "go\n"
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """closed: the message if the directory cannot be entered. Whatever still runs when this is left is killed.
+
+        gate: what the runner says there before it goes, or a descriptor.
+        """
+        words = (closed, str(directory), *variables, "", *command)
+        (self.top / "argv").write_bytes(b"".join(os.fsencode(word) + b"\0" for word in words))
         (self.top / "report").write_text("")
+        (self.top / "gate").write_text(gate if isinstance(gate, str) else "")
+        given = "gate" if isinstance(gate, str) else f"&{gate}"
         launcher = subprocess.Popen(
             # As systemd starts it, however the tests were started: nohup(1) ignores HUP, and that is inherited.
-            ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report; exec bash -p "{_LAUNCHER}"'],
-            cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "2"},
+            ["env", "--default-signal", "bash", "-c", f'exec 3<argv 4>>report 5<{given}; exec bash -p "{_LAUNCHER}"'],
+            cwd=self.top, env={"PATH": os.environ["PATH"], "LISTEN_FDS": "3"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            pass_fds=[] if isinstance(gate, str) else [gate],
         )  # fmt: skip
         with launcher:
             try:
@@ -47,9 +56,11 @@ class Launch:
                 if launcher.poll() is None:
                     os.killpg(launcher.pid, signal.SIGKILL)
 
-    def run(self, directory: Path, *command: str, closed: str = "", given: bytes = b"") -> tuple[int, bytes, bytes]:
+    def run(
+        self, directory: Path, *command: str, closed: str = "", variables: Sequence[str] = (), given: bytes = b""
+    ) -> tuple[int, bytes, bytes]:
         """Run to the end. Returns exit status, output, errors."""
-        with self.start(directory, *command, closed=closed) as launcher:
+        with self.start(directory, *command, closed=closed, variables=variables) as launcher:
             output, errors = launcher.communicate(given, 20)
             return launcher.returncode, output, errors
 
@@ -58,7 +69,10 @@ class Launch:
 
     @property
     def report(self) -> str:
-        return (self.top / "report").read_text()
+        """What it reported once it had waited at the gate."""
+        before, ready, after = (self.top / "report").read_text().partition("ready\n")
+        assert (before, ready) == ("", "ready\n")
+        return after
 
 
 @pytest.fixture
@@ -76,6 +90,35 @@ def test_it_runs_the_request_in_its_directory_with_every_byte(launch: Launch) ->
 def test_pi_has_the_three_streams_and_no_more_and_none_of_the_variables_that_describe_more(launch: Launch) -> None:
     _, output, _ = launch.shell("ls /proc/$$/fd; env | grep LISTEN_")
     assert output.split() == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("said", ["", "\n", "no\n", "g"])
+def test_without_the_runners_word_nothing_runs(launch: Launch, said: str) -> None:
+    with launch.start(launch.top, "/bin/sh", "-c", "echo ran", gate=said) as launcher:
+        assert launcher.communicate(b"", 20) == (b"", b"")
+        assert launcher.returncode == 69
+    assert launch.report == ""
+
+
+def test_it_waits_for_the_word_and_ends_if_the_runner_does(launch: Launch) -> None:
+    for word, output in ((b"go\n", b"ran\n"), (b"", b"")):
+        ours, theirs = socket.socketpair()
+        with ours, launch.start(launch.top, "/bin/sh", "-c", "echo ran", gate=theirs.fileno()) as launcher:
+            theirs.close()
+            assert launcher.stdout is not None
+            assert select.select([launcher.stdout], [], [], 0.3)[0] == [], "it waits"
+            ours.sendall(word)
+            ours.close()
+            assert launcher.communicate(b"", 20)[0] == output
+
+
+def test_variables_that_act_on_programs_reach_the_command_alone(launch: Launch) -> None:
+    variables = ("LD_LIBRARY_PATH=/a b'$x", "GCONV_PATH=", "LOCPATH=a=b")
+    script = 'printf \'[%s]\' "$LD_LIBRARY_PATH" "${GCONV_PATH-unset}" "$LOCPATH"; cat /proc/$PPID/environ'
+    _, output, _ = launch.run(launch.top, "/bin/sh", "-c", script, variables=variables)
+    shown, _, launchers = output.decode().rpartition("]")
+    assert shown == "[/a b'$x][][a=b"
+    assert "LISTEN_FDS=3" in launchers and "LD_LIBRARY_PATH" not in launchers
 
 
 def test_input_and_both_outputs_are_pis(launch: Launch) -> None:

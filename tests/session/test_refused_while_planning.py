@@ -40,9 +40,7 @@ from tests.support.trees import put, snapshot, statuses, write
 _AGENT: Final = Identity("pi-agent-alice", 65534, 65534, (65534,), "")
 
 # Raised only by those that carry out a launch or start the runner.
-_NEVER_WHILE_PLANNING: Final = frozenset(
-    {"state_not_writable", "session_not_started", "tool_failed", "sudo_unavailable"}
-)
+_NEVER_WHILE_PLANNING: Final = frozenset({"state_not_writable", "tool_failed", "sudo_unavailable"})
 
 
 Arrange = Callable[["Prepared"], None]

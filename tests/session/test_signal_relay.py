@@ -16,8 +16,8 @@ from tests.support.running import LISTENING, Running, facts, waiting
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Running:
-    return Running(tmp_path)
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    return Running(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

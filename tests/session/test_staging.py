@@ -41,8 +41,8 @@ def request_of(plan: Plan) -> list[str]:
 def test_the_request_is_the_directory_then_the_command_whatever_bytes_it_holds(here: Launching) -> None:
     plan = here.plan(*ODD)
     here.fill(plan)
-    _, directory, *command = request_of(plan)
-    assert directory == str(here.directory)
+    _, directory, none, *command = request_of(plan)
+    assert (directory, none) == (str(here.directory), "")
     assert tuple(command) == (here.policy.program, *ODD)
 
 
@@ -62,7 +62,7 @@ def test_the_request_begins_with_what_is_said_where_the_directory_cannot_be_ente
 def test_at_a_terminal_the_command_is_in_a_session_that_owns_it(here: Launching) -> None:
     plan = launch_plan.plan(replaced(here.request("-p", "x"), terminal=True))
     here.fill(plan)
-    command = request_of(plan)[2:]
+    command = request_of(plan)[3:]
     assert command[:2] == [here.policy.tools.setsid, "--ctty"]
     assert command[-3:] == [here.policy.program, "-p", "x"]
 
@@ -87,6 +87,16 @@ def test_the_environment_is_one_file_with_what_the_layers_say_together(
     found = env_file_syntax.parse(Path(plan.request.session.environment).read_bytes())
     assert (found["HOST"], found["A"]) == ("hunter2", "hunter2")
     assert found["PI_CODING_AGENT_DIR"] == f"{here.agent.home}/.pi/agent"
+
+
+def test_variables_that_load_code_go_with_the_request_and_not_with_the_unit(here: Launching) -> None:
+    write(here.host / ".env", "LD_PRELOAD=/p/x.so\nGCONV_PATH='a b'\nHOST=1")
+    plan = here.plan("-p")
+    here.fill(plan)
+    found = env_file_syntax.parse(Path(plan.request.session.environment).read_bytes())
+    assert found["HOST"] == "1" and not {"LD_PRELOAD", "GCONV_PATH"} & found.keys()
+    _, _, *variables, none, program, _ = request_of(plan)
+    assert (sorted(variables), none, program) == (["GCONV_PATH=a b", "LD_PRELOAD=/p/x.so"], "", here.policy.program)
 
 
 @pytest.mark.parametrize(("arguments", "root"), [((), True), (("--version",), False)])
@@ -122,7 +132,7 @@ def test_without_a_project_nothing_of_the_host_is_mounted(tmp_path: Path, monkey
     here.fill(plan)
     session = plan.request.session
     assert list(here.kernel.attached()) == [session.state, session.terminals]
-    assert request_of(plan)[1:] == [here.agent.home, here.policy.program, "--help"]
+    assert request_of(plan)[1:] == [here.agent.home, "", here.policy.program, "--help"]
     assert os.listdir(session.extras) == []
 
 

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from pi_agent.linux import terminals
+from pi_agent.messages import start_refusals
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.sandbox import mounts
+from pi_agent.session.gate import Gate
 from tests.support.limits import open_descriptors
 from tests.support.running import Running, facts, waiting
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Running:
-    return Running(tmp_path)
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    return Running(tmp_path, monkeypatch)
 
 
 def test_success_is_success(running: Running) -> None:
@@ -61,8 +63,44 @@ def test_a_unit_that_never_came_to_run_pi_is_refused(running: Running) -> None:
     assert "u.service" in caught.value.remedy
 
 
+def test_what_runs_without_being_let_in_is_killed_and_refused(running: Running) -> None:
+    with pytest.raises(Refusal) as caught:
+        running.run(f'echo started >"{running.session.report}"\n' + running.ended(0), facts(1, 0), started=False)
+    assert caught.value.status == EX_UNAVAILABLE
+    assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
+    assert running.limited == []
+
+
+def test_a_session_is_limited_once_it_waits_and_before_it_is_let_in(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    opened = Gate.open
+
+    def look(gate: Gate) -> None:
+        seen.append([*running.limited])
+        opened(gate)
+
+    monkeypatch.setattr(Gate, "open", look)
+    assert running.run(running.ended(0)) == 0
+    assert seen == [["u.service"]]
+
+
+def test_a_session_that_cannot_be_limited_is_not_let_in(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise start_refusals.session_not_limited("no control group")
+
+    monkeypatch.setattr("pi_agent.session.supervision.Limiter.limit", fail)
+    ran = running.bin.top / "ran"
+    with pytest.raises(Refusal) as caught:
+        running.run(f'touch "{ran}"', facts(1, 0))
+    assert "no control group" in caught.value.what
+    assert not ran.exists()
+    assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
+
+
 def test_a_launcher_that_ended_in_pis_place_has_its_own_status(running: Running) -> None:
-    assert running.run(running.ended(77) + "exit 77", facts(1, 77), started=False) == 77
+    assert running.run(running.let_in + running.ended(77) + "exit 77", facts(1, 77), started=False) == 77
 
 
 def test_a_unit_that_outlives_the_client_is_stopped_and_reports_how_it_ended(running: Running) -> None:

@@ -16,7 +16,7 @@ _SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/pi-agent-alice-0")
 
 
 def test_the_command_by_example() -> None:
-    argv = systemd_run.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], terminal=False)
+    argv = systemd_run.command(_POLICY, _SESSION, ["User=996", "A=b c%h$x"], ["--landlock-x", "y"], terminal=False)
     assert argv == (
         "/nix/store/systemd/bin/systemd-run",
         "--quiet",
@@ -33,6 +33,8 @@ def test_the_command_by_example() -> None:
         "--",
         "/nix/store/util-linux/bin/setpriv",
         "--no-new-privs",
+        "--landlock-x",
+        "y",
         "--seccomp-filter",
         "/store/filter",
         "--",
@@ -43,7 +45,7 @@ def test_the_command_by_example() -> None:
 
 
 def test_at_a_terminal_there_is_a_pty_without_a_tint_and_no_pipe() -> None:
-    argv = systemd_run.command(_POLICY, _SESSION, [], terminal=True)
+    argv = systemd_run.command(_POLICY, _SESSION, [], [], terminal=True)
     assert {"--pty", "--background="} <= set(argv)
     assert "--pipe" not in argv
 
@@ -73,4 +75,5 @@ def test_what_is_staged_for_a_unit_is_given_to_it_by_its_properties() -> None:
         f"EnvironmentFile={_SESSION.environment}",
         f"OpenFile={_SESSION.argv}:argv:read-only",
         f"OpenFile={_SESSION.report}:report:append",
+        f"OpenFile={_SESSION.gate}:gate",
     ]

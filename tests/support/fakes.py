@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,12 +14,28 @@ import pytest
 
 from pi_agent.linux import mount_api, paths
 from pi_agent.policy.policy_file import Tools
+from pi_agent.session import supervision
 from tests.support import policies
 from tests.support.policies import frozen
 
 _MOUNTS: Final = ("clone", "set_attributes", "new", "detach", "attach", "user_namespace")
 # Units end as soon as they are asked to.
 _BODIES: Final = {"systemctl": '[ "$1" != is-active ] || exit 3'}
+
+
+def waits(directory: str) -> str:
+    """The shell line with which launch.bash, in a stand-in for systemd-run, waits to be let in."""
+    return f'"{sys.executable}" -I -S -c \'{_WAITS}\' "{directory}"'
+
+
+_WAITS: Final = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+gate = socket.socket(socket.AF_UNIX)
+gate.connect("gate")
+open("report", "w").write("ready\\n")
+sys.exit(gate.recv(9) != b"go\\n")
+"""
 
 
 class Bin:
@@ -120,3 +137,25 @@ class Kernel:
             log.write(f"{name} {said}\n")
         if name in self.refuses:
             raise OSError(self.error, os.strerror(self.error))
+
+
+def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace the limits of sessions, which need a unit of systemd's. Returns the units that got them."""
+    limited: list[str] = []
+
+    class Limiter:
+        def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
+            assert all(limit > 0 for limit in rlimits.values())
+            self._unit = unit
+
+        def __enter__(self) -> Limiter:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def limit(self) -> None:
+            limited.append(self._unit)
+
+    monkeypatch.setattr(supervision, "Limiter", Limiter)
+    return limited

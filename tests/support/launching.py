@@ -27,7 +27,7 @@ from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan, Request
 from pi_agent.state import user_state
 from tests.support import people, policies
-from tests.support.fakes import Bin, Kernel
+from tests.support.fakes import Bin, Kernel, no_limits, waits
 from tests.support.policies import USER, replaced
 
 # A unit, as systemd-run would run it: what is staged is kept, and launch.bash reports where its pipe is.
@@ -57,6 +57,7 @@ class Launching:
         self.top = top
         self.bin = Bin(top / "bin")
         self.kernel = Kernel(top / "kernel.log", monkeypatch)
+        self.limited = no_limits(monkeypatch)
         self.home = top / "home"
         self.host = self.home / ".pi/agent"
         self.root = self.home / "projects"
@@ -104,7 +105,8 @@ class Launching:
 
         starts: whether the unit gets as far as running Pi.
         """
-        reports = f'echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
+        let_in = f"{waits('${report%/*}')} || exit 99\n"
+        reports = f'{let_in}echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
         self.bin.script("systemd_run", f"{_UNIT.replace('KEPT', str(self.kept))}\n{reports}\nexit {status}")
 
     def policy_file(self) -> Path:

@@ -39,7 +39,7 @@ class Runner(Launching):
 
     def command(self) -> list[str]:
         """What ran inside."""
-        return self.asked()[2:]
+        return self.asked()[3:]
 
     def ask_as(self, uid: str) -> None:
         """Become the user that sudo names so."""

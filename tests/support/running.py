@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from pi_agent.session import supervision
 from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
-from tests.support.fakes import Bin
+from tests.support.fakes import Bin, no_limits, waits
 
 
 class Running:
@@ -19,11 +21,17 @@ class Running:
     started: whether launch.bash reports before the script goes on.
     """
 
-    def __init__(self, tmp: Path) -> None:
+    def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.limited = no_limits(monkeypatch)
         self.bin = Bin(tmp / "bin")
         self.session = Session("u.service", str(tmp / "session"))
         os.mkdir(self.session.directory)
         os.mkfifo(self.session.report)
+
+    @property
+    def let_in(self) -> str:
+        """A shell line with which launch.bash waits to be let in."""
+        return f"{waits(self.session.directory)} || exit 99\n"
 
     def ended(self, status: int) -> str:
         """A shell line with which launch.bash reports the end."""
@@ -40,11 +48,12 @@ class Running:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> int:
         said = "\n".join(f"echo {line}" for line in show.split())
-        report = f'echo started >"{self.session.report}"\n' if started else ""
+        Path(self.session.gate).unlink(missing_ok=True)
+        report = f'{self.let_in}echo started >"{self.session.report}"\n' if started else ""
         show = f"[ $1 != show ] || {{ {said or ':'}\n}}"
         ending = "[ $1 != is-active ] || exit 3"  # the unit ends as soon as it is asked to
         tools = self.bin.tools(systemd_run=report + body, systemctl=f"{systemctl}\n{show}\n{ending}")
-        start = Start((tools.systemd_run,), {"TERM": "xterm"}, terminal)
+        start = Start((tools.systemd_run,), {"TERM": "xterm"}, terminal, {11: 1024})
         return supervision.run(tools, self.session, start, meanwhile)
 
 

@@ -31,6 +31,8 @@ CHECKS: Final[Sequence[Check]] = (
     Check("tools", program_checks.tools),
     Check("systemd", system_checks.systemd),
     Check("kernel", system_checks.kernel),
+    Check("Landlock", system_checks.landlock_offered),
+    Check("limits", system_checks.shared_limits),
     Check("journal", system_checks.journal),
     Check("denyAddresses", system_checks.denied_addresses, needs_root=True),
     Check("state", disk_checks.state, needs_root=True),

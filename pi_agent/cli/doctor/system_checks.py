@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from pi_agent.cli.doctor.context import Context
-from pi_agent.linux import journald, processes
+from pi_agent.linux import journald, landlock, processes
 from pi_agent.linux.errors import reason
-from pi_agent.messages import findings
+from pi_agent.messages import findings, kernel_findings
 from pi_agent.messages.finding import Finding
 from pi_agent.policy.policy_file import Tools
+from pi_agent.sandbox import file_access
+from pi_agent.session import namespace_limits
 
 SYSTEMD: Final = 257
 KERNEL: Final = (5, 12)  # mount_setattr(2), MOUNT_ATTR_IDMAP
@@ -46,6 +48,29 @@ def kernel(_context: Context) -> Iterator[Finding]:
     with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
         allowed = int(file.read())
     yield findings.kernel(release, needed) if allowed else findings.user_namespaces_off()
+
+
+def landlock_offered(context: Context) -> Iterator[Finding]:
+    """The kernel offers Landlock, which keeps sessions from opening files outside by descriptors sent to them."""
+    if file_access.allows_mounts(context.policy):
+        yield kernel_findings.landlock_not_used()
+    elif landlock.version() < file_access.OLDEST:
+        yield kernel_findings.landlock_missing()
+    else:
+        yield kernel_findings.landlock()
+
+
+def shared_limits(_context: Context) -> Iterator[Finding]:
+    """The machine's own limits leave each session a part that is large enough."""
+    low = {
+        name.replace("/", "."): (found, least)
+        for name, least in namespace_limits.wanted().items()
+        if (found := namespace_limits.machine_limit(name)) is not None and found < least
+    }
+    for name, (found, least) in low.items():
+        yield kernel_findings.limit_low(name, found, least, namespace_limits.SESSIONS)
+    if not low:
+        yield kernel_findings.limits_sufficient(namespace_limits.SESSIONS)
 
 
 def journal(_context: Context) -> Iterator[Finding]:

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from pi_agent.cli.doctor import system_checks
-from pi_agent.linux import journald
-from pi_agent.messages import findings
-from pi_agent.messages.finding import FAIL, OK, Finding
+from pi_agent.linux import journald, landlock
+from pi_agent.messages import findings, kernel_findings
+from pi_agent.messages.finding import FAIL, OK, WARN, Finding
+from pi_agent.session import namespace_limits
 from tests.support import policies
 from tests.support.installations import Install, Installation, grades, only
 
@@ -58,3 +59,33 @@ def test_where_none_are_denied_no_unit_is_started(install: Install, options: dic
 def test_a_journal_where_nobody_listens_is_told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journald, "SOCKET", str(installation.top / "none"))
     assert grades(system_checks.journal(installation.context())) == [FAIL]
+
+
+@pytest.mark.parametrize(
+    ("properties", "version", "found"),
+    [
+        ([], 2, kernel_findings.landlock()),
+        ([], 1, kernel_findings.landlock_missing()),
+        ([], 0, kernel_findings.landlock_missing()),
+        (["RestrictNamespaces=no"], 7, kernel_findings.landlock_not_used()),
+    ],
+)
+def test_whether_landlock_confines_sessions_is_told(
+    install: Install, monkeypatch: pytest.MonkeyPatch, properties: list[str], version: int, found: Finding
+) -> None:
+    monkeypatch.setattr(landlock, "version", lambda: version)
+    installation = install(sandbox=policies.sandbox(properties=properties))
+    assert only(system_checks.landlock_offered(installation.context())) == found
+
+
+def test_limits_of_the_machine_that_leave_sessions_little_are_told(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 262144}
+    monkeypatch.setattr(namespace_limits, "machine_limit", lambda name: limits[name])
+    assert grades(system_checks.shared_limits(installation.context())) == [OK]
+    limits["fs/inotify/max_user_instances"] = 128
+    found = only(system_checks.shared_limits(installation.context()))
+    assert found.grade == WARN
+    assert "fs.inotify.max_user_instances is 128" in found.what and "gets 8:" in found.what
+    assert found.remedy is not None and "8192" in found.remedy

@@ -52,6 +52,7 @@ in
       // each "ExecStartPost ExecStartPre ExecStop ExecStopPost";
     "wrapper.extraEnvironment" =
       each "Environment EnvironmentFile EnvironmentFiles ExecSearchPath PassEnvironment UnsetEnvironment";
+    "crashes" = each "CoredumpReceive LimitCORE LimitCORESoft";
     "secrets" =
       each "ImportCredential ImportCredentialEx LoadCredential LoadCredentialEncrypted"
       // each "SetCredential SetCredentialEncrypted";

@@ -1,0 +1,18 @@
+"""Refusals while a session is being started."""
+
+from __future__ import annotations
+
+from pi_agent.messages.quoting import escaped
+from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+
+
+def session_not_started(unit: str) -> Refusal:
+    return Refusal(EX_UNAVAILABLE, "systemd did not start the session", f"See why with: journalctl -u {unit}")
+
+
+def session_not_limited(why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the limits of the session cannot be set: {escaped(why)}",
+        "They need a kernel with user namespaces, and control groups in /sys/fs/cgroup (cgroup v2).",
+    )

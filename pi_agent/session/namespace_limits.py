@@ -1,0 +1,194 @@
+"""Limits on what a session takes of the kernel that would be charged to root.
+
+systemd makes a session's user namespace as root. The kernel counts inotify instances, namespaces and the like in each
+user namespace up to the first one, and there as the user who made the namespace below (kernel/ucount.c): so root pays
+for every session, and one session could leave nothing to root and to all others. The namespace itself can have limits,
+/proc/sys/user as its own processes see it (namespaces(7)). They are set before anything of the agent runs.
+
+Runs as root. A process that joins a user namespace cannot come back, so a forked child does (setns(2)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+from collections.abc import Mapping
+
+from pi_agent.linux import mount_api, processes
+from pi_agent.messages import start_refusals
+from pi_agent.policy.policy_file import Policy
+from pi_agent.python.records import record
+from pi_agent.session.systemd_run import SLICE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# asm-generic/resource.h; Python has no names for them.
+_RLIMIT_SIGPENDING: Final = 11
+_RLIMIT_MSGQUEUE: Final = 12
+# So many sessions at once leave the machine as much as they take, however much each of them takes.
+SESSIONS: Final = 16
+# The parts of the machine's own limits that a session gets: sysctl of the machine → limit of the namespace, at most.
+_SHARED: Final = {
+    "fs/inotify/max_user_instances": ("max_inotify_instances", 512),
+    "fs/inotify/max_user_watches": ("max_inotify_watches", 16384),
+    "fs/fanotify/max_user_groups": ("max_fanotify_groups", 4),
+    "fs/fanotify/max_user_marks": ("max_fanotify_marks", 4096),
+}
+# Only a session whose administrator loosens RestrictNamespaces= can make any. systemd makes some for each session.
+_NAMESPACES: Final = 128
+# What a process may have pending, queued and locked (getrlimit(2)), by systemd's name: far less than the kernel's
+# default for a user. The kernel compares what root has in all with the limits that the namespace was made under. So the
+# unit is started with the default, and only then limited: else one session would leave nothing to the next.
+_RESOURCES: Final = {
+    "LimitSIGPENDING": (_RLIMIT_SIGPENDING, 1024),
+    "LimitMSGQUEUE": (_RLIMIT_MSGQUEUE, 32 * 1024),
+    "LimitMEMLOCK": (resource.RLIMIT_MEMLOCK, 256 * 1024),
+}
+_KINDS: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+_CLONE_NEWUSER: Final = 0x10000000
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@record
+class Machine:
+    """Where the kernel shows its limits and the control groups."""
+
+    sysctl: str = "/proc/sys"
+    control_groups: str = "/sys/fs/cgroup"
+    first: str = "/proc/1/cgroup"
+
+
+MACHINE: Final = Machine()
+
+
+def chosen(machine: Machine = MACHINE) -> dict[str, int]:
+    """The limits of a session on this machine, by their names in /proc/sys/user. What this kernel lacks is left out."""
+    found = {}
+    for shared, (name, most) in _SHARED.items():
+        if (limit := machine_limit(shared, machine)) is not None:
+            found[name] = min(most, limit // SESSIONS)
+    return found | {f"max_{kind}_namespaces": _NAMESPACES for kind in _KINDS}
+
+
+def resources(policy: Policy) -> dict[int, int]:
+    """The resource limits of a session, but for those that the administrator sets: RLIMIT_ number → limit."""
+    set_otherwise = {each.partition("=")[0].removesuffix("Soft") for each in policy.sandbox.properties}
+    return {number: limit for name, (number, limit) in _RESOURCES.items() if name not in set_otherwise}
+
+
+def wanted() -> Mapping[str, int]:
+    """The limits of the machine that are needed for a session to get its whole part: sysctl → least value."""
+    return {shared: most * SESSIONS for shared, (_, most) in _SHARED.items() if "inotify" in shared}
+
+
+def machine_limit(sysctl: str, machine: Machine = MACHINE) -> int | None:
+    """A limit of the machine; None if this kernel does not have it."""
+    try:
+        with open(f"{machine.sysctl}/{sysctl}", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return None
+
+
+class Limiter:
+    """A child process that sets the limits of one session as soon as it is told to. A context manager.
+
+    It is forked while systemd is busy with the session. If the runner dies, it ends by itself.
+    """
+
+    def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
+        """rlimits: see `resources`."""
+        wait, self._tell = os.pipe()
+        self._answer, answer = os.pipe()
+        # The runner's handlers of signals are not the child's.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._child = os.fork()
+            if self._child == 0:
+                try:
+                    os.close(self._tell)
+                    os.write(answer, bytes([_child(unit, rlimits, wait)]))
+                finally:
+                    os._exit(0)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(wait)
+            os.close(answer)
+
+    def __enter__(self) -> Limiter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._tell)
+        os.close(self._answer)
+        processes.wait(self._child)
+
+    def limit(self) -> None:
+        """Set the limits in the user namespace of the unit's process. Raises Refusal (69)."""
+        os.write(self._tell, b".")
+        answer = os.read(self._answer, 1)
+        if answer != b"\0":
+            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else errno.EIO))
+
+
+def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
+    """Prepare, wait for a byte, set the limits, and return 0 or an error number."""
+    try:
+        limits = chosen()
+        # A container may show /proc/sys read-only.
+        proc = mount_api.new("proc", {}, 0)
+        if os.read(wait, 1):
+            number, process = process_of(unit)
+            enter(process)
+            write(limits, proc)
+            for limit, value in rlimits.items():
+                resource.prlimit(number, limit, (value, value))
+    except OSError as error:
+        return min(error.errno or errno.EIO, 255)
+    return 0
+
+
+def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
+    """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
+    with open(machine.first, encoding="ascii") as file:
+        own = next((line[3:].strip() for line in file if line.startswith("0::")), "")
+    # A slice lies below those that its name begins with (systemd.slice(5)).
+    words = SLICE.removesuffix(".slice").split("-")
+    slices = "/".join(f"{'-'.join(words[: number + 1])}.slice" for number in range(len(words)))
+    path = f"{machine.control_groups}{own.removesuffix('/init.scope').rstrip('/')}/{slices}/{unit}/cgroup.procs"
+    process = _listed(path)[0]
+    descriptor = os.pidfd_open(process)
+    if process not in _listed(path):  # it has ended, and another one may have its number
+        os.close(descriptor)
+        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return process, descriptor
+
+
+def _listed(path: str) -> list[int]:
+    with open(path, encoding="ascii") as file:
+        listed = [int(line) for line in file]
+    if not listed:
+        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return listed
+
+
+def enter(process: int) -> None:
+    """Join the process's user namespace, which must not be our own. Raises OSError."""
+    if _libc.setns(process, _CLONE_NEWUSER) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def write(limits: Mapping[str, int], proc: int) -> None:
+    """Set limits of this process's user namespace. proc: a descriptor of a proc file system. Raises OSError."""
+    for name, limit in limits.items():
+        file = os.open(f"sys/user/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(file, str(limit).encode())
+        finally:
+            os.close(file)
