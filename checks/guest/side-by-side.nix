@@ -117,7 +117,11 @@ in
       );
     });
     systemd.tmpfiles.rules = added (system: system.systemd.tmpfiles.rules);
-    users = lib.mkMerge (map identities own);
+    # Variants may have accounts in common.
+    users = lib.foldl' (found: variant: {
+      groups = found.groups // (identities variant).groups;
+      users = found.users // (identities variant).users;
+    }) { groups = { }; users = { }; } own;
 
     checks.facts = {
       model = "http://127.0.0.1:8317/v1";

@@ -116,12 +116,26 @@ in
     projectGroup = "team";
   };
 
-  # With one host user, the agent may own the state.
+  # A machine that lists one person, and then a second one: the two share a state directory.
+  pi-one = {
+    stateDir = "/var/lib/pi-people";
+    hostUsers.bob = null;
+  };
+  pi-two.stateDir = "/var/lib/pi-people";
+
+  # With one host user, the agent may own the state. It is given an account of its own later.
   pi-sole = {
     createUser = true;
     user = "pi-agent-sole";
     group = "pi-agent-sole";
     hostUsers.alice.agentUser = "pi-agent-sole";
+    hostUsers.bob = null;
+  };
+  pi-apart = {
+    createUser = true;
+    user = "pi-agent-sole";
+    group = "pi-agent-sole";
+    stateDir = "/var/lib/pi-sole";
     hostUsers.bob = null;
   };
 

@@ -81,11 +81,11 @@ def test_a_sudo_rule_that_comes_after_ours_is_named_to_who_is_refused_and_to_roo
     with sudoers(LATER, with_rule(f"alice ALL=(ALL:ALL) {commands}")):
         assert as_user("alice", "pi", "--version").status == 1
         told = asked()
-        failing(told, "sudo", remedy="it is for: ", status=69)
+        failing(told, "sudo", remedy="It is for: ", status=69)
         assert lines(overruled.remedy) in told.text
         well(asked(user="bob"))
         told = asked(user="root")
-        failing(told, "caller", "sudo", remedy="it is for: ")
+        failing(told, "caller", "sudo", remedy="It is for: ")
         assert str(overruled) in told.text
         assert str(access_findings.user_allowed("bob")) in told.text.splitlines()
     well(asked())

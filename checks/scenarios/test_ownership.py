@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -45,6 +46,23 @@ def test_what_is_the_users_appears_as_the_agents_and_what_is_the_agents_as_nobod
     # The user namespace knows 65536 ids (systemd.exec(5), PrivateUsers=identity). All others are invisible.
     assert seen["of-high"] == (65534, 65534)
     assert (project / "of-high").stat().st_uid == 4_000_000_000
+
+
+def test_what_is_an_agents_on_disk_is_named_with_the_command_that_gives_it_to_the_user() -> None:
+    left = demo("alice") / "left behind"
+    (demo("alice") / "fine").touch()
+    for account in (agent("pi-probe"), owner("pi-probe")):
+        left.touch()
+        os.chown(left, account.pw_uid, account.pw_gid)
+        assert inside('echo x >>"left behind"').status != 0
+        told = json.loads(as_user("alice", "pi-probe", "--sandbox-explain", "--json").ok().text)["of_agents"]
+        assert (told["count"], told["first"], told["complete"]) == (1, [str(left)], True)
+        [command] = told["remedy"]
+        assert command in as_user("alice", "pi-probe", "--sandbox-explain").ok().text
+        on_machine("sh", "-euc", command.removeprefix("sudo ")).ok()
+        assert pwd.getpwuid(left.stat().st_uid).pw_name == "alice"
+        inside('echo x >>"left behind"').ok()
+    assert json.loads(as_user("alice", "pi-probe", "--sandbox-explain", "--json").ok().text)["of_agents"]["count"] == 0
 
 
 def test_what_the_agent_makes_is_the_users_on_disk_whatever_it_is() -> None:

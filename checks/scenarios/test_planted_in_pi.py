@@ -13,8 +13,7 @@ from typing import Final
 import pytest
 from support.commands import Result, as_user, inside, on_machine
 from support.host_configuration import host_file, write
-from support.installed import Json, demo, home, isolated, state
-from support.waiting import until
+from support.installed import Json, agent, demo, home, isolated, state
 
 BOTH: Final = pytest.mark.parametrize("command", ["pi", "pi-older"])
 MARK: Final = "echo ran >>~/ran"
@@ -166,5 +165,7 @@ def test_a_choice_and_a_login_that_run_nothing_last(command: str) -> None:
 
 def test_a_turn_is_the_same_with_an_older_pi() -> None:
     assert "done:" in turn("pi-older", "run: id -u >made").text
-    until((demo("alice") / "made").exists, "it was made")
-    assert as_user("alice", "pi-older", "--version").ok().text
+    made = demo("alice") / "made"
+    assert made.read_text().split() == [str(agent("pi-older").pw_uid)]
+    assert made.stat().st_uid == demo("alice").stat().st_uid
+    assert as_user("alice", "pi-older", "--version", cwd="/").ok().text

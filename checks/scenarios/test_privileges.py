@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Final
 
@@ -60,7 +61,7 @@ def test_a_process_cannot_trace_its_own() -> None:
     assert refused == [f"{way} EPERM" for way in WAYS]
     told = inside("strace true")
     assert told.status == 1
-    assert "PTRACE_TRACEME, ...): Operation not permitted" in told.complaint
+    assert re.search(r"PTRACE_TRACEME(, \.\.\.\))?: Operation not permitted", told.complaint)
     # The same user can do it outside.
     user = agent("pi-probe")
     words = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
 from guest.npm_registry import registry
 from support import tmux
 from support.commands import as_user, asked_of_the_model, inside
@@ -44,7 +45,7 @@ def model(command: str = "pi") -> str:
 
 
 def choose(name: str, command: str = "pi") -> None:
-    """Make it the default with keys: without them, `/model` applies only to the session (Pi 0.87)."""
+    """Make it the default with keys: without them, `/model` applies only to the session."""
     with tmux.shell() as screen:
         screen.enter(f"{command}; echo status=$?")
         screen.shows(r"scripted-\d$")
@@ -59,16 +60,17 @@ def choose(name: str, command: str = "pi") -> None:
         screen.shows("status=0")
 
 
-def test_a_model_chosen_inside_stands_until_the_host_chooses_another() -> None:
+@pytest.mark.parametrize("command", ["pi", "pi-older"])
+def test_a_model_chosen_inside_stands_until_the_host_chooses_another(command: str) -> None:
     three_models()
-    assert model() == "scripted-1"
-    choose("scripted-2")
-    assert model() == "scripted-2"
+    assert model(command) == "scripted-1"
+    choose("scripted-2", command)
+    assert model(command) == "scripted-2"
     assert read("settings.json")["defaultModel"] == "scripted-1"
     write("settings.json", {**read("settings.json"), "defaultModel": "scripted-3"})
-    assert model() == "scripted-3"
-    choose("scripted-2")
-    assert model() == "scripted-2"
+    assert model(command) == "scripted-3"
+    choose("scripted-2", command)
+    assert model(command) == "scripted-2"
 
 
 def test_a_model_that_nix_chose_stands_whatever_is_chosen_inside_or_on_the_host() -> None:

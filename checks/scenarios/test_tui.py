@@ -202,4 +202,5 @@ def test_images_and_links_reach_the_terminal_to_the_byte(kind: str) -> None:
     assert screen.before == b""
     screen.send(b"\n")
     assert ended(screen) == 0
-    assert screen.before == b""
+    # Since version 258 or so, systemd-run ends a last line that has no end.
+    assert screen.before in (b"", b"\r\n")

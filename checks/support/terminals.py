@@ -23,8 +23,10 @@ def terminal(
     term: str = "xterm-256color",
 ) -> pexpect.spawn:
     """Log user in on a new terminal, and run argv there. size: rows and columns."""
-    words = [os.fsdecode(word) for word in ("-c", _LEADER, "leader", *login(user, argv, cwd))]
-    return pexpect.spawn("sh", words, env={**CLEAN, "TERM": term}, dimensions=size, timeout=PATIENCE, cwd="/")
+    command = login(user, ("env", f"TERM={term}", *argv), cwd)
+    words = [os.fsdecode(word) for word in ("-c", _LEADER, "leader", *command)]
+    # At a login, pam_systemd(8) of version 258 and later writes to every terminal that is not dumb (OSC 3008).
+    return pexpect.spawn("sh", words, env={**CLEAN, "TERM": "dumb"}, dimensions=size, timeout=PATIENCE, cwd="/")
 
 
 def ended(screen: pexpect.spawn) -> int:

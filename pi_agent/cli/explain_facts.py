@@ -38,7 +38,18 @@ def opening(policy: Policy, user: str) -> Facts:
     agent = policy.host_users[user].agent_user if user in policy.host_users else None
     known |= {"agent": agent, "directory": escaped_in_full(directory)}
     known |= {"allowed": True, "status": 0, "refusal": None}
-    unknown = ("root", "roots", "mounts", *_COVERS, "configuration", "state", "environment", "unit", "notices")
+    unknown = (
+        "root",
+        "roots",
+        "mounts",
+        *_COVERS,
+        "of_agents",
+        "configuration",
+        "state",
+        "environment",
+        "unit",
+        "notices",
+    )
     return known | dict.fromkeys(unknown)
 
 

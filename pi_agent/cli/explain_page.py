@@ -93,6 +93,19 @@ def _visible(page: _Page, facts: Facts) -> None:
     top = f"{facts['root'].rstrip('/')}/"
     for name in ("protected", "hidden"):
         page.line(name, *(path.removeprefix(top) for path in facts[name]), between="  ")
+    _of_agents(page, facts["of_agents"])
+
+
+def _of_agents(page: _Page, found: Facts | None) -> None:
+    """The files of the project that belong to an agent on disk, and the commands that give them to the user."""
+    if found is None:
+        return
+    if found["count"]:
+        page.line(texts.OF_AGENTS, texts.of_agents(found["count"], found["first"]))
+        for command in found["remedy"]:
+            page.line("", command)
+    if not found["complete"]:
+        page.line(texts.OF_AGENTS, texts.NOT_ALL_SEEN)
 
 
 def _configuration(page: _Page, facts: Facts) -> None:

@@ -58,7 +58,7 @@ def rules_not_listed(runner: str, why: str, complaint: str) -> Finding:
 def rule_missing(runner: str, why: str) -> Finding:
     remedy = (
         f"{_rule_needed(runner)} sudo has none.\n"
-        "Use the command of the current system (/run/current-system/sw/bin), or rebuild the system."
+        f"Use the command of the current system (/run/current-system/sw/bin). {_REBUILD}"
     )
     return _not_started(why, remedy)
 
@@ -114,7 +114,6 @@ def _rule_needed(runner: str) -> str:
 def _overruled(commands: Sequence[str], file: str) -> str:
     place = f" in {escaped(file)}" if file else ""
     return (
-        f"Another sudo rule{place} comes later and wins; it is for: {escaped(', '.join(commands))}\n"
-        "Move it from extraConfig or from a file of its own to security.sudo.extraRules (or sudo-rs.extraRules),\n"
-        "or let it come before: the last rule that matches wins."
+        f"Another sudo rule{place} comes after the module's and wins. It is for: {escaped(', '.join(commands))}\n"
+        "Define it in security.sudo.extraRules (or security.sudo-rs.extraRules): the module's rule comes last there."
     )

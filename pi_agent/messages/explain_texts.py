@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 # -- titles
@@ -31,6 +32,7 @@ HOST: Final = "from the host"
 NIX: Final = "from Nix"
 VARIABLES: Final = "variables"
 FILES: Final = "files"
+OF_AGENTS: Final = "of agents"
 
 
 def state_changes(verb: str) -> str:
@@ -68,6 +70,23 @@ def mount(target: str, source: str, *, mapped: bool) -> str:
     """target: padded to the width of its column."""
     where = "" if target.rstrip() == source else f"  shows {source}"
     return f"{target}{where}{'  owners mapped' if mapped else ''}".rstrip()
+
+
+# -- files that belong to an agent on disk
+
+
+def of_agents(count: int, first: list[str]) -> str:
+    """first: the first of the paths, of count."""
+    more = f" and {count - len(first)} more" if count > len(first) else ""
+    return f"belong to an agent on disk, so no session can change them: {', '.join(first)}{more}"
+
+
+NOT_ALL_SEEN: Final = "not every directory of the project could be searched for files of agents"
+
+
+def give_to_user(agent: str, user: str, root: str) -> str:
+    """The command for an administrator that gives the agent's files below root to the user."""
+    return f"sudo chown --recursive --no-dereference --from={agent} {shlex.quote(user)}: {shlex.quote(root)}"
 
 
 # -- configuration

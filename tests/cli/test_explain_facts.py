@@ -56,11 +56,11 @@ def facts_of(plan: Plan) -> Facts:
 # -- the whole
 
 
-def test_an_object_has_all_its_keys_from_the_beginning_and_a_plan_fills_all_but_the_roots(here: Launching) -> None:
+def test_an_object_has_all_its_keys_from_the_beginning_and_a_plan_fills_all_but_two(here: Launching) -> None:
     opening = explain_facts.opening(here.policy, "alice")
     told = facts_of(here.plan())
     assert opening.keys() == told.keys()
-    assert {name for name, value in told.items() if value is None} == {"refusal", "roots"}
+    assert {name for name, value in told.items() if value is None} == {"of_agents", "refusal", "roots"}
     assert (told["version"], told["command"], told["user"], told["agent"]) == (1, "pi", "alice", "pi-agent-alice")
     assert (told["allowed"], told["status"]) == (True, 0)
     assert told["directory"] == str(here.root)

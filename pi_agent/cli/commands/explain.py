@@ -9,7 +9,7 @@ import os
 import pwd
 from collections.abc import Sequence
 
-from pi_agent.cli import explain_facts, explain_page, launch_request, output
+from pi_agent.cli import explain_facts, explain_page, explain_strays, launch_request, output
 from pi_agent.cli.call import Call
 from pi_agent.cli.explain_facts import Facts
 from pi_agent.cli.parsing import Invocation
@@ -42,6 +42,7 @@ def run(call: Call) -> int:
         plan = launch_plan.plan(request)
         try:
             facts |= explain_facts.of_plan(plan)
+            facts |= explain_strays.look(request)
         finally:
             plan.held.close()
     except Refusal as refusal:
