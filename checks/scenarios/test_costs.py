@@ -97,9 +97,9 @@ _WRAPPER: Final = [Path(_FACTS["wrapper"]).name, f".{Path(_FACTS['wrapper']).nam
 @pytest.mark.parametrize(
     ("words", "directory", "status", "programs", "forks"),
     [
-        # The guard, the user namespace for the swap of owners, systemd-run, and the one that sets limits.
-        (("exec", "true"), "p/demo", 0, ["systemd-run"], 4),
-        (("--version",), ".", 0, ["systemd-run"], 3),
+        # The guard, two user namespaces for the mapping of owners, systemd-run, and the one that sets limits.
+        (("exec", "true"), "p/demo", 0, ["systemd-run"], 5),
+        (("--version",), ".", 0, ["systemd-run"], 5),
         (("exec", "true"), ".", 77, [], 0),
     ],
 )
@@ -118,9 +118,9 @@ def test_at_a_terminal_systemd_is_asked_how_it_ended(tmp_path: Path) -> None:
     screen.close()
     assert screen.exitstatus == 0
     log = (tmp_path / "log").read_text(encoding="utf-8", errors="replace")
-    # The runner starts four, systemd-run none.
+    # The runner starts five, systemd-run none.
     assert _started(log) == [*_RUNNER, "systemd-run", "systemctl show", "systemctl reset-failed"]
-    assert _forks(log) == 6
+    assert _forks(log) == 7
 
 
 @pytest.mark.parametrize(("directory", "status", "programs"), [("p/demo", 0, ["sudo"]), (".", 77, [])])

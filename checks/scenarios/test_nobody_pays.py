@@ -22,6 +22,9 @@ from support.sessions import session
 from support.units import units
 from support.waiting import until
 
+# A container has the limits of its host's kernel, and refuses some calls itself.
+pytestmark = pytest.mark.shows_limits
+
 # Takes of each resource as much as it gets, or as the argument says, prints how much that is, and holds it until its
 # input ends.
 _HOG: Final = r"""
@@ -99,7 +102,6 @@ def taken_outside(most: dict[str, int], *words: str) -> dict[str, int]:
     return found
 
 
-@pytest.mark.shows_limits
 def test_a_session_that_takes_all_leaves_root_other_users_and_other_sessions_theirs() -> None:
     with session("alice", "pi-probe", *_EXEC, "{}") as hog:
         all_of_it = json.loads(hog.hear())
