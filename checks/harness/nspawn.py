@@ -31,6 +31,7 @@ BUILDER: Final = ""
 BOOT_SECONDS: Final = 60
 HALT_SECONDS: Final = 20
 MARK: Final = "running"
+BOOTED: Final = "booted"
 PROPAGATE: Final = Path("/run/systemd/nspawn/propagate")
 NAMESPACES: Final = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 
@@ -80,6 +81,11 @@ def find(place: Place) -> Guest | None:
     return guest if guest and guest.holder.alive() and guest.leader.alive() else None
 
 
+def outdated(place: Place) -> bool:
+    """Whether the running guest was booted by another command than `argv`."""
+    return place.read(BOOTED) != "\n".join(argv(place))
+
+
 def argv(place: Place) -> list[str]:
     """The command that boots the guest."""
     return [
@@ -118,6 +124,7 @@ def boot(place: Place) -> Guest:
         try:
             guest = Guest(holder, wait_for_leader(inbox, holder))
             place.write(MARK, guest.dump())
+            place.write(BOOTED, "\n".join(argv(place)))
             settle(guest)
         except CheckError as error:
             stop(holder, HALT_SECONDS)
