@@ -58,7 +58,7 @@ class Backend(Protocol):
         """The booted guest of a place, if any."""
         ...
 
-    def outdated(self, place: Place) -> bool:
+    def outdated(self, place: Place, /) -> bool:
         """Whether the running guest was booted by another command than this checkout's."""
         ...
 
