@@ -44,29 +44,11 @@ def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
 
 def test_nothing_heavy_is_allowed() -> None:
     heavy = {
-        "argparse",
-        "asyncio",
-        "concurrent.futures",
-        "dataclasses",
-        "fnmatch",
-        "hashlib",
-        "importlib.metadata",
-        "inspect",
+        *("argparse", "asyncio", "collections", "concurrent.futures", "contextlib", "ctypes", "dataclasses", "enum"),
+        *("fnmatch", "functools", "hashlib", "importlib.metadata", "inspect", "json", "logging", "operator", "orjson"),
+        *("pathlib", "random", "re", "shutil", "signal", "socket", "ssl", "struct", "subprocess", "tempfile"),
+        *("typing", "typing_extensions", "urllib.parse", "xdg"),
     }
-    heavy |= {
-        "json",
-        "logging",
-        "orjson",
-        "pathlib",
-        "random",
-        "re",
-        "shutil",
-        "ssl",
-        "subprocess",
-        "tempfile",
-        "typing",
-    }
-    heavy |= {"typing_extensions", "urllib.parse", "xdg"}
     assert not heavy & launch_imports.RUNNER
     never = ("pi_agent.cli.commands", "pi_agent.cli.timing", "pi_agent.linux.progress_bar")
     assert not [name for name in launch_imports.RUNNER if name.startswith(never)]

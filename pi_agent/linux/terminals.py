@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import termios
 import time
-from collections.abc import Mapping
-from contextlib import suppress
 
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
 # From xterm's Control Sequences, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html, unless noted otherwise.
@@ -121,7 +121,7 @@ def _reopened(process: str) -> int | None:
     A new open file description is needed: all descriptors that share one also share its blocking mode.
     """
     try:
-        with open(f"/proc/{process}/fdinfo/1", encoding="ascii") as file:
+        with open(f"/proc/{process}/fdinfo/1", encoding="utf-8") as file:
             [flags] = [int(line.split()[1], 8) for line in file if line.startswith("flags:")]
         if flags & os.O_ACCMODE not in (os.O_WRONLY, os.O_RDWR):
             return None

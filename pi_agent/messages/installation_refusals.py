@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import EX_CONFIG, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _REBUILD: Final = "Rebuild the system (nixos-rebuild switch) and try again."

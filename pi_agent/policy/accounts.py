@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Callable, Mapping
 
 from pi_agent.linux.identities import Identity, from_passwd
 from pi_agent.messages import installation_refusals, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import HostUser, Policy
 from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 @record

@@ -6,8 +6,6 @@ unknown version or key is refused: it belongs to a policy made for another pi-ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from pi_agent.messages import installation_refusals
 from pi_agent.policy.shared import NETWORKS
 from pi_agent.python import json_reader
@@ -15,6 +13,7 @@ from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, TypeVar
 
     _T = TypeVar("_T")

@@ -14,16 +14,16 @@ from __future__ import annotations
 import errno
 import grp
 import os
-from collections.abc import Sequence
-from contextlib import suppress
 
 from pi_agent.linux import mount_api, paths
 from pi_agent.messages import installation_refusals, refusals
 from pi_agent.policy.accounts import Accounts
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is not an id

@@ -10,8 +10,6 @@ version 257 takes; it spells the values that are not booleans as `PrivateUsersEx
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
@@ -20,6 +18,7 @@ from pi_agent.sandbox.system_directories import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _HARDENING: Final = (

@@ -7,8 +7,6 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from pi_agent.linux import standard_error, timing
 from pi_agent.messages import notices
 from pi_agent.sandbox import self_running
@@ -17,6 +15,10 @@ from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan
 from pi_agent.state import home_files, sync, user_state
 from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def carry_out(plan: Plan, known: Known) -> int:

@@ -10,21 +10,21 @@ Runs as root. A process that joins a user namespace cannot come back, so a forke
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
-import signal
-from collections.abc import Mapping
 
 from pi_agent.linux import mount_api, processes
 from pi_agent.messages import start_refusals
 from pi_agent.policy.policy_file import Policy
+from pi_agent.python.c_library import get_errno, libc
 from pi_agent.python.records import record
+from pi_agent.python.standard import signal
 from pi_agent.session.systemd_run import SLICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 # asm-generic/resource.h; Python has no names for them.
@@ -51,7 +51,7 @@ _RESOURCES: Final = {
 }
 _KINDS: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _CLONE_NEWUSER: Final = 0x10000000
-_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc: Final = libc
 
 
 @record
@@ -89,7 +89,7 @@ def wanted() -> Mapping[str, int]:
 def machine_limit(sysctl: str, machine: Machine = MACHINE) -> int | None:
     """A limit of the machine; None if this kernel does not have it."""
     try:
-        with open(f"{machine.sysctl}/{sysctl}", encoding="ascii") as file:
+        with open(f"{machine.sysctl}/{sysctl}", encoding="utf-8") as file:
             return int(file.read())
     except FileNotFoundError:
         return None
@@ -155,7 +155,7 @@ def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
 
 def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
     """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
-    with open(machine.first, encoding="ascii") as file:
+    with open(machine.first, encoding="utf-8") as file:
         own = next((line[3:].strip() for line in file if line.startswith("0::")), "")
     # A slice lies below those that its name begins with (systemd.slice(5)).
     words = SLICE.removesuffix(".slice").split("-")
@@ -170,7 +170,7 @@ def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
 
 
 def _listed(path: str) -> list[int]:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         listed = [int(line) for line in file]
     if not listed:
         raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
@@ -180,7 +180,7 @@ def _listed(path: str) -> list[int]:
 def enter(process: int) -> None:
     """Join the process's user namespace, which must not be our own. Raises OSError."""
     if _libc.setns(process, _CLONE_NEWUSER) != 0:
-        number = ctypes.get_errno()
+        number = get_errno()
         raise OSError(number, os.strerror(number))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
 
 from pi_agent.environment import env_file_syntax, variable_layers
 from pi_agent.linux import timing
@@ -22,6 +21,10 @@ from pi_agent.session import host_view, running_sessions, systemd_run
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.session_names import Session
 from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def fill(plan: Plan, state: State) -> Sequence[str]:

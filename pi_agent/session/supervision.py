@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
-from contextlib import suppress
-
 from pi_agent.linux import processes, terminals, timing
 from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals, start_refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
+from pi_agent.python.standard import signal, suppress
 from pi_agent.sandbox import mounts
 from pi_agent.session import systemctl
 from pi_agent.session.gate import Gate
@@ -23,6 +20,7 @@ from pi_agent.session.systemd_run import Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
 # siginfo's si_code, as ExecMainCode= shows it (sigaction(2)): ended by a signal, with or without a core dump.

@@ -5,18 +5,17 @@ What an agent writes outlives its session here. So a choice that has code run in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pi_agent.python.records import record
 from pi_agent.state import settings_keys
 from pi_agent.state.json_merge import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from collections.abc import Callable
+    from typing import Any, Final, TypeAlias
 
 # Whether a choice, which sets the value at a path or removes it (json_merge.REMOVED), may last.
-Lasts = Callable[[Path, object], bool]
+Lasts: TypeAlias = "Callable[[Path, object], bool]"
 _COMMAND: Final = "!"
 
 
