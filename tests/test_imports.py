@@ -18,12 +18,17 @@ def _log(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("program", "allowed"), [("runner", launch_imports.RUNNER), ("wrapper", launch_imports.WRAPPER)]
+    ("module", "needed", "allowed"),
+    [
+        ("runner", "pi_agent.policy.policy_file", launch_imports.RUNNER),
+        ("wrapper", "pi_agent.python.json_reader", launch_imports.WRAPPER_AT_ONCE),
+        ("pi_agent.cli.handover", "pi_agent.policy.policy_file", launch_imports.WRAPPER),
+    ],
 )
-def test_a_program_imports_what_it_is_allowed_to_and_no_more(program: str, allowed: frozenset[str]) -> None:
-    log = _log(f"import {program}")
-    assert {"pi_agent.policy.policy_file", program} <= launch_imports.imported(log).keys()
-    new = launch_imports.strangers(log, _log("pass"), {*allowed, program})
+def test_a_program_imports_what_it_is_allowed_to_and_no_more(module: str, needed: str, allowed: frozenset[str]) -> None:
+    log = _log(f"import {module}")
+    assert {needed, module} <= launch_imports.imported(log).keys()
+    new = launch_imports.strangers(log, _log("pass"), {*allowed, module})
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
 

@@ -48,10 +48,12 @@ def _watched(program: Word) -> list[Word]:
     return [*_python(program, "-X", "importtime"), policy_override.wrapped(program)]
 
 
-def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
+def _imports_no_more(
+    done: Result, program: Word, allowed: frozenset[str], needed: str = "pi_agent.policy.policy_file"
+) -> None:
     bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
     log = done.stderr.decode()
-    assert "pi_agent.policy.policy_file" in launch_imports.imported(log)
+    assert needed in launch_imports.imported(log)
     new = launch_imports.strangers(log, bare, allowed)
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
@@ -71,6 +73,15 @@ def test_so_does_the_wrapper_that_refuses() -> None:
     done = as_user("alice", *_watched(_FACTS["wrapper"]), cwd=home("alice"))
     assert done.status == 77
     _imports_no_more(done, _FACTS["wrapper"], launch_imports.WRAPPER)
+
+
+@pytest.mark.parametrize(("directory", "arguments"), [("p/demo", ("exec", "true")), (".", ("--version",))])
+def test_the_wrapper_of_a_plain_launch_becomes_sudo_before_it_imports_anything_else(
+    directory: str, arguments: Sequence[str]
+) -> None:
+    done = as_user("alice", *_watched(_FACTS["wrapper"]), *arguments, cwd=home("alice") / directory)
+    assert done.status == 0, done.complaint
+    _imports_no_more(done, _FACTS["wrapper"], launch_imports.WRAPPER_AT_ONCE, "pi_agent.cli.shortcut")
 
 
 # -- processes

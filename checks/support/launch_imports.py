@@ -15,6 +15,7 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
 # Floor of pi_agent → its modules.
+_AT_ONCE: Final[Mapping[str, tuple[str, ...]]] = {"cli": ("command_line", "shortcut"), "python": ("json_reader",)}
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
     "python": ("c_library", "json_reader", "records", "standard"),
     "messages": ("installation_refusals", "quoting", "reasons", "refusal", "refusals"),
@@ -90,8 +91,11 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
     )
 
 
-WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
-RUNNER: Final = WRAPPER | _modules(_RUNNER_ALONE) | {"fcntl", "gc", "resource", "select", "termios"}
+# The wrapper that becomes sudo at once; the one that looks closer, and may refuse; the runner.
+WRAPPER_AT_ONCE: Final = frozenset({"pi_agent", "__future__", "pwd", "_json"}) | _modules(_AT_ONCE)
+_EITHER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
+WRAPPER: Final = _EITHER | WRAPPER_AT_ONCE | {"pi_agent.cli.handover"}
+RUNNER: Final = _EITHER | _modules(_RUNNER_ALONE) | {"fcntl", "gc", "resource", "select", "termios"}
 
 
 def imported(log: str) -> Mapping[str, str]:
