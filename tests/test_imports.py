@@ -32,6 +32,14 @@ def test_a_program_imports_what_it_is_allowed_to_and_no_more(module: str, needed
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
 
+@pytest.mark.parametrize("module", ["runner", "wrapper"])
+def test_no_garbage_is_looked_for_while_a_program_imports(module: str) -> None:
+    looks = "sum(each['collections'] for each in gc.get_stats())"
+    code = f"import gc, pi_agent; before = {looks}; import {module}; print({looks} - before)"
+    argv = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
+    assert subprocess.run(argv, check=True, capture_output=True, text=True).stdout == "0\n"
+
+
 def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
     log = _log("import colorsys")
     assert launch_imports.strangers(log, _log("pass"), ["os"]) == ["colorsys"]

@@ -59,7 +59,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("file_access", "mounts", "project_search", "protection", "self_running", "system_directories"),
+        *("file_access", "mounts", "project_search", "protection", "system_directories"),
         "unit_properties",
     ),
     "session": (
@@ -72,7 +72,19 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
 # Versions of Python differ in the modules that they have and load at start.
 _STANDARD: Final = frozenset(
     {
-        *("__future__", "errno", "grp", "pwd", "_collections_abc", "posixpath", "genericpath", "os", "stat", "_stat"),
+        *(
+            "__future__",
+            "errno",
+            "gc",
+            "grp",
+            "pwd",
+            "_collections_abc",
+            "posixpath",
+            "genericpath",
+            "os",
+            "stat",
+            "_stat",
+        ),
         *("abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
         # python/
         *("_ctypes", "_json", "_operator", "itertools"),
@@ -92,10 +104,10 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 
 # The wrapper that becomes sudo at once; the one that looks closer, and may refuse; the runner.
-WRAPPER_AT_ONCE: Final = frozenset({"pi_agent", "__future__", "pwd", "_json"}) | _modules(_AT_ONCE)
+WRAPPER_AT_ONCE: Final = frozenset({"pi_agent", "__future__", "gc", "pwd", "_json"}) | _modules(_AT_ONCE)
 _EITHER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
 WRAPPER: Final = _EITHER | WRAPPER_AT_ONCE | {"pi_agent.cli.handover"}
-RUNNER: Final = _EITHER | _modules(_RUNNER_ALONE) | {"fcntl", "gc", "resource", "select", "termios"}
+RUNNER: Final = _EITHER | _modules(_RUNNER_ALONE) | {"fcntl", "resource", "select"}
 
 
 def imported(log: str) -> Mapping[str, str]:

@@ -8,7 +8,6 @@ that is in order, so it does not matter what the program had switched on.
 from __future__ import annotations
 
 import os
-import termios
 import time
 
 from pi_agent.python.records import record
@@ -56,6 +55,8 @@ class Terminal:
     def put_right(self) -> None:
         """Restore the modes and write the reset. A terminal that is gone, or that nobody reads, is not an error."""
         if self.modes is not None:
+            import termios  # only a launch at a terminal needs it
+
             with suppress(OSError, termios.error):
                 termios.tcsetattr(self.descriptor, termios.TCSANOW, self.modes)
         rest, since = self.reset, time.monotonic()
@@ -82,6 +83,8 @@ def seen(environ: Mapping[str, str]) -> Terminal | None:
     """The terminal on input and output, in its current state; None if they are not one, or it is about to vanish."""
     if not present() or (descriptor := _reopened("self")) is None:
         return None
+    import termios  # only a launch at a terminal needs it
+
     try:
         return Terminal(descriptor, termios.tcgetattr(descriptor), _reset(environ))
     except termios.error:
