@@ -59,8 +59,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("file_access", "mounts", "project_search", "protection", "system_directories"),
-        "unit_properties",
+        *("file_access", "mounts", "project_search", "protection"),
+        *("system_directories", "unit_properties"),
     ),
     "session": (
         *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits", "report", "running_sessions"),
@@ -72,20 +72,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
 # Versions of Python differ in the modules that they have and load at start.
 _STANDARD: Final = frozenset(
     {
-        *(
-            "__future__",
-            "errno",
-            "gc",
-            "grp",
-            "pwd",
-            "_collections_abc",
-            "posixpath",
-            "genericpath",
-            "os",
-            "stat",
-            "_stat",
-        ),
-        *("abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
+        *("__future__", "errno", "gc", "grp", "pwd", "_collections_abc", "posixpath", "genericpath", "os", "stat"),
+        *("_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
         # python/
         *("_ctypes", "_json", "_operator", "itertools"),
         # for the journal entries
