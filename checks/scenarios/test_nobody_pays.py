@@ -173,7 +173,7 @@ def test_what_is_limited_for_the_whole_machine_or_user_alone_is_refused(name: st
 
 def test_no_program_runs_in_a_session_that_cannot_be_limited() -> None:
     arguments = ["-f", "-e", "trace=setns", "-e", "inject=setns:error=EPERM"]
-    done, log = strace.trace(arguments, strace.runner("exec", "touch", "ran"), demo("alice"))
+    done, log = strace.trace(arguments, strace.runner("exec", "touch", "ran"), demo("alice"), _LONG)
     assert done.status == 69
     assert "limits of the session cannot be set" in done.complaint
     assert "setns" in log

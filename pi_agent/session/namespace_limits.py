@@ -16,8 +16,10 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 
 from pi_agent.linux import mount_api, processes
+from pi_agent.linux.descriptors import Descriptors
 from pi_agent.messages import start_refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
@@ -103,37 +105,55 @@ class Limiter:
 
     def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
         """rlimits: see `resources`."""
-        wait, self._tell = os.pipe()
-        self._answer, answer = os.pipe()
-        # The runner's handlers of signals are not the child's.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self._child = 0
+        self._error = errno.EIO
+        self._tell = self._answer = -1
         try:
-            self._child = os.fork()
-            if self._child == 0:
-                try:
-                    os.close(self._tell)
-                    os.write(answer, bytes([_child(unit, rlimits, wait)]))
-                finally:
-                    os._exit(0)
+            self._fork(unit, rlimits)
+        except OSError as error:  # `limit` tells it: the session waits, and is not let in
+            self._error = error.errno or errno.EIO
+
+    def _fork(self, unit: str, rlimits: Mapping[int, int]) -> None:
+        others = Descriptors()
+        try:
+            wait, self._tell = os.pipe()
+            others.hold(wait)
+            self._answer, answer = os.pipe()
+            others.hold(answer)
+            # The runner's handlers of signals are not the child's.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                self._child = os.fork()
+                if self._child == 0:
+                    try:
+                        os.close(self._tell)
+                        os.write(answer, bytes([_child(unit, rlimits, wait)]))
+                    finally:
+                        os._exit(0)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(wait)
-            os.close(answer)
+            others.close()
 
     def __enter__(self) -> Limiter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._tell)
-        os.close(self._answer)
-        processes.wait(self._child)
+        for descriptor in (self._tell, self._answer):
+            if descriptor >= 0:
+                os.close(descriptor)
+        if self._child:
+            processes.wait(self._child)
 
     def limit(self) -> None:
         """Set the limits in the user namespace of the unit's process. Raises Refusal (69)."""
-        os.write(self._tell, b".")
-        answer = os.read(self._answer, 1)
+        answer = b""
+        if self._child:
+            with suppress(OSError):  # it has ended: then there is no answer either
+                os.write(self._tell, b".")
+            answer = os.read(self._answer, 1)
         if answer != b"\0":
-            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else errno.EIO))
+            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else self._error))
 
 
 def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -143,6 +144,19 @@ def test_who_cannot_be_limited_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         with Limiter("u.service", {}) as limiter, pytest.raises(Refusal) as caught:
             limiter.limit()
         assert caught.value.status == EX_UNAVAILABLE
+    assert open_descriptors() == opened
+
+
+@pytest.mark.parametrize("what", ["fork", "pipe"])
+def test_a_child_that_cannot_be_made_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def fail() -> None:
+        raise BlockingIOError(errno.EAGAIN, "none left")
+
+    opened = open_descriptors()
+    monkeypatch.setattr(os, what, fail)
+    with Limiter("u.service", {}) as limiter, pytest.raises(Refusal) as caught:
+        limiter.limit()
+    assert os.strerror(errno.EAGAIN) in caught.value.what
     assert open_descriptors() == opened
 
 
