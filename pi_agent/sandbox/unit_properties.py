@@ -34,7 +34,7 @@ _HARDENING: Final = (
     "DevicePolicy=closed",
     # Owners keep their ids, and a capability that the agent might gain there does not reach the host's namespace.
     "PrivateUsersEx=identity",
-    # All agents share one uid: without this, a session could signal and inspect the processes of another.
+    # The sessions of a host user share one uid: without this, one could signal and inspect the processes of another.
     "PrivatePIDs=yes",
     "PrivateIPC=yes",
     "TemporaryFileSystem=/dev/shm:mode=1777,nosuid,nodev",
