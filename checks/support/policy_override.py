@@ -49,5 +49,9 @@ def crowded(policy: Json, users: int = 1000, roots: Sequence[str] = ELSEWHERE) -
     """The policy with this number of further host users. Each of them, and alice, has these roots, and then ~/p."""
     large = deepcopy(policy)
     for name in ("alice", *(f"user{number}" for number in range(users))):
-        large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
+        large["hostUsers"][name] = {
+            **policy["hostUsers"]["alice"],
+            "projectRoots": [*roots, "~/p"],
+            "configPath": ".pi/agent",
+        }
     return large
