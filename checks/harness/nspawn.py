@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from . import base, cgroup
-from .layout import GUEST_PROJECT, Place
+from .layout import GUEST_PROJECT, Place, digest
 from .process import Process, running, stop
 from .run import CheckError, detach, run, tail
 
@@ -31,7 +31,6 @@ BUILDER: Final = ""
 BOOT_SECONDS: Final = 60
 HALT_SECONDS: Final = 20
 MARK: Final = "running"
-BOOTED: Final = "booted"
 PROPAGATE: Final = Path("/run/systemd/nspawn/propagate")
 NAMESPACES: Final = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 
@@ -61,8 +60,8 @@ def parse(text: str) -> Guest:
 
 
 def key(base: Path) -> str:
-    """A name for the root that `make` creates from this base."""
-    return base.name
+    """A name for the root that `make` creates from this base. It changes with the way in which the guest is booted."""
+    return f"{base.name} {digest([Path(__file__).read_bytes()])}"
 
 
 def make(place: Place, root: Path, store: Path | None) -> None:
@@ -79,11 +78,6 @@ def find(place: Place) -> Guest | None:
     mark = place.read(MARK)
     guest = parse(mark) if mark else None
     return guest if guest and guest.holder.alive() and guest.leader.alive() else None
-
-
-def outdated(place: Place) -> bool:
-    """Whether the running guest was booted by another command than `argv`."""
-    return place.read(BOOTED) != "\n".join(argv(place))
 
 
 def argv(place: Place) -> list[str]:
@@ -124,7 +118,6 @@ def boot(place: Place) -> Guest:
         try:
             guest = Guest(holder, wait_for_leader(inbox, holder))
             place.write(MARK, guest.dump())
-            place.write(BOOTED, "\n".join(argv(place)))
             settle(guest)
         except CheckError as error:
             stop(holder, HALT_SECONDS)

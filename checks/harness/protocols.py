@@ -58,10 +58,6 @@ class Backend(Protocol):
         """The booted guest of a place, if any."""
         ...
 
-    def outdated(self, place: Place, /) -> bool:
-        """Whether the running guest was booted by another command than this checkout's."""
-        ...
-
     def boot(self, place: Place) -> Any:
         """Boot the guest, and return when its systemd has finished its start-up jobs. Raises CheckError otherwise."""
         ...

@@ -134,11 +134,6 @@ def find(place: Place) -> Guest | None:
     return reached(place, process) if process and process.alive() else None
 
 
-def outdated(_place: Place) -> bool:
-    """Never: what the command depends on, the root and the accelerator, makes a new place or process anyway."""
-    return False
-
-
 def marked(place: Place) -> Process | None:
     """The QEMU process that was last started and not halted since."""
     mark = place.read(RUNNING).split()

@@ -19,7 +19,7 @@ from pi_agent.state.user_state import PI_DIRECTORY
 def plan(policy: Policy, host: Mapping[str, str], home: int | None) -> HomeFile | None:
     """The file, if it must be written; None if it is current. home: an open directory, None if it does not exist yet.
 
-    host: the variables that the host user's env files set. Must run as the agent.
+    host: the variables that the host user's env files set. Must run as the owner.
     """
     return home_files.plan(home, HomeFile(PI_DIRECTORY, ENV, content(policy, host)))
 

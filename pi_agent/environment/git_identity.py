@@ -117,7 +117,7 @@ def rendered(identity: GitIdentity) -> bytes:
 
 
 def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
-    """The file, if it must be written. home: an open directory, None if it does not exist yet. Must run as the agent.
+    """The file, if it must be written. home: an open directory, None if it does not exist yet. Must run as the owner.
 
     None if there is no identity, the file is current, or pi-agent did not write the file in its place.
     """

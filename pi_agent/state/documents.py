@@ -167,7 +167,7 @@ class Done:
 def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: Mapping[str, Any]) -> Plan:
     """Plan the document in the open directory, which is None if it does not exist yet. Changes nothing.
 
-    Must run as the agent. known: our memory of the document.
+    Must run as the owner. known: our memory of the document.
     """
     inside, unreadable = (None, None) if directory is None else _read_isolated(directory, kind.name, known)
     said = known.written if inside is None else inside.value
@@ -176,7 +176,7 @@ def plan(directory: int | None, kind: Kind, known: Memory, host: Document, nix: 
 
 
 def carry_out(planned: Plan, directory: int, waiting: Callable[[], None] = lambda: None) -> Done:
-    """Write the document in the open directory, under Pi's own lock. Must run as the agent.
+    """Write the document in the open directory, under Pi's own lock. Must run as the owner.
 
     A running Pi may change the document at any time, so it is planned again while waiting for the lock, and once more
     when the lock is held. An isolated file that is not a JSON object is kept under another name, with a notice.

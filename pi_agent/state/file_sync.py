@@ -37,7 +37,7 @@ class Sides:
 
     policy: Policy
     caller: Identity
-    agent: Identity
+    owner: Identity
     host: HostTree | None
 
 
@@ -139,7 +139,7 @@ def _skills(tree: HostTree | None) -> HostArea:
 
 
 def plan(area: Area, isolated: int | None, host: HostArea, manifest: Manifest, enter: Enter) -> FilePlan:
-    """Plan the files of an area. Must run as the agent.
+    """Plan the files of an area. Must run as the owner.
 
     isolated: the area, open; None if it does not exist. manifest: what sync remembers. enter: see scans.scan_isolated.
     """
@@ -187,17 +187,17 @@ def carry_out(planned: FilePlan, host: HostArea, sides: Sides, isolated: int) ->
 
     Raises OSError if the isolated tree cannot be written, Refusal (65) if the host's files have grown beyond the limit.
     """
-    with acting_as(sides.agent):
+    with acting_as(sides.owner):
         told = _cleared(isolated, planned.overgrown)
     with _tree_of(planned.area, sides) as tree:
         files = HostFiles(tree, host.moved)
-        done = mirror.carry_out(planned.work, files, sides.caller, sides.agent, isolated)
+        done = mirror.carry_out(planned.work, files, sides.caller, sides.owner, isolated)
     copied = {planned.area.prefix + name: each for name, each in done.copied.items()}
     return mirror.Done(copied, (*told, *done.notices))
 
 
 def _cleared(isolated: int, overgrown: Sequence[str]) -> Sequence[str]:
-    """Move aside what exceeds the limits, and return the notices. Must run as the agent."""
+    """Move aside what exceeds the limits, and return the notices. Must run as the owner."""
     told = []
     for name in overgrown:
         with directories.suppress_gone():

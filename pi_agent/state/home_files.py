@@ -1,4 +1,4 @@
-"""The few files that pi-agent keeps in the agent's home: planned by comparison, written as the agent.
+"""The few files that pi-agent keeps in the agent's home: planned by comparison, written as the owner.
 
 No link is followed. Whatever occupies the place of a directory is moved aside. A name that the agent uses for something
 of its own is left alone.
@@ -51,7 +51,7 @@ class ProjectLink:
 
 
 def plan(home: int | None, wanted: HomeFile) -> HomeFile | None:
-    """The file, or None if the open home needs no change. home: None if it does not exist. Must run as the agent."""
+    """The file, or None if the open home needs no change. home: None if it does not exist. Must run as the owner."""
     directory = _open_folder(home, wanted.folder)
     if directory is None:
         return wanted
@@ -62,7 +62,7 @@ def plan(home: int | None, wanted: HomeFile) -> HomeFile | None:
 
 
 def plan_link(home: int | None, root: str) -> ProjectLink | None:
-    """The link to the project root; None if it exists, or the agent uses that name itself. Must run as the agent."""
+    """The link to the project root; None if it exists, or the agent uses that name itself. Must run as the owner."""
     link = ProjectLink(root)
     directory = _open_folder(home, _PROJECTS)
     if directory is None:
@@ -78,7 +78,7 @@ def plan_link(home: int | None, root: str) -> ProjectLink | None:
 
 
 def _open_folder(home: int | None, folder: str) -> int | None:
-    """Open a folder of the open home; None if it does not exist or is inaccessible. Must run as the agent."""
+    """Open a folder of the open home; None if it does not exist or is inaccessible. Must run as the owner."""
     if home is None:
         return None
     try:
@@ -87,9 +87,9 @@ def _open_folder(home: int | None, folder: str) -> int | None:
         return None
 
 
-def write(agent: Identity, state: State, wanted: HomeFile) -> None:
+def write(owner: Identity, state: State, wanted: HomeFile) -> None:
     """Write the file. Raises Refusal (69) if the tree cannot be written."""
-    with acting_as(agent):
+    with acting_as(owner):
         try:
             directory = directories.ensure_path(state.home, wanted.folder)
             try:
@@ -112,9 +112,9 @@ def _stays(directory: int, wanted: HomeFile) -> bool:
     return current is not None and (not current.startswith(wanted.mark) or current == wanted.content)
 
 
-def make_link(agent: Identity, state: State, link: ProjectLink) -> None:
+def make_link(owner: Identity, state: State, link: ProjectLink) -> None:
     """Make the link. Raises Refusal (69) if the tree cannot be written."""
-    with acting_as(agent):
+    with acting_as(owner):
         try:
             projects = directories.ensure_path(state.home, _PROJECTS)
             try:

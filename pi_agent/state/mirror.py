@@ -100,19 +100,19 @@ class HostFiles:
         return (outside + name[len(inside) :]).lstrip("/")
 
 
-def carry_out(work: Plan, host: HostFiles, caller: Identity, agent: Identity, isolated: int) -> Done:
+def carry_out(work: Plan, host: HostFiles, caller: Identity, owner: Identity, isolated: int) -> Done:
     """Carry out the plan below the open directory isolated.
 
     A host file that has vanished or become unreadable is left out, with a notice. Raises OSError if the isolated tree
     cannot be written, Refusal (65) if files have grown beyond the limit since they were counted.
     """
     with Trail(isolated, directories.ensure) as here:
-        with acting_as(agent):
+        with acting_as(owner):
             for name in work.remove:
                 removal.remove_path(isolated, name)
             for name in work.make:
                 here.open(name)
-        return _copied(work.copy, host, caller, Target(agent, here.open, executables=True))
+        return _copied(work.copy, host, caller, Target(owner, here.open, executables=True))
 
 
 def _copied(names: Sequence[str], host: HostFiles, caller: Identity, target: Target) -> Done:

@@ -28,7 +28,7 @@ _OURS: Final = 0o700 | stat.S_ISVTX
 
 
 def is_abandoned(directory: int, name: str) -> bool:
-    """Whether there is a lock of a sync on the file name in the open directory. Use as the agent.
+    """Whether there is a lock of a sync on the file name in the open directory. Use as the owner.
 
     A sync that holds none knows that a killed one has left it.
     """
@@ -37,7 +37,7 @@ def is_abandoned(directory: int, name: str) -> bool:
 
 
 class PiLock:
-    """The lock on a document in the open directory. Use it as the agent, one sync at a time.
+    """The lock on a document in the open directory. Use it as the owner, one sync at a time.
 
     A lock that is stale or abandoned is removed. One that is renewed for longer than Pi itself would wait stays its
     holder's, and the wait ends. waiting: called once, if the wait takes long.

@@ -1,4 +1,4 @@
-"""Scans two trees of files: the host user's configuration, as that user, and the isolated tree, as the agent.
+"""Scans two trees of files: the host user's configuration, as that user, and the isolated tree, as its owner.
 
 In the host's tree, links are followed by the rules of `host_config`. In the isolated tree, no link is followed.
 """
@@ -154,7 +154,7 @@ def scan_isolated(
     """Every entry below the open directory top by relative path, for the top-level names that wanted accepts.
 
     Links are not followed. An entry that vanishes meanwhile is left out: a session of the same user may be running.
-    Must run as the agent. enter: opens a directory by name in an open one, instead of `directories.enter`. Raises
+    Must run as the owner. enter: opens a directory by name in an open one, instead of `directories.enter`. Raises
     Overgrown beyond the limits, OSError if a directory cannot be read.
     """
     found: dict[str, Entry] = {}

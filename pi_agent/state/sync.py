@@ -1,8 +1,9 @@
 """Syncs the host user's Pi configuration into the isolated one, at every start.
 
-It is read as the host user and written as the agent. There are three kinds of names at the top of Pi's directory. Those
-that Pi owns at run time are neither copied nor deleted; documents merge (documents.py); everything else follows the
-host (file_sync.py). A user has only one sync at a time (flock(2)). A running Pi is respected through its own locks.
+It is read as the host user and written as the owner of the state. There are three kinds of names at the top of Pi's
+directory. Those that Pi owns at run time are neither copied nor deleted; documents merge (documents.py); everything
+else follows the host (file_sync.py). A user has only one sync at a time (flock(2)). A running Pi is respected through
+its own locks.
 
 `plan` takes no lock. `carry_out` plans again if another launch has synced meanwhile, so that no launch gets in the way
 of another. If there is nothing to do, it takes no lock either.
@@ -102,7 +103,7 @@ def plan(sides: Sides, home: int | None, memory: int | None) -> Plan:
     try:
         recalled = sync_memory.recall(memory)
         host = _host_side(sides, recalled.memory)
-        with acting_as(sides.agent):
+        with acting_as(sides.owner):
             peek = directories.Peek()
             isolated = None if home is None else _descended(home, peek)
             return _planned(_basis(sides, recalled, host), Inside(home, isolated), peek)
@@ -121,10 +122,10 @@ def carry_out(planned: Plan, state: State) -> Sequence[str]:
     """
     if planned.changes_nothing:
         return ()
-    agent = planned.sides.agent
+    owner = planned.sides.owner
     try:
         with _locked(state):
-            with acting_as(agent):
+            with acting_as(owner):
                 isolated = directories.ensure_path(state.home, PI_AGENT_DIRECTORY)
             try:
                 current = _current(planned, state, isolated)
@@ -179,7 +180,7 @@ def _basis(sides: Sides, recalled: Recalled, host: HostSide) -> Plan:
 
 
 def _planned(basis: Plan, inside: Inside, enter: Enter) -> Plan:
-    """The plan with files and documents filled in. enter: see scans.scan_isolated. Must run as the agent."""
+    """The plan with files and documents filled in. enter: see scans.scan_isolated. Must run as the owner."""
     sides, recalled, host = basis.sides, basis.recalled, basis.host
     known = tuple(
         documents.plan(
@@ -229,14 +230,14 @@ def _current(planned: Plan, state: State, isolated: int) -> Plan:
         return planned
     recalled = planned.recalled if still else sync_memory.recall(state.memory)
     host = planned.host if still else _host_side(sides, recalled.memory)
-    with acting_as(sides.agent):
+    with acting_as(sides.owner):
         return _planned(_basis(sides, recalled, host), Inside(state.home, isolated), directories.enter)
 
 
 def _carried_out(planned: Plan, state: State, isolated: int) -> Sequence[str]:
     sides = planned.sides
     copied, told = _copy_files(planned, Inside(state.home, isolated))
-    with acting_as(sides.agent):
+    with acting_as(sides.owner):
         written = {each.kind.name: _write(each, isolated, sides.policy.command_name) for each in planned.documents}
         known = {name: each.memory for name, each in written.items()}
         after = SyncMemory(planned.remembered_files(copied), known)
@@ -260,6 +261,6 @@ def _copy_files(planned: Plan, inside: Inside) -> tuple[Mapping[str, Synced], Se
 
 
 def _write(planned: documents.Plan, isolated: int, command: str) -> documents.Done:
-    """Write a document, and say so if that has to wait for Pi. Must run as the agent."""
+    """Write a document, and say so if that has to wait for Pi. Must run as the owner."""
     name = planned.kind.name
     return documents.carry_out(planned, isolated, lambda: standard_error.say(command, notices.document_in_use(name)))

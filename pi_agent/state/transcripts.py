@@ -1,6 +1,6 @@
-"""Finds and opens Pi's transcripts in a host user's own tree, as the agent. The host user cannot read that tree.
+"""Finds and opens Pi's transcripts in a host user's own tree, as its owner. The host user cannot read that tree.
 
-The tree belongs to the agent, so it may hold anything. Only regular files named `*.jsonl` with one hard link are read.
+The agent writes the tree, so it may hold anything. Only regular files named `*.jsonl` with one hard link are read.
 No link is followed, and everything has a limit.
 """
 
@@ -53,7 +53,7 @@ class Head:
 
 
 def open_place(state: State) -> int | None:
-    """Open the directory of the transcripts; None if it does not exist. Must run as the agent."""
+    """Open the directory of the transcripts; None if it does not exist. Must run as the owner."""
     try:
         return directories.enter_path(state.home, _PLACE)
     except OSError as error:
@@ -63,7 +63,7 @@ def open_place(state: State) -> int | None:
 
 
 def find(top: int) -> Found:
-    """The transcripts below the open directory top. Must run as the agent."""
+    """The transcripts below the open directory top. Must run as the owner."""
     found: list[Transcript] = []
     skipped: list[tuple[str, str]] = []
 
@@ -106,7 +106,7 @@ def unfit(status: os.stat_result) -> str:
 
 
 def open_one(top: int, name: str) -> int:
-    """Open a transcript for reading, if it still is one. Must run as the agent.
+    """Open a transcript for reading, if it still is one. Must run as the owner.
 
     Raises OSError, whose strerror is for the user.
     """
@@ -123,7 +123,7 @@ def open_one(top: int, name: str) -> int:
 
 
 def head(top: int, name: str) -> Head:
-    """The beginning of a transcript, as far as it can be read. Must run as the agent."""
+    """The beginning of a transcript, as far as it can be read. Must run as the owner."""
     try:
         descriptor = open_one(top, name)
     except OSError:

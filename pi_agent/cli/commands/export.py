@@ -1,8 +1,8 @@
 """`--sandbox-export [DIR]`: the caller's Pi transcripts, copied to files of the caller's own.
 
-The wrapper, as the host user, chooses DIR. The runner, as root, trusts neither DIR nor the tree: it reads as the agent
-(state/transcripts.py), and makes, writes and looks at everything in DIR as the caller (cli/export/destination.py). A
-file appears whole, with mode 0600, or not at all.
+The wrapper, as the host user, chooses DIR. The runner, as root, trusts neither DIR nor the tree: it reads as the owner
+of the state (state/transcripts.py), and makes, writes and looks at everything in DIR as the caller
+(cli/export/destination.py). A file appears whole, with mode 0600, or not at all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`--sandbox-reset [--all]`: removes the caches and packages of the caller's agent, or everything it keeps.
 
-Runs as root; looks and removes as the agent, the owner of the tree, and follows no link. The state is claimed before
+Runs as root; looks and removes as the owner of each tree, and follows no link. The state is claimed before
 anything is shown: no session is using it then, and none starts before the reset is over.
 """
 

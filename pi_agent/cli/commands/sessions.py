@@ -1,6 +1,6 @@
 """`--sandbox-sessions`: the caller's Pi transcripts, which are in a tree that the caller cannot read.
 
-Runs as root, and reads the tree as the agent, its owner. Everything in it is foreign text.
+Runs as root, and reads the tree as its owner. Everything in it is foreign text.
 """
 
 from __future__ import annotations
