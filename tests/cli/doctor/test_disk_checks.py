@@ -143,9 +143,27 @@ def test_code_that_sessions_left_is_named_and_empty_directories_are_not(installa
     assert [*disk_checks.kept_code(replace(context, user=None))] == []
 
 
-def test_a_place_of_code_that_is_a_link_is_not_followed(installation: Installation, top: Path) -> None:
-    (top / "users/alice/.pi/agent/npm").symlink_to("/etc")
-    assert [*disk_checks.kept_code(installation.context())] == []
+def test_files_that_programs_read_are_named(installation: Installation, top: Path) -> None:
+    context, tree = installation.context(), top / "users/alice"
+    (tree / ".ssh").mkdir()
+    assert [*disk_checks.kept_code(context)] == []
+    (tree / ".ssh/config").touch()
+    (tree / ".gitconfig").touch()
+    (tree / ".bashrc").symlink_to("/absent")
+    (tree / ".config").write_text("no directory")
+    found = only(disk_checks.kept_code(context))
+    assert found.grade == WARN and "pi --sandbox-reset --all" in found.remedy
+    assert found.what.endswith(": .bashrc, .gitconfig, .ssh")
+
+
+def test_a_place_of_code_that_is_a_link_is_named_and_so_is_what_is_behind_one(
+    installation: Installation, top: Path
+) -> None:
+    (top / "users/alice/.pi/agent/npm").symlink_to("/absent")
+    assert only(disk_checks.kept_code(installation.context())).what.endswith(": .pi/agent/npm")
+    (top / "users/alice/.pi/agent/npm").unlink()
+    (top / "users/alice/.config").symlink_to("/absent")
+    assert ".config/git/hooks" in only(disk_checks.kept_code(installation.context())).what
 
 
 @people.needs_root
