@@ -5,6 +5,8 @@ Only a taste survives as a choice made inside. A key that is not listed here doe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -26,6 +28,8 @@ RUNS: Final = frozenset(
         "themes",
     }
 )
+# Of these: lists of places.
+PLACES: Final = ("extensions", "packages", "prompts", "skills", "themes")
 # These say where transcripts and requests go.
 REDIRECTS: Final = frozenset({"httpProxy", "sessionDir", "sessionShareDestination"})
 TASTES: Final = frozenset(
@@ -79,3 +83,8 @@ TASTES: Final = frozenset(
         "websockets",
     }
 )
+
+
+def name_places(settings: Mapping[str, object]) -> bool:
+    """Whether the settings say where code and instructions are: settings_places.py is imported only if they do."""
+    return not settings.keys().isdisjoint(PLACES)
