@@ -32,8 +32,10 @@ def whole(value: object, _of_host: object) -> object:
     return value
 
 
-def is_taste(path: Path, _value: object, _of_host: object) -> bool:
-    """Whether the setting neither runs nor redirects anything."""
+def is_taste(path: Path, value: object, of_host: object) -> bool:
+    """Whether the setting neither runs nor redirects anything, nor has Pi send reports that the host refuses."""
+    if path[0] in settings_keys.CONSENTS and of_host is False and value is not False:
+        return False
     return path[0] in settings_keys.TASTES
 
 

@@ -30,6 +30,8 @@ RUNS: Final = frozenset(
 )
 # Of these: lists of places.
 PLACES: Final = ("extensions", "packages", "prompts", "skills", "themes")
+# Of the tastes: whether Pi sends reports to its makers. Inside, a refusal of the host's cannot be taken back.
+CONSENTS: Final = frozenset({"enableAnalytics", "enableInstallTelemetry"})
 # These say where transcripts and requests go.
 REDIRECTS: Final = frozenset({"httpProxy", "sessionDir", "sessionShareDestination"})
 TASTES: Final = frozenset(

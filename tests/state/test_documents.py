@@ -186,6 +186,16 @@ def test_a_taste_lasts_and_may_be_removed(key: str) -> None:
     assert launches(SETTINGS, (None, {key: "x"}, {}), ({}, {key: "x"}, {}), (None, {key: "x"}, {}))[2] == {}
 
 
+@pytest.mark.parametrize("key", sorted(settings_keys.CONSENTS))
+@pytest.mark.parametrize("said", [{"on": True}, {"on": "yes"}, {}])
+def test_reports_that_the_host_refuses_are_not_allowed_inside(key: str, said: Any) -> None:
+    inside = {key: said["on"]} if said else {}
+    assert launches(SETTINGS, (None, {key: False}, {}), (inside, {key: False}, {}))[1] == {key: False}
+    assert launches(SETTINGS, (None, {}, {}), (inside, {}, {}), (None, {}, {}))[2] == inside
+    allowed, refused = {key: True}, {key: False}
+    assert launches(SETTINGS, (None, allowed, {}), (refused, allowed, {}), (None, allowed, {}))[2] == refused
+
+
 def test_each_key_is_one_thing() -> None:
     kinds = (settings_keys.RUNS, settings_keys.REDIRECTS, settings_keys.TASTES)
     assert sum(map(len, kinds)) == len(frozenset().union(*kinds))
