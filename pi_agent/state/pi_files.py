@@ -47,6 +47,7 @@ KEPT_SETTINGS: Final = (
     *(".zshenv", ".zprofile", ".zshrc", ".zlogin", ".config/fish"),
     *(".gitconfig", ".config/git/hooks", ".ssh", ".netrc", ".curlrc", ".wgetrc", ".config/direnv", ".config/nixpkgs"),
     *(".npmrc", ".yarnrc", ".yarnrc.yml", ".bunfig.toml", ".cargo", ".config/pip", ".local/bin", ".local/lib"),
+    *(".inputrc", ".vimrc", ".vim", ".config/nvim", ".emacs", ".emacs.d", ".tmux.conf", ".config/tmux"),
     *(".aws", ".config/gcloud"),
 )
 CLEARED_IN_HOME: Final = (*_HOME_MODULES, *(f".pi/{name}" for name in _AS_IN_A_PROJECT))

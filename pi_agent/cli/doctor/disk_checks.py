@@ -11,8 +11,8 @@ from typing import Final
 
 from pi_agent.cli.doctor import host_user_checks
 from pi_agent.cli.doctor.context import Context
-from pi_agent.environment import env_files
-from pi_agent.linux import directories, identities, processes
+from pi_agent.environment import env_files, git_identity
+from pi_agent.linux import directories, files, identities, processes
 from pi_agent.linux.errors import reason
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import finding, findings, installation_refusals
@@ -27,6 +27,7 @@ from pi_agent.state import sync_directory, user_state
 from pi_agent.state.pi_files import KEPT_CODE, KEPT_SETTINGS
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
+_GIT_SETTINGS_AT_MOST: Final = 1024**2  # bytes
 _SECOND_LOOK: Final = 0.5  # seconds
 # Where Pi and npm keep code from one session to the next.
 _CODE: Final = (
@@ -150,10 +151,27 @@ def kept_code(context: Context) -> Iterator[Finding]:
             [path for path in paths if _holds_something(top, f"users/{context.user.name}/{path}")]
             for paths in (_CODE, KEPT_SETTINGS)
         )
+        settings += _git_settings(top, f"users/{context.user.name}")
     if code:
         yield findings.code_kept(code, context.policy.command_name)
     if settings:
         yield findings.settings_kept(settings, context.policy.command_name)
+
+
+def _git_settings(top: int, home: str) -> list[str]:
+    """git's user file, unless it has only a name and an e-mail. A link in its place is among KEPT_SETTINGS."""
+    try:
+        directory = directories.peek_path(top, f"{home}/{git_identity.FOLDER}")
+    except OSError:
+        return []
+    try:
+        content = files.read_named(directory, git_identity.NAME, _GIT_SETTINGS_AT_MOST)
+    except (OSError, ValueError):
+        content = b""
+    finally:
+        os.close(directory)
+    alone = content is None or git_identity.is_identity_alone(content)
+    return [] if alone else [f"{git_identity.FOLDER}/{git_identity.NAME}"]
 
 
 def _holds_something(top: int, path: str) -> bool:
