@@ -51,7 +51,12 @@ def test_the_home_is_what_the_page_says() -> None:
     page = becomes("The home")
     assert page[pi_files.SHARED_SKILLS] == "mirrored"
     code = {path.split("/")[0] for path in disk_checks._CODE} - {".pi"}
-    assert {name for name, kind in page.items() if kind == "kept code"} == code
+    for kind, of_code in {
+        "kept code": code,
+        "kept settings": {*pi_files.KEPT_SETTINGS},
+        "cleared": {*pi_files.CLEARED_IN_HOME},
+    }.items():
+        assert {name for name, becomes_ in page.items() if becomes_ == kind} == of_code
 
 
 def test_every_key_of_the_settings_is_of_the_kind_that_the_page_says() -> None:

@@ -82,7 +82,7 @@ def found_secret() -> bool:
 # Reports its input, restores everything, and plants the next trap: the place in $1, the kind in $2.
 REPORT_AND_PLANT: Final = """
 timeout 2 cat ~/.pi/agent/settings.json ~/.pi/agent/auth.json ~/.pi/.env ~/.pi/agent/extensions/* 2>/dev/null
-rm -rf ~/.pi ~/.config ~/.npm ~/.npm-global ~/projects
+rm -rf ~/.pi ~/.agents ~/.config ~/.npm ~/.npm-global ~/projects
 mkdir -p "$(dirname ~/"$1")"
 there=~/$1
 eval "$2"

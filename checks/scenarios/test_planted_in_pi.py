@@ -13,10 +13,11 @@ from typing import Final
 import pytest
 from support.commands import Result, as_user, inside, on_machine
 from support.host_configuration import host_file, write
-from support.installed import Json, agent, demo, home, isolated, state
+from support.installed import Json, agent, demo, home, isolated, policy, state
 
 BOTH: Final = pytest.mark.parametrize("command", ["pi", "pi-older"])
 MARK: Final = "echo ran >>~/ran"
+ALWAYS: Final[Json] = {"defaultProjectTrust": "always"}
 
 
 def turn(command: str, prompt: str = "hello") -> Result:
@@ -169,3 +170,113 @@ def test_a_turn_is_the_same_with_an_older_pi() -> None:
     assert made.read_text().split() == [str(agent("pi-older").pw_uid)]
     assert made.stat().st_uid == demo("alice").stat().st_uid
     assert as_user("alice", "pi-older", "--version", cwd="/").ok().text
+
+
+# -- modules that Node finds by itself
+
+
+@BOTH
+@pytest.mark.parametrize("folder", [".node_modules", ".node_libraries", "node_modules", ".pi/node_modules"])
+def test_a_module_that_an_extension_of_the_host_would_use_if_there_were_one(command: str, folder: str) -> None:
+    extension = (
+        'import { createRequire } from "node:module";\n'
+        'export default function () { try { createRequire(import.meta.url)("checks-absent"); } catch {} }\n'
+    )
+    write(host_file("extensions/checks.ts"), extension)
+    module = 'require("node:fs").appendFileSync(process.env.HOME + "/ran", "x");'
+    plant(command, f"{folder}/checks-absent/index.js", module)
+    turn(command)
+    assert not ran(command)
+    write(host_file("node_modules/checks-absent/index.js"), module)
+    turn(command)
+    assert ran(command)
+
+
+def test_what_stands_in_the_home_as_in_a_project_is_not_loaded_by_commands_that_need_none() -> None:
+    write(host_file("settings.json"), {**json.loads(host_file("settings.json").read_text()), **ALWAYS})
+    code = 'import { appendFileSync } from "node:fs";\nappendFileSync(process.env.HOME + "/ran", "x");\n'
+    code += "export default function () {}\n"
+    plant("pi", ".pi/extensions/checks.ts", code)
+    as_user("alice", "pi", "--list-models", cwd="/")
+    assert not ran("pi")
+    write(demo("alice") / ".pi/extensions/checks.ts", code)
+    as_user("alice", "pi", "--list-models").ok()
+    assert ran("pi")
+
+
+# -- where logins are sent
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"env": {"HTTPS_PROXY": "http://127.0.0.1:1"}},
+        {"env": {"AZURE_OPENAI_BASE_URL": "http://127.0.0.1:1"}},
+        {"env": {"GOOGLE_CLOUD_LOCATION": "127.0.0.1/"}},
+        {"key": "$CHECKS_SECRET"},
+        {"gatewayConfig": {"baseUrl": "http://127.0.0.1:1", "models": []}},
+    ],
+    ids=["proxy", "address", "part of an address", "variable", "gateway"],
+)
+def test_a_login_that_sends_something_elsewhere(command: str, planted: Json) -> None:
+    plain = {"type": "api_key", "key": "key"}
+    plant(command, ".pi/agent/auth.json", {"azure-openai-responses": {**plain, **planted}, "other": plain})
+    turn(command)
+    assert json.loads(isolated("alice", "auth.json", command).read_text()) == {"other": plain}
+    write(host_file("auth.json"), {"azure-openai-responses": {**plain, **planted}})
+    turn(command)
+    kept = json.loads(isolated("alice", "auth.json", command).read_text())
+    assert kept["azure-openai-responses"] == {**plain, **planted}
+
+
+def test_the_server_that_renews_a_login_of_an_mcp_server() -> None:
+    of_host = {"serverUrl": "http://127.0.0.1:2/", "tokens": {"refresh_token": "of the host"}}
+    elsewhere = {"discovery": {"authorizationServerUrl": "http://127.0.0.1:1/"}}
+    renewed = {**of_host, "tokens": {"refresh_token": "renewed"}}
+    write(host_file("mcp-auth.json"), {"mcp_a|http://127.0.0.1:2/": of_host})
+    plant("pi", ".pi/agent/mcp-auth.json", {"mcp_a|http://127.0.0.1:2/": {**renewed, **elsewhere}})
+    turn("pi")
+    assert json.loads(isolated("alice", "mcp-auth.json").read_text()) == {"mcp_a|http://127.0.0.1:2/": renewed}
+
+
+# -- what the host's settings name
+
+
+@BOTH
+@pytest.mark.parametrize("named", ["mine", "./mine", "~/mine", "../mine", "HOME/mine"])
+def test_a_place_that_the_settings_of_the_host_name(command: str, named: str) -> None:
+    settings = json.loads(host_file("settings.json").read_text())
+    place = {"~/mine": "mine", "HOME/mine": "mine", "../mine": ".pi/mine"}.get(named, ".pi/agent/mine")
+    write(host_file("settings.json"), {**settings, "skills": [named.replace("HOME", policy(command)["stateDir"])]})
+    plant(command, f"{place}/checks/SKILL.md", "---\nname: checks\ndescription: A skill.\n---\nfrom the inside")
+    assert "from the inside" not in turn(command, "/skill:checks").text
+    if place == ".pi/agent/mine":
+        write(host_file("mine/checks/SKILL.md"), "---\nname: checks\ndescription: A skill.\n---\nfrom the host")
+        assert "from the host" in turn(command, "/skill:checks").text
+
+
+# -- what programs read in the home
+
+
+def test_files_that_make_programs_run_something_are_named_by_doctor_with_what_removes_them() -> None:
+    def told() -> str:
+        found = as_user("alice", "pi-probe", "--sandbox-doctor", cwd="/").ok().text
+        return "\n".join(re.findall(r"^warn +code +.*\n +.*\n +.*$", found, re.MULTILINE))
+
+    assert ".gitconfig" not in told()
+    inside("cd; mkdir -p .ssh .aws; touch .npmrc .gitconfig .bashrc .profile .ssh/config .aws/config").ok()
+    assert all(name in told() for name in (".npmrc", ".gitconfig", ".bashrc", ".profile", ".ssh", ".aws"))
+    assert "--sandbox-reset --all" in told()
+    as_user("alice", "pi-probe", "--sandbox-reset", "--all", "--yes").ok()
+    assert not told()
+
+
+# -- what Pi reads and a stricter reader does not
+
+
+@BOTH
+def test_settings_with_a_byte_order_mark_are_those_of_the_host(command: str) -> None:
+    text = host_file("settings.json").read_text()
+    write(host_file("settings.json"), "\ufeff" + text)
+    assert "echo: hello" in turn(command).text

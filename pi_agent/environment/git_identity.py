@@ -23,7 +23,7 @@ _SOURCES: Final = (".config/git/config", ".gitconfig")
 _BYTES_AT_MOST: Final = 1024**2
 _VALUE_AT_MOST: Final = 256
 _KEYS: Final = ("name", "email")
-_FOLDER: Final = ".config/git"
+FOLDER: Final = ".config/git"
 NAME: Final = "config"
 _COMMENT: Final = "#;"
 _ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
@@ -116,6 +116,11 @@ def rendered(identity: GitIdentity) -> bytes:
     return _HEADER + "".join(["[user]\n", *lines]).encode()
 
 
+def is_identity_alone(content: bytes) -> bool:
+    """Whether a git configuration file is one that `rendered` makes, and so has nothing else."""
+    return content == rendered(parsed(content.decode("utf-8", "replace")))
+
+
 def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
     """The file, if it must be written. home: an open directory, None if it does not exist yet. Must run as the owner.
 
@@ -123,4 +128,4 @@ def plan(identity: GitIdentity, home: int | None) -> HomeFile | None:
     """
     if not identity:
         return None
-    return home_files.plan(home, HomeFile(_FOLDER, NAME, rendered(identity), _HEADER))
+    return home_files.plan(home, HomeFile(FOLDER, NAME, rendered(identity), _HEADER))

@@ -166,6 +166,16 @@ def code_kept(paths: Sequence[str], command: str) -> Finding:
     return Finding(WARN, "code", f"sessions have left code that later ones may run: {names}", remedy)
 
 
+def settings_kept(paths: Sequence[str], command: str) -> Finding:
+    """paths: in the agent's home, with which an earlier session may have programs of later ones run something."""
+    remedy = (
+        f"Read it with: {escaped(command)} --sandbox-shell\n"
+        f"Remove it, and all else that the agent keeps, with: {escaped(command)} --sandbox-reset --all"
+    )
+    names = ", ".join(escaped(path) for path in paths)
+    return Finding(WARN, "code", f"sessions have left files that programs of later ones read: {names}", remedy)
+
+
 def staging(directory: str) -> Finding:
     return Finding(OK, "staging", f"only root can enter {directory}")
 

@@ -13,6 +13,10 @@ NOT_UTF8: Final = "it is not UTF-8 text"
 NOT_AN_OBJECT: Final = "its top level is not an object"
 LINK_INTO_KERNEL: Final = "a link leads into the kernel's own file systems"
 LINK_OUT_OF_ROOT: Final = "a link inside a project root leads out of it"
+ONLY_INSIDE: Final = (
+    "inside, only the agent has something there. Name a place in a project root by its absolute path, or put it into "
+    "Pi's directory"
+)
 ENTERED_BY_OTHERS: Final = "others than root can enter it"
 NOT_OWNED_BY: Final = "it does not belong to {}"
 

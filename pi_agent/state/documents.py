@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BYTES_AT_MOST: Final = 4 * 1024**2
 _NESTED_AT_MOST: Final = 100
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 @record
@@ -65,7 +66,11 @@ def merged(
     """The next memory. Its `written` is the next content of the isolated file. A pure function."""
     news = json_merge.changes(memory.written, inside, kind.depth)
     choices = json_merge.recorded(memory.choices, news)
-    choices = {path: value for path, value in choices.items() if kind.lasts(path, value)}
+    choices = {
+        path: kind.reduced(value, host.get(path[0]))
+        for path, value in choices.items()
+        if kind.lasts(path, value, host.get(path[0]))
+    }
     choices = json_merge.without(choices, json_merge.changes(memory.host, host, kind.depth))
     return Memory(dict(host), json_merge.overridden(json_merge.applied(host, choices), nix), choices)
 
@@ -104,7 +109,9 @@ def read_host(tree: HostTree, name: str, memory: Memory | None = None) -> Docume
         raise refusals.document_invalid(where, error.strerror or str(error)) from error
     try:
         text = files.read(descriptor, BYTES_AT_MOST)
-        return Document(memory.host if memory and text == memory.host_text else _parse(text), text)
+        if memory and text == memory.host_text:
+            return Document(memory.host, text)
+        return Document(_parse(text.removeprefix(_BYTE_ORDER_MARK)), text)  # as Pi reads it
     except ValueError as error:
         raise refusals.document_invalid(where, str(error)) from error
     except OSError as error:

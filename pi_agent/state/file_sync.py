@@ -46,13 +46,17 @@ class Area:
     """A directory inside whose files follow the host's.
 
     prefix: of its files in sync's memory; only one begins with a slash. is_skipped, is_mirrored: of names at its top.
-    cleared: names at its top that are removed at each start.
+    cleared: paths in it that are removed at each start.
     """
 
     prefix: str
     is_skipped: Callable[[str], bool]
     is_mirrored: Callable[[str], bool]
     cleared: tuple[str, ...]
+
+    def mirroring(self, names: frozenset[str]) -> Area:
+        """The area in which these names at the top are mirrored as well."""
+        return Area(self.prefix, self.is_skipped, lambda name: name in names or self.is_mirrored(name), self.cleared)
 
     def remembered(self, manifest: Manifest) -> Manifest:
         """What is remembered of the area's files, by path in it."""
@@ -62,7 +66,7 @@ class Area:
 
 
 AGENT_DIRECTORY: Final = Area("", pi_files.is_skipped, pi_files.is_mirrored, pi_files.CLEARED)
-HOME: Final = Area("/", pi_files.is_no_shared_skill, pi_files.is_shared_skill, ())
+HOME: Final = Area("/", pi_files.is_no_shared_skill, pi_files.is_shared_skill, pi_files.CLEARED_IN_HOME)
 AREAS: Final = (AGENT_DIRECTORY, HOME)
 
 
@@ -101,7 +105,7 @@ def on_host(sides: Sides) -> tuple[HostArea, ...]:
 @contextmanager
 def _tree_of(area: Area, sides: Sides) -> Iterator[HostTree | None]:
     """The host's directory that an area follows, open; None if there is none. Raises Refusal (65)."""
-    if area is AGENT_DIRECTORY:
+    if area.prefix == AGENT_DIRECTORY.prefix:
         yield sides.host
         return
     with acting_as(sides.caller):
@@ -171,10 +175,18 @@ def _scanned(area: Area, isolated: int, known: set[str], enter: Enter) -> tuple[
             overgrown.append(found.name)
 
 
-def _exists(directory: int, name: str) -> bool:
+def _exists(top: int, path: str) -> bool:
+    """Whether something is at the path, no link followed. What is closed to its owner may hold it."""
+    folder, _, name = path.rpartition("/")
     try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+        directory = directories.peek_path(top, folder)
+        try:
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+        finally:
+            os.close(directory)
+    except PermissionError:
+        return True
+    except OSError:
         return False
     return True
 

@@ -21,6 +21,36 @@ PIS_OWN: Final = frozenset(
 )
 # Packages for one run (`pi -e npm:…`), which Pi uses again if they are there.
 CLEARED: Final = ("tmp",)
+# In the agent's home: where Node looks for a module that an extension asks for and that is nowhere else. Two are above
+# the extension; for the others see "Loading from the global folders" in Node's documentation of modules.
+_HOME_MODULES: Final = (".node_modules", ".node_libraries", "node_modules", "package.json")
+# In ~/.pi: the same, and what Pi reads in a project. The commands that need no project run in the home.
+_AS_IN_A_PROJECT: Final = (
+    "node_modules",
+    "package.json",
+    "settings.json",
+    "mcp.json",
+    "extensions",
+    "skills",
+    "prompts",
+    "commands",
+    "themes",
+    "npm",
+    "git",
+    "SYSTEM.md",
+    "APPEND_SYSTEM.md",
+)
+# In the home: what makes programs that Pi or the agent starts run something, or go elsewhere. `--sandbox-doctor` names
+# it.
+KEPT_SETTINGS: Final = (
+    *(".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile"),
+    *(".zshenv", ".zprofile", ".zshrc", ".zlogin", ".config/fish"),
+    *(".gitconfig", ".config/git/hooks", ".ssh", ".netrc", ".curlrc", ".wgetrc", ".config/direnv", ".config/nixpkgs"),
+    *(".npmrc", ".yarnrc", ".yarnrc.yml", ".bunfig.toml", ".cargo", ".config/pip", ".local/bin", ".local/lib"),
+    *(".inputrc", ".vimrc", ".vim", ".config/nvim", ".emacs", ".emacs.d", ".tmux.conf", ".config/tmux"),
+    *(".aws", ".config/gcloud"),
+)
+CLEARED_IN_HOME: Final = (*_HOME_MODULES, *(f".pi/{name}" for name in _AS_IN_A_PROJECT))
 # environment/dotenv_file.py writes this file.
 ELSEWHERE: Final = frozenset({".env"})
 # What Pi loads, runs, obeys or makes one of these: commands becomes prompts, tools becomes bin, and oauth.json becomes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 # Pi loads or runs what these name, follows it as instructions, or, with defaultProjectTrust, stops asking first.
@@ -26,6 +27,10 @@ RUNS: Final = frozenset(
         "themes",
     }
 )
+# Of these: lists of places.
+PLACES: Final = ("extensions", "packages", "prompts", "skills", "themes")
+# Of the tastes: whether Pi sends reports to its makers. Inside, a refusal of the host's cannot be taken back.
+CONSENTS: Final = frozenset({"enableAnalytics", "enableInstallTelemetry"})
 # These say where transcripts and requests go.
 REDIRECTS: Final = frozenset({"httpProxy", "sessionDir", "sessionShareDestination"})
 TASTES: Final = frozenset(
@@ -79,3 +84,8 @@ TASTES: Final = frozenset(
         "websockets",
     }
 )
+
+
+def name_places(settings: Mapping[str, object]) -> bool:
+    """Whether the settings say where code and instructions are: settings_places.py is imported only if they do."""
+    return not settings.keys().isdisjoint(PLACES)

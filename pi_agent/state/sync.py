@@ -20,7 +20,7 @@ from pi_agent.messages import notices, refusals
 from pi_agent.python.collector import without_collector
 from pi_agent.python.records import record
 from pi_agent.python.standard import contextmanager
-from pi_agent.state import documents, file_sync, sync_memory
+from pi_agent.state import documents, file_sync, settings_keys, sync_memory
 from pi_agent.state.copying import Synced
 from pi_agent.state.document_kinds import DOCUMENTS, SETTINGS, Kind
 from pi_agent.state.documents import Document
@@ -40,10 +40,12 @@ _LOCK: Final = "lock"
 
 @record
 class HostSide:
-    """What the host user has. documents: by name; areas: the other files, in the order of file_sync.AREAS."""
+    """What the host user has. documents: by name; areas: the other files, in the order of file_sync.AREAS. notices: for
+    each place that the settings name in vain."""
 
     documents: Mapping[str, Document]
     areas: tuple[HostArea, ...]
+    notices: tuple[str, ...] = ()
 
 
 @record
@@ -66,7 +68,8 @@ class Plan:
     @property
     def notices(self) -> tuple[str, ...]:
         """Notices for the user."""
-        return (*self.recalled.notices, *(notice for area in self.host.areas for notice in area.notices))
+        of_files = (notice for area in self.host.areas for notice in area.notices)
+        return (*self.recalled.notices, *self.host.notices, *of_files)
 
     @property
     def changes_nothing(self) -> bool:
@@ -160,7 +163,22 @@ def _host_side(sides: Sides, memory: SyncMemory) -> HostSide:
         return HostSide({}, ())
     with acting_as(sides.caller):
         contents = {kind.name: _read_host(sides.host, kind, memory) for kind in DOCUMENTS}
-        return HostSide(contents, file_sync.on_host(sides))
+        told = _without_strays(sides, contents)
+        return HostSide(contents, file_sync.on_host(sides), told)
+
+
+def _without_strays(sides: Sides, contents: dict[str, Document]) -> tuple[str, ...]:
+    """Take from the settings the places that only the agent can have filled. Returns the notices."""
+    said = contents[SETTINGS.name]
+    if not settings_keys.name_places(said.value):
+        return ()
+    from pi_agent.state import settings_places
+
+    kept, strays = settings_places.usable(said.value, sides.policy.state_dir)
+    if strays:
+        contents[SETTINGS.name] = Document(kept, said.text)
+    path = SETTINGS.name if sides.host is None else f"{sides.host.path}/{SETTINGS.name}"
+    return settings_places.notices_of(strays, path)
 
 
 def _read_host(tree: HostTree | None, kind: Kind, memory: SyncMemory) -> Document:
@@ -192,12 +210,23 @@ def _planned(basis: Plan, inside: Inside, enter: Enter) -> Plan:
         )
         for kind in DOCUMENTS
     )
+    settings = next(each.after.written for each in known if each.kind.name == SETTINGS.name)
+    areas = (AREAS[0].mirroring(_named(settings, sides.policy.state_dir)), *AREAS[1:])
     found = tuple(
         file_sync.plan(area, isolated, of_host, recalled.memory.files, enter)
-        for area, isolated, of_host in zip(AREAS, inside.areas, host.areas, strict=False)
+        for area, isolated, of_host in zip(areas, inside.areas, host.areas, strict=False)
     )
     closed = isinstance(enter, directories.Peek) and enter.closed
     return Plan(sides, recalled, host, found, known, closed=closed, seen=inside.pi is not None and not closed)
+
+
+def _named(settings: Mapping[str, object], home: str) -> frozenset[str]:
+    """The names at the top of Pi's directory, below which the settings name a place."""
+    if not settings_keys.name_places(settings):
+        return frozenset()
+    from pi_agent.state import settings_places
+
+    return settings_places.mirrored(settings, home)
 
 
 def _host_document(host: HostSide, kind: Kind, memory: SyncMemory) -> Document:

@@ -46,6 +46,11 @@ def test_duplicate_keys_are_the_last_as_for_pi(tmp_path: Path) -> None:
     assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 2}
 
 
+def test_a_byte_order_mark_on_the_host_is_passed_over_as_by_pi(tmp_path: Path) -> None:
+    write(tmp_path / "settings.json", b'\xef\xbb\xbf{"a": 1}')
+    assert documents.read_host(host_tree(tmp_path), "settings.json").value == {"a": 1}
+
+
 @pytest.mark.parametrize("content", NOT_OBJECTS, ids=lambda content: repr(content[:12]))
 def test_what_is_no_json_object_is_refused_with_the_path(tmp_path: Path, content: bytes) -> None:
     write(tmp_path / "settings.json", content)
@@ -250,7 +255,7 @@ def test_nothing_to_say_makes_no_file_and_no_news_leaves_the_file_as_pi_wrote_it
     assert (tmp_path / "settings.json").stat() == before
 
 
-@pytest.mark.parametrize("content", NOT_OBJECTS, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("content", (*NOT_OBJECTS, b"\xef\xbb\xbf{}"), ids=lambda content: repr(content[:12]))
 def test_an_isolated_file_that_is_no_object_is_kept_aside_with_a_notice(tmp_path: Path, content: bytes) -> None:
     memory, _ = updated(tmp_path, {"a": 1})
     write(tmp_path / "settings.json", content)

@@ -186,6 +186,16 @@ def test_a_taste_lasts_and_may_be_removed(key: str) -> None:
     assert launches(SETTINGS, (None, {key: "x"}, {}), ({}, {key: "x"}, {}), (None, {key: "x"}, {}))[2] == {}
 
 
+@pytest.mark.parametrize("key", sorted(settings_keys.CONSENTS))
+@pytest.mark.parametrize("said", [{"on": True}, {"on": "yes"}, {}])
+def test_reports_that_the_host_refuses_are_not_allowed_inside(key: str, said: Any) -> None:
+    inside = {key: said["on"]} if said else {}
+    assert launches(SETTINGS, (None, {key: False}, {}), (inside, {key: False}, {}))[1] == {key: False}
+    assert launches(SETTINGS, (None, {}, {}), (inside, {}, {}), (None, {}, {}))[2] == inside
+    allowed, refused = {key: True}, {key: False}
+    assert launches(SETTINGS, (None, allowed, {}), (refused, allowed, {}), (None, allowed, {}))[2] == refused
+
+
 def test_each_key_is_one_thing() -> None:
     kinds = (settings_keys.RUNS, settings_keys.REDIRECTS, settings_keys.TASTES)
     assert sum(map(len, kinds)) == len(frozenset().union(*kinds))
@@ -204,7 +214,7 @@ def test_a_credential_that_is_a_command_comes_from_the_host_alone(credential: An
 
 def test_a_login_that_is_none_lasts_and_so_does_a_logout() -> None:
     host = {"a": {"type": "api_key", "key": "!x"}, "b": 1}
-    inside = {"b": {"type": "api_key", "key": "x!", "env": {"!A": "x"}}}
+    inside = {"b": {"type": "api_key", "key": "x!", "env": {"AWS_PROFILE": "x!"}}}
     assert launches(AUTH, (None, host, {}), (inside, host, {}), (None, host, {}))[2] == inside
 
 
@@ -212,6 +222,20 @@ def test_servers_logins_last_one_by_one() -> None:
     host = {"s|https://s/": {"tokens": {"access": "host"}}, "t|https://t/": {"tokens": {"access": "t"}}}
     refreshed = {**host, "s|https://s/": {"tokens": {"access": "refreshed"}}}
     assert launches(MCP_AUTH, (None, host, {}), (refreshed, host, {}), (None, host, {}))[2] == refreshed
+
+
+def test_a_login_that_goes_elsewhere_comes_from_the_host_alone() -> None:
+    proxied = {"type": "api_key", "key": "k", "env": {"HTTPS_PROXY": "http://evil"}}
+    assert launches(AUTH, (None, {}, {}), ({"a": proxied}, {}, {}))[1] == {}
+    assert launches(AUTH, (None, {"a": proxied}, {}), (None, {"a": proxied}, {}))[1] == {"a": proxied}
+
+
+def test_the_addresses_of_a_server_s_login_are_not_kept_and_its_tokens_are() -> None:
+    known = {"s|https://s/": {"tokens": {"refresh": "host"}, "discovery": {"url": "https://s/"}}}
+    planted = {"s|https://s/": {"tokens": {"refresh": "new"}, "discovery": {"url": "http://evil/"}}}
+    kept = {"s|https://s/": {"tokens": {"refresh": "new"}, "discovery": {"url": "https://s/"}}}
+    steps: list[tuple[Any, Any, Any]] = [(planted, known, {}), (None, known, {}), (planted, known, {})]
+    assert launches(MCP_AUTH, (None, known, {}), *steps)[1:] == [kept] * 3
 
 
 @pytest.mark.parametrize("value", [True, None, 0, "false", [], {}])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from pi_agent.state import pi_files
 from tests.support.bench import Bench, bench
 from tests.support.trees import await_tick, displaced, snapshot, write
 
@@ -88,6 +90,45 @@ def test_what_pi_keeps_for_one_run_is_removed_at_the_next_start_and_never_copied
     (here.isolated / "tmp").symlink_to(tmp_path / "state")
     here.sync()
     assert not os.path.lexists(here.isolated / "tmp") and (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("name", pi_files.CLEARED_IN_HOME)
+@pytest.mark.parametrize("planted", ["directory", "closed", "link", "file"])
+def test_what_node_or_pi_would_find_in_the_home_is_removed(ordinary: Path, name: str, planted: str) -> None:
+    here = bench(ordinary)
+    write(here.tree / ".pi/own", "kept")
+    write(here.tree / "own", "kept")
+    here.sync()
+    settled(here)
+    place = here.tree / name
+    if planted == "link":
+        place.symlink_to(here.tree / "own")
+    elif planted == "file":
+        place.write_text("evil")
+    else:
+        write(place / "x/index.js", "evil")
+        (place / "x").chmod(0 if planted == "closed" else 0o700)
+    here.sync()
+    assert not os.path.lexists(place)
+    assert (here.tree / ".pi/own").exists() and (here.tree / "own").exists()
+    settled(here)
+
+
+def test_a_place_that_the_host_s_settings_name_is_mirrored_and_one_in_the_agent_s_home_left_out(tmp_path: Path) -> None:
+    here = bench(tmp_path)
+    write(here.host / "settings.json", '{"skills": ["mine/deep", "~/theirs", "/srv/x"]}')
+    write(here.isolated / "mine/other/SKILL.md", "evil")
+    write(here.isolated / "own", "kept")
+    [told] = here.sync()
+    assert "settings.json: ~/theirs was left out" in told
+    assert json.loads((here.isolated / "settings.json").read_text()) == {"skills": ["mine/deep", "/srv/x"]}
+    assert not (here.isolated / "mine").exists() and (here.isolated / "own").exists()
+    settled(here)
+    write(here.host / "mine/deep/one/SKILL.md", "one")
+    write(here.isolated / "mine/evil", "evil")
+    here.sync()
+    assert snapshot(here.isolated / "mine") == {"deep": None, "deep/one": None, "deep/one/SKILL.md": b"one"}
+    settled(here)
 
 
 def test_a_host_without_a_configuration_leaves_no_code_inside(tmp_path: Path) -> None:

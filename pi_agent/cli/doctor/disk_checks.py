@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -12,8 +11,8 @@ from typing import Final
 
 from pi_agent.cli.doctor import host_user_checks
 from pi_agent.cli.doctor.context import Context
-from pi_agent.environment import env_files
-from pi_agent.linux import directories, identities, processes
+from pi_agent.environment import env_files, git_identity
+from pi_agent.linux import directories, files, identities, processes
 from pi_agent.linux.errors import reason
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import finding, findings, installation_refusals
@@ -25,12 +24,17 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox import mounts
 from pi_agent.session import host_view, running_sessions, session_directory, session_names
 from pi_agent.state import sync_directory, user_state
-from pi_agent.state.pi_files import KEPT_CODE
+from pi_agent.state.pi_files import KEPT_CODE, KEPT_SETTINGS
 from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
+_GIT_SETTINGS_AT_MOST: Final = 1024**2  # bytes
 _SECOND_LOOK: Final = 0.5  # seconds
 # Where Pi and npm keep code from one session to the next.
-_CODE: Final = (*(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE), ".npm-global/bin", ".npm-global/lib")
+_CODE: Final = (
+    *(f"{PI_AGENT_DIRECTORY}/{name}" for name in KEPT_CODE),
+    *(f".npm-global/{name}" for name in ("bin", "etc", "lib")),
+    ".npm/_npx",
+)
 
 
 # -- state
@@ -143,17 +147,47 @@ def kept_code(context: Context) -> Iterator[Finding]:
     if context.user is None:
         return
     with _opened(context.policy, accounts.owner(context.policy)) as top:
-        kept = [path for path in _CODE if _holds_something(top, f"users/{context.user.name}/{path}")]
-    if kept:
-        yield findings.code_kept(kept, context.policy.command_name)
+        code, settings = (
+            [path for path in paths if _holds_something(top, f"users/{context.user.name}/{path}")]
+            for paths in (_CODE, KEPT_SETTINGS)
+        )
+        settings += _git_settings(top, f"users/{context.user.name}")
+    if code:
+        yield findings.code_kept(code, context.policy.command_name)
+    if settings:
+        yield findings.settings_kept(settings, context.policy.command_name)
+
+
+def _git_settings(top: int, home: str) -> list[str]:
+    """git's user file, unless it has only a name and an e-mail. A link in its place is among KEPT_SETTINGS."""
+    try:
+        directory = directories.peek_path(top, f"{home}/{git_identity.FOLDER}")
+    except OSError:
+        return []
+    try:
+        content = files.read_named(directory, git_identity.NAME, _GIT_SETTINGS_AT_MOST)
+    except (OSError, ValueError):
+        content = b""
+    finally:
+        os.close(directory)
+    alone = content is None or git_identity.is_identity_alone(content)
+    return [] if alone else [f"{git_identity.FOLDER}/{git_identity.NAME}"]
 
 
 def _holds_something(top: int, path: str) -> bool:
-    """Whether the directory at the relative path, no link followed, has entries, or is closed to its owner."""
+    """Whether the directory at the relative path has entries, or is closed to its owner, or another file is there.
+
+    A link counts, also one on the way: nobody knows where it leads during a session.
+    """
     try:
         directory = directories.peek_path(top, path)
-    except OSError as error:
-        return error.errno == errno.EACCES
+    except PermissionError:
+        return True
+    except OSError:
+        names = path.split("/")
+        above = [_status(top, "/".join(names[:number])) for number in range(1, len(names))]
+        linked = any(status is not None and stat.S_ISLNK(status.st_mode) for status in above)
+        return linked or _status(top, path) is not None
     try:
         return bool(os.listdir(directory))
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pi_agent.cli.doctor import disk_checks
+from pi_agent.environment import git_identity
 from pi_agent.messages import findings, installation_refusals, refusals
 from pi_agent.messages.finding import FAIL, OK, WARN
 from pi_agent.messages.refusal import EX_CONFIG, Refusal
@@ -143,9 +144,40 @@ def test_code_that_sessions_left_is_named_and_empty_directories_are_not(installa
     assert [*disk_checks.kept_code(replace(context, user=None))] == []
 
 
-def test_a_place_of_code_that_is_a_link_is_not_followed(installation: Installation, top: Path) -> None:
-    (top / "users/alice/.pi/agent/npm").symlink_to("/etc")
+def test_files_that_programs_read_are_named(installation: Installation, top: Path) -> None:
+    context, tree = installation.context(), top / "users/alice"
+    (tree / ".ssh").mkdir()
+    assert [*disk_checks.kept_code(context)] == []
+    (tree / ".ssh/config").touch()
+    (tree / ".gitconfig").touch()
+    (tree / ".bashrc").symlink_to("/absent")
+    (tree / ".config").write_text("no directory")
+    found = only(disk_checks.kept_code(context))
+    assert found.grade == WARN and "pi --sandbox-reset --all" in found.remedy
+    assert found.what.endswith(": .bashrc, .gitconfig, .ssh")
+
+
+def test_git_settings_are_named_if_they_are_more_than_an_identity(installation: Installation, top: Path) -> None:
+    file = top / "users/alice/.config/git/config"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(git_identity.rendered({"name": 'A \\ "B"', "email": "a@b"}))
     assert [*disk_checks.kept_code(installation.context())] == []
+    for content in (file.read_text() + "[core]\n\tfsmonitor = evil\n", "", "[user]\n\tname = A\n"):
+        file.write_text(content)
+        assert only(disk_checks.kept_code(installation.context())).what.endswith(": .config/git/config")
+    file.unlink()
+    file.symlink_to("/absent")
+    assert only(disk_checks.kept_code(installation.context())).what.endswith(": .config/git/config")
+
+
+def test_a_place_of_code_that_is_a_link_is_named_and_so_is_what_is_behind_one(
+    installation: Installation, top: Path
+) -> None:
+    (top / "users/alice/.pi/agent/npm").symlink_to("/absent")
+    assert only(disk_checks.kept_code(installation.context())).what.endswith(": .pi/agent/npm")
+    (top / "users/alice/.pi/agent/npm").unlink()
+    (top / "users/alice/.config").symlink_to("/absent")
+    assert ".config/git/hooks" in only(disk_checks.kept_code(installation.context())).what
 
 
 @people.needs_root
