@@ -39,6 +39,14 @@ def agent_shares_id(agent: str, whose: str) -> Refusal:
     )
 
 
+def agent_shares_group(group: str, whose: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the agent's group «{escaped(group)}» has the same group ID as {escaped(whose)}",
+        "Give it an ID of its own, or name another group in m3ta.pi-agent.hostUsers.<user>.agentGroup.",
+    )
+
+
 def state_not_mapped(directory: str, owner: str, agent: str) -> Refusal:
     return Refusal(
         EX_CONFIG,

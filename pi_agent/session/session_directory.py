@@ -41,6 +41,11 @@ def all_of(uid: int) -> list[Session]:
     return [called(place, name) for name in names]
 
 
+def others(session: Session) -> int:
+    """How many sessions the same host user has besides, also those that are starting or ending. Raises OSError."""
+    return max(0, len(os.listdir(os.path.dirname(session.directory))) - 1)
+
+
 def sweep(tools: Tools, uid: int) -> None:
     """Clean up what dead runners of the user with this uid left. Raises Refusal (69) if that fails."""
     for session in all_of(uid):
