@@ -12,3 +12,9 @@ python       light replacements for parts of the standard library that are slow 
 
 docs/architecture.md describes the design. Each module's docstring states its contract.
 """
+
+import gc
+
+# By default, Python looks for garbage in cycles whenever there are 700 objects more, ten times while a launch imports,
+# and finds none. That takes 1 ms. After the imports, a launch makes few objects, or switches the search off (sync).
+gc.set_threshold(50_000)

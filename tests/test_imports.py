@@ -18,13 +18,26 @@ def _log(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("program", "allowed"), [("runner", launch_imports.RUNNER), ("wrapper", launch_imports.WRAPPER)]
+    ("module", "needed", "allowed"),
+    [
+        ("runner", "pi_agent.policy.policy_file", launch_imports.RUNNER),
+        ("wrapper", "pi_agent.python.json_reader", launch_imports.WRAPPER_AT_ONCE),
+        ("pi_agent.cli.handover", "pi_agent.policy.policy_file", launch_imports.WRAPPER),
+    ],
 )
-def test_a_program_imports_what_it_is_allowed_to_and_no_more(program: str, allowed: frozenset[str]) -> None:
-    log = _log(f"import {program}")
-    assert {"pi_agent.policy.policy_file", program} <= launch_imports.imported(log).keys()
-    new = launch_imports.strangers(log, _log("pass"), {*allowed, program})
+def test_a_program_imports_what_it_is_allowed_to_and_no_more(module: str, needed: str, allowed: frozenset[str]) -> None:
+    log = _log(f"import {module}")
+    assert {needed, module} <= launch_imports.imported(log).keys()
+    new = launch_imports.strangers(log, _log("pass"), {*allowed, module})
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
+
+
+@pytest.mark.parametrize("module", ["runner", "wrapper"])
+def test_no_garbage_is_looked_for_while_a_program_imports(module: str) -> None:
+    looks = "sum(each['collections'] for each in gc.get_stats())"
+    code = f"import gc, pi_agent; before = {looks}; import {module}; print({looks} - before)"
+    argv = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); {code}"]
+    assert subprocess.run(argv, check=True, capture_output=True, text=True).stdout == "0\n"
 
 
 def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
@@ -44,29 +57,11 @@ def test_who_is_new_is_told_with_those_that_asked_for_it() -> None:
 
 def test_nothing_heavy_is_allowed() -> None:
     heavy = {
-        "argparse",
-        "asyncio",
-        "concurrent.futures",
-        "dataclasses",
-        "fnmatch",
-        "hashlib",
-        "importlib.metadata",
-        "inspect",
+        *("argparse", "asyncio", "collections", "concurrent.futures", "contextlib", "ctypes", "dataclasses", "enum"),
+        *("fnmatch", "functools", "hashlib", "importlib.metadata", "inspect", "json", "logging", "operator", "orjson"),
+        *("pathlib", "random", "re", "shutil", "signal", "socket", "ssl", "struct", "subprocess", "tempfile"),
+        *("typing", "typing_extensions", "urllib.parse", "xdg"),
     }
-    heavy |= {
-        "json",
-        "logging",
-        "orjson",
-        "pathlib",
-        "random",
-        "re",
-        "shutil",
-        "ssl",
-        "subprocess",
-        "tempfile",
-        "typing",
-    }
-    heavy |= {"typing_extensions", "urllib.parse", "xdg"}
     assert not heavy & launch_imports.RUNNER
     never = ("pi_agent.cli.commands", "pi_agent.cli.timing", "pi_agent.linux.progress_bar")
     assert not [name for name in launch_imports.RUNNER if name.startswith(never)]

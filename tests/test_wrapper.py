@@ -9,14 +9,19 @@ import orjson
 import pytest
 
 import wrapper
-from pi_agent.cli import entry_point
+from pi_agent.cli import handover, shortcut
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 from pi_agent.policy import accounts, project_roots
 from tests.support import people, policies
 from tests.support.journal import Journal
 from tests.support.policies import USER, host_user
 
+_NOT_PLAIN = 3
 _RUNNER = "/nix/store/runner/bin/m3ta-pi-agent-runner"
+
+
+class Became(BaseException):
+    """The process is another program now: nothing of ours runs any more."""
 
 
 class Wrapper:
@@ -28,6 +33,7 @@ class Wrapper:
         self.home = tmp / "home"
         (self.home / "projects/demo").mkdir(parents=True)
         self.called: list[list[str]] = []
+        self.sudo_fails = False
         monkeypatch.setattr(wrapper, "POLICY", str(tmp / "policy.json"))
         monkeypatch.setattr(wrapper, "RUNNER", _RUNNER)
         monkeypatch.setattr(os, "execv", self._become)
@@ -37,8 +43,10 @@ class Wrapper:
         monkeypatch.chdir(self.home / "projects/demo")
 
     def _become(self, path: str, argv: list[str]) -> None:
+        if self.sudo_fails:
+            raise FileNotFoundError(2, "No such file or directory")
         self.called.append([path, *argv])
-        raise FileNotFoundError(2, "No such file or directory")
+        raise Became
 
     def be(self, name: str) -> None:
         """Call as a user of that name. Its uid is never 0, but for the kernel it is ours."""
@@ -50,14 +58,29 @@ class Wrapper:
     def allow(self, **overrides: object) -> None:
         policies.written(self.tmp, **overrides)
 
-    def call(self, *arguments: str) -> int:
+    def call(self, *arguments: str) -> int | None:
+        """The exit status; None if it became sudo."""
         self.monkeypatch.setattr(sys, "argv", ["pi", *arguments])
-        return entry_point.run("pi", wrapper.main)
+        try:
+            return wrapper.main()
+        except Became:
+            return None
+
+
+@pytest.fixture(params=["by the shortcut", "after a closer look"])
+def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Wrapper:
+    """Both ways lead to the same."""
+    if request.param == "after a closer look":
+        monkeypatch.setattr(shortcut, "take", lambda policy, runner: None)
+    return Wrapper(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wrapper:
-    return Wrapper(tmp_path, monkeypatch)
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wrapper:
+    """A wrapper that fails where the shortcut does not become sudo."""
+    found = Wrapper(tmp_path, monkeypatch)
+    monkeypatch.setattr(handover, "check_and_become", lambda policy, runner: _NOT_PLAIN)
+    return found
 
 
 def test_in_an_allowed_root_it_becomes_sudo_with_the_arguments_unchanged(pi: Wrapper) -> None:
@@ -84,6 +107,7 @@ def test_a_refusal_is_told_to_the_journal_without_what_was_asked(
 
 
 def test_a_sudo_that_cannot_be_run_is_named(pi: Wrapper, capfd: pytest.CaptureFixture[str]) -> None:
+    pi.sudo_fails = True
     assert pi.call() == EX_UNAVAILABLE
     assert f"{policies.tools()['sudo']} cannot be run: No such file or directory" in capfd.readouterr().err
 
@@ -146,6 +170,88 @@ def test_a_removed_directory_is_refused(pi: Wrapper, monkeypatch: pytest.MonkeyP
     gone.rmdir()
     assert pi.call() == EX_NOPERM
     assert pi.called == []
+
+
+# -- the shortcut
+
+
+@pytest.mark.parametrize("root", ["~/projects", "~", "~/projects/demo", "{home}/projects", "{home}"])
+@pytest.mark.parametrize("arguments", [(), ("-p", "x"), ("--help",), ("-p", "--sandbox-help")])
+def test_in_a_root_no_closer_look_is_needed(plain: Wrapper, root: str, arguments: tuple[str, ...]) -> None:
+    plain.allow(hostUsers={USER: host_user("/srv/other", root.format(home=plain.home))})
+    assert plain.call(*arguments) is None
+    assert [call[4:] for call in plain.called] == [[_RUNNER, *arguments]]
+
+
+def test_what_needs_no_project_needs_no_closer_look(plain: Wrapper) -> None:
+    plain.monkeypatch.chdir("/")
+    assert plain.call("--version") is None
+    assert plain.call("--version", "x") == _NOT_PLAIN
+    plain.allow(hostUsers={USER: host_user("~/projects")}, extraRunArgs=["--model", "x"])
+    assert plain.call("list") == _NOT_PLAIN
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["~/projects/dem", "~/proj", "~/projects/demo/deeper", "~/projects/../projects", "~/link", "/", "~/projects/"],
+)
+def test_what_is_not_a_root_by_name_is_looked_at_closer(plain: Wrapper, root: str) -> None:
+    (plain.home / "link").symlink_to("projects")
+    (plain.home / "projects/demo/deeper").mkdir()
+    plain.allow(hostUsers={USER: host_user(root)})
+    assert plain.call() == _NOT_PLAIN
+    assert plain.called == []
+
+
+@pytest.mark.parametrize("argument", ["--sandbox-help", "--sandbox-timing", "--sandbox-nothing", "--sandbox-shell"])
+def test_commands_are_looked_at_closer(plain: Wrapper, argument: str) -> None:
+    assert plain.call(argument) == _NOT_PLAIN
+    assert plain.called == []
+
+
+@pytest.mark.parametrize("who", ["root", "mallory", "nobody at all"])
+def test_others_than_listed_users_are_looked_at_closer(plain: Wrapper, who: str) -> None:
+    plain.allow(hostUsers={"root": host_user("~"), USER: host_user("~")})
+    if who == "root":
+        plain.monkeypatch.setattr(os, "getuid", lambda: 0)
+    elif who == "mallory":
+        plain.be("mallory")
+    else:
+        plain.monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert plain.call() == plain.call("--version") == _NOT_PLAIN
+    assert plain.called == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"[]", b"null", b"{}", b'{"hostUsers": []}', b'{"hostUsers": {"alice": "/missing"}}', b"\xff"],
+)
+def test_a_policy_that_is_not_understood_is_looked_at_closer(plain: Wrapper, content: bytes | None) -> None:
+    path = plain.tmp / "policy.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert plain.call() == _NOT_PLAIN
+    assert plain.called == []
+
+
+def test_a_directory_that_is_gone_is_looked_at_closer(plain: Wrapper) -> None:
+    gone = plain.home / "projects/gone"
+    gone.mkdir()
+    plain.monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert plain.call() == _NOT_PLAIN
+    assert plain.called == []
+
+
+def test_an_interrupt_is_no_reason_for_a_closer_look(plain: Wrapper) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    plain.monkeypatch.setattr(os, "getcwd", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        plain.call()
+    assert ended.value.code == 130
 
 
 # -- the commands that Pi does not have

@@ -182,6 +182,34 @@ def test_the_terminal_of_another_session_stays_closed(known_module: None) -> Non
     assert ended(screen) == 0
 
 
+@contextmanager
+def _manager(user: str) -> Iterator[str]:
+    """What systemd-logind does for a user who asks to linger. Yields the path of the service manager's socket."""
+    uid = pwd.getpwnam(user).pw_uid
+    units = (f"user@{uid}.service", f"user-runtime-dir@{uid}.service")
+    on_machine("systemctl", "start", units[0])
+    try:
+        yield f"/run/user/{uid}/systemd/private"
+    finally:
+        on_machine("systemctl", "stop", *units).ok()
+        on_machine("systemctl", "reset-failed")
+
+
+@attempt("processes", "have a program started outside by a service manager of the agent's, reached by a descriptor")
+def test_no_service_manager_of_the_agents_can_be_reached(known_module: None) -> None:
+    """Landlock judges no connect(2), so that there must be none."""
+    name = agent("pi-probe").pw_name
+    connect = "socket.socket(socket.AF_UNIX).connect(f'/proc/self/fd/{held}PATH')"
+    with _manager(name) as path:
+        assert taken("/", connect.replace("PATH", path), os.O_PATH) == "ENOENT"
+    on_machine("usermod", "--expiredate", "", name).ok()
+    try:
+        with _manager(name) as path:
+            assert taken("/", connect.replace("PATH", path), os.O_PATH) == "works", "the control"
+    finally:
+        on_machine("usermod", "--expiredate", "2000-01-01", name).ok()
+
+
 def test_what_is_sent_open_can_be_used_as_it_is(file: Path, known_module: None) -> None:
     assert taken(file, 'assert os.read(held, 99) == b"the host\'s"') == "works"
     assert taken(file, "os.ftruncate(held, 0)", os.O_RDWR) == "works"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import stat
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.commands import inside
-from support.installed import SHARED, agent, demo, owner, state
+from support.commands import inside, on_machine
+from support.installed import SHARED, agent, demo, memory, owner, state
+from support.leftovers import staged
 from support.lending import Party, answers
+from support.sessions import session
 
 from escapes.case import attempt
 
@@ -103,6 +106,104 @@ def test_nothing_of_an_agents_own_comes_to_be_through_what_another_user_lends() 
         made = [path for path in (SHARED / f"of-{lends}").rglob("*")]
         assert not [path for path in made if path.lstat().st_uid in agents]
         assert {path.lstat().st_uid for path in made} <= {pwd.getpwnam(name).pw_uid for name in ("alice", "bob")}
+
+
+# What her agent lends → code that opens it, and attempts to gain the agent's rights by it, as the agent can.
+_GAINS: Final = {
+    "a file": (
+        "open('lent-file', 'w').close(); os.chmod('lent-file', 0o666); lent = os.open('lent-file', os.O_RDWR)",
+        {
+            "make it setuid": "os.fchmod(lent, 0o6755)",
+            "take it": "os.fchown(lent, os.getuid(), -1)",
+        },
+    ),
+    "a file of the state": (
+        "place = os.path.expanduser('~/lent-file'); open(place, 'w').close(); lent = os.open(place, os.O_RDWR)",
+        {
+            "make it setuid": "os.fchmod(lent, 0o6755)",
+            "give it capabilities": "os.setxattr(lent, 'security.capability', bytes(20))",
+        },
+    ),
+    "memory": (
+        "lent = os.memfd_create('lent')",
+        {"make it setuid": "os.fchmod(lent, 0o6755)", "take it": "os.fchown(lent, os.getuid(), -1)"},
+    ),
+    "a process": (
+        "lent = os.pidfd_open(os.getpid())",
+        {
+            "signal it": "import signal; signal.pidfd_send_signal(lent, signal.SIGURG)",
+            "take its files": "checked(LIBC.syscall(438, lent, 0, 0))",
+            "join its namespaces": "checked(LIBC.setns(lent, 0x10000000 | 0x20000))",
+        },
+    ),
+    "a terminal": (
+        "lent = os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY)",
+        {"make it setuid": "os.fchmod(lent, 0o6755)", "take it": "os.fchown(lent, os.getuid(), -1)"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", _GAINS)
+@attempt("privileges", "gain the agent's rights by a file, memory, a process or a terminal that it lends")
+def test_nothing_of_the_agents_rights_is_lent_with_it(what: str) -> None:
+    opens, tries = _GAINS[what]
+    assert set(answers(_HER_AGENT, opens, _ALICE, tries).values()) <= {"EPERM", "EACCES", "EINVAL", "EOVERFLOW"}
+    # Her own agent may signal its process, and she hers.
+    if what == "a process":
+        assert answers(_ALICE, opens, _ALICE, {"signal it": tries["signal it"]}) == {"signal it": "works"}
+    elif what != "a terminal":
+        again = opens.replace("lent-file", "own-file")
+        assert answers(_ALICE, again, _ALICE, {"change it": "os.fchmod(lent, 0o4755)"}) == {"change it": "works"}
+
+
+# What a process of alice's, or one with the ID of her agent, tries on the host while bob's session runs.
+_OF_ANOTHER: Final = {
+    "his state": "open(there['state']).read()",
+    "the directory of his state": "os.listdir(os.path.dirname(there['state']))",
+    "what sync remembers of him": "open(there['memory']).read()",
+    "his staging directory": "os.listdir(there['staging'])",
+    "the gate of his session": "socket.socket(socket.AF_UNIX).connect(there['staging'] + '/gate')",
+    "the environment of his agent": "open(f\"/proc/{there['pid']}/environ\", 'rb').read()",
+    "the memory of his agent": "open(f\"/proc/{there['pid']}/mem\", 'rb').read(1)",
+    "the files of his agent": "os.listdir(f\"/proc/{there['pid']}/fd\")",
+    "the root of his agent": "os.listdir(f\"/proc/{there['pid']}/root\")",
+    "his agent": "os.kill(there['pid'], 0)",
+    "his agent's descriptors": "checked(LIBC.syscall(438, os.pidfd_open(there['pid']), 0, 0))",
+}
+_TRIES: Final = """
+import ctypes, errno, json, os, socket, sys
+LIBC = ctypes.CDLL(None, use_errno=True)
+def checked(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "a call failed")
+def answer(code, there):
+    try:
+        exec(code, {**globals(), "there": there})
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "works"
+print(json.dumps({name: answer(code, json.loads(sys.argv[2])) for name, code in json.loads(sys.argv[1]).items()}))
+"""
+
+
+@attempt("state", "find anything of another user's session with a process of each account that a user can have")
+def test_a_process_of_each_account_finds_nothing_of_another_users() -> None:
+    command = ("exec", "bash", "-c", "echo x >~/secret; echo ready; cat >/dev/null")
+    with session("bob", "pi-probe", *command) as his:
+        [staging] = [path for path in staged() if path.name == his.unit.removesuffix(".service")]
+        there = {
+            "state": str(state("bob", "pi-probe") / "secret"),
+            "memory": str(memory("bob", "pi-probe") / "memory.json"),
+            "staging": str(staging),
+            "pid": his.main_pid(),
+        }
+        for account in (pwd.getpwnam("alice"), agent("pi-probe")):
+            ids = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+            words = ("python3", "-c", _TRIES, json.dumps(_OF_ANOTHER), json.dumps(there))
+            found = json.loads(on_machine("setpriv", *ids, *words).ok().text)
+            assert set(found.values()) <= {"EACCES", "EPERM"}, (account.pw_name, found)
+        found = json.loads(on_machine(*words).ok().text)
+        assert {name for name, answer in found.items() if answer == "works"} >= {"his state", "his agent"}, found
 
 
 # What alice can open on the host and pass in: code that sets `lent`, and what is to be reached by it.

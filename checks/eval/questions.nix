@@ -101,6 +101,7 @@ rec {
         home
         createHome
         homeMode
+        expires
         ;
       shell = unsafeDiscardStringContext (toString account.shell);
     };

@@ -116,6 +116,14 @@ in
     projectGroup = "team";
   };
 
+  # The group that agents share with people is the people's primary group.
+  pi-users = {
+    createUser = true;
+    user = "pi-agent-users";
+    group = "pi-agent-users";
+    projectGroup = "users";
+  };
+
   # A machine that lists one person, and then a second one: the two share a state directory.
   pi-one = {
     stateDir = "/var/lib/pi-people";

@@ -32,6 +32,8 @@ _FACTS: Final = FACTS["variants"][strace.VARIANT]
 _OPENS: Final = {"open", "openat", "openat2", "creat"}
 _LOOKS: Final = {"stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2"}
 _MEMORY: Final = {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap"}
+# A call that strace itself interrupted goes on by this name (restart_syscall(2)).
+_INTERRUPTED: Final = "restart_syscall"
 
 
 # -- modules
@@ -48,10 +50,12 @@ def _watched(program: Word) -> list[Word]:
     return [*_python(program, "-X", "importtime"), policy_override.wrapped(program)]
 
 
-def _imports_no_more(done: Result, program: Word, allowed: frozenset[str]) -> None:
+def _imports_no_more(
+    done: Result, program: Word, allowed: frozenset[str], needed: str = "pi_agent.policy.policy_file"
+) -> None:
     bare = on_machine(*_python(program, "-X", "importtime", "-c", "pass")).stderr.decode()
     log = done.stderr.decode()
-    assert "pi_agent.policy.policy_file" in launch_imports.imported(log)
+    assert needed in launch_imports.imported(log)
     new = launch_imports.strangers(log, bare, allowed)
     assert not new, "new on the way to every launch, and through whom:\n" + "\n".join(new)
 
@@ -71,6 +75,15 @@ def test_so_does_the_wrapper_that_refuses() -> None:
     done = as_user("alice", *_watched(_FACTS["wrapper"]), cwd=home("alice"))
     assert done.status == 77
     _imports_no_more(done, _FACTS["wrapper"], launch_imports.WRAPPER)
+
+
+@pytest.mark.parametrize(("directory", "arguments"), [("p/demo", ("exec", "true")), (".", ("--version",))])
+def test_the_wrapper_of_a_plain_launch_becomes_sudo_before_it_imports_anything_else(
+    directory: str, arguments: Sequence[str]
+) -> None:
+    done = as_user("alice", *_watched(_FACTS["wrapper"]), *arguments, cwd=home("alice") / directory)
+    assert done.status == 0, done.complaint
+    _imports_no_more(done, _FACTS["wrapper"], launch_imports.WRAPPER_AT_ONCE, "pi_agent.cli.shortcut")
 
 
 # -- processes
@@ -228,5 +241,5 @@ def test_a_launch_asks_the_kernel_the_same_however_many_others_the_policy_has(tm
         )
         _calls(command)  # the first launch makes the isolated state
         found = _calls(command)
-        counted.append({name: number for name, number in found.items() if name not in _MEMORY})
+        counted.append({name: number for name, number in found.items() if name not in {*_MEMORY, _INTERRUPTED}})
     assert counted[0] == counted[1]

@@ -125,13 +125,12 @@ def test_an_agent_with_the_user_id_of_somebody_else_is_told_and_not_launched(who
     change = "sed -i 's/^\\(pi-agent-group-alice:x\\):[0-9]*/\\1:{}/' /etc/passwd"
     with broken(change.format(pwd.getpwnam(whose).pw_uid), change.format(agent("pi-group").pw_uid)):
         told = asked("pi-group")
-        if whose == "pi-agent-group-bob":  # a launch looks at the accounts of its own user alone
-            failing(told, "agentUser", remedy="an account and a group with IDs of their own")
+        failing(told, "agentUser", "runner", remedy="m3ta.pi-agent.hostUsers.<user>.agentUser")
+        refused = as_user("alice", "pi-group", "true")
+        assert refused.status == 78 and "has the same user ID" in refused.complaint
+        if whose == "pi-agent-group-bob":  # by whose name the machine knows the ID
             failing(asked("pi-group", "bob"), "agentUser", remedy="an account and a group with IDs of their own")
-        else:
-            failing(told, "agentUser", "runner", remedy="m3ta.pi-agent.hostUsers.<user>.agentUser")
-            refused = as_user("alice", "pi-group", "true")
-            assert refused.status == 78 and "has the same user ID" in refused.complaint
+            assert as_user("bob", "pi-group", "true").status == 0
     well(asked("pi-group"))
 
 

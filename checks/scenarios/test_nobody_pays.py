@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
@@ -18,7 +19,7 @@ from support import strace
 from support.commands import as_user, inside, on_machine
 from support.installed import agent, demo, home
 from support.processes import ours
-from support.sessions import session
+from support.sessions import IDLE, session
 from support.units import units
 from support.waiting import until
 
@@ -127,6 +128,32 @@ def test_a_session_has_limits_of_its_own_that_the_agent_cannot_change() -> None:
     assert done.status != 0 and "max_user_namespaces" in done.complaint
 
 
+# Inotify instances, pending signals and pseudo-terminals.
+_LIMITS: Final = """
+cat /proc/sys/user/max_inotify_instances
+ulimit -i
+sed -n 's|.* /dev/pts .*[,]max=\\([0-9]*\\).*|\\1|p' /proc/self/mountinfo
+"""
+
+
+def test_a_host_user_with_many_sessions_gets_less_for_each_and_nobody_else_does() -> None:
+    """Together they take less than the machine has, however many there are."""
+
+    def limits(user: str) -> list[int]:
+        return [int(limit) for limit in inside(_LIMITS, user=user).ok().text.split()]
+
+    whole = limits("alice")
+    assert len(whole) == 3 and whole[1:] == [1024, 128]
+    with ExitStack() as running:
+        for _ in range(7):
+            running.enter_context(session("alice", "pi-probe", *IDLE))
+        assert limits("alice") == whole
+        running.enter_context(session("alice", "pi-probe", *IDLE))
+        assert limits("alice") == [limit // 4 for limit in whole]
+        assert limits("bob") == whole
+    assert limits("alice") == whole
+
+
 # Prints how many user namespaces it can have, one below the other process.
 _NEST: Final = r"""
 import ctypes, os, sys
@@ -173,7 +200,7 @@ def test_what_is_limited_for_the_whole_machine_or_user_alone_is_refused(name: st
 
 def test_no_program_runs_in_a_session_that_cannot_be_limited() -> None:
     arguments = ["-f", "-e", "trace=setns", "-e", "inject=setns:error=EPERM"]
-    done, log = strace.trace(arguments, strace.runner("exec", "touch", "ran"), demo("alice"))
+    done, log = strace.trace(arguments, strace.runner("exec", "touch", "ran"), demo("alice"), _LONG)
     assert done.status == 69
     assert "limits of the session cannot be set" in done.complaint
     assert "setns" in log

@@ -124,6 +124,22 @@ def test_in_a_shared_setgid_directory_new_files_get_its_group() -> None:
     assert inside("ls", command="pi-probe", cwd=SHARED).status != 0
 
 
+def test_a_project_group_that_is_the_users_primary_group_keeps_working() -> None:
+    shared = demo("alice") / "of-bob"
+    shared.write_text("bob's")
+    on_machine("chown", "bob:users", shared).ok()
+    shared.chmod(0o660)
+    inside("cat of-bob; echo more >>of-bob; touch made; mkdir dir; touch dir/below", command="pi-users").ok()
+    assert shared.read_text() == "bob'smore\n"
+    users = grp.getgrnam("users").gr_gid
+    for name in ("made", "dir", "dir/below"):
+        status = (demo("alice") / name).stat()
+        assert (status.st_uid, status.st_gid) == (pwd.getpwnam("alice").pw_uid, users), name
+    assert users in {int(number) for number in inside("id -G", command="pi-users").ok().text.split()}
+    shared.chmod(0o600)
+    assert inside("cat of-bob", command="pi-users").status != 0
+
+
 def test_ordinary_changes_of_mode_work() -> None:
     inside("touch f; mkdir d; chmod 750 f; chmod 711 d; chmod +t d; install -m 640 f g; umask 077; touch h").ok()
     modes = {name: stat.S_IMODE((demo("alice") / name).stat().st_mode) for name in "fdgh"}

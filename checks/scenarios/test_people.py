@@ -34,6 +34,17 @@ def test_each_session_runs_as_an_account_of_its_users_own() -> None:
         assert not [process for process in processes() if process.uid in owning], "no session owns state"
 
 
+def test_an_agents_account_has_no_login_and_no_service_manager() -> None:
+    """systemd-logind starts one for every user who asks to linger."""
+    for uid, works in ((agent("pi-probe").pw_uid, False), (pwd.getpwnam("alice").pw_uid, True)):
+        started = on_machine("systemctl", "start", f"user@{uid}.service")
+        on_machine("systemctl", "stop", f"user@{uid}.service", f"user-runtime-dir@{uid}.service").ok()
+        on_machine("systemctl", "reset-failed")
+        assert (started.status == 0) == works, started.complaint
+    words = ("exec", "id", "-un")
+    assert as_user("alice", "pi-probe", *words).ok().text == agent("pi-probe").pw_name
+
+
 def test_a_second_person_comes_and_goes_and_nobodys_files_move() -> None:
     """Also while sessions are running."""
     inside("echo hers >~/hers; mkdir -p ~/deep/er", command="pi-one").ok()

@@ -81,6 +81,18 @@ def unmappable(mode: int) -> Iterator[None]:
 
 
 @contextmanager
+def state_unmappable() -> Iterator[None]:
+    """The state directory on such a file system."""
+    top, account = policy("pi-probe")["stateDir"], owner("pi-probe")
+    on_machine("mount", "-t", _UNMAPPABLE, _UNMAPPABLE, top).ok()
+    try:
+        os.chown(top, account.pw_uid, account.pw_gid)
+        yield
+    finally:
+        on_machine("umount", top).ok()
+
+
+@contextmanager
 def without_scratch() -> Iterator[None]:
     os.rmdir("/srv/scratch")
     try:
@@ -188,6 +200,7 @@ CASES: Final = {
     "the configuration is closed to its own user": Case(by_alice("chmod 0 ~/.pi/agent"), 65, "cannot be read"),
     "the state is somebody else's": Case(state_of_root, 78, "state directory"),
     "the state is another directory": Case(state_gone, 78, "state directory"),
+    "the state's owner cannot be mapped": Case(state_unmappable, 78, "cannot map owners"),
     "the memory is a directory": Case(memory_a_directory, 69, "cannot be read"),
     "the state is being reset": Case(state_being_reset, 69, "being reset"),
 }

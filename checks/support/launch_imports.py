@@ -7,7 +7,6 @@ first, and check whether it can be imported later.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -16,8 +15,9 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
 # Floor of pi_agent → its modules.
+_AT_ONCE: Final[Mapping[str, tuple[str, ...]]] = {"cli": ("command_line", "shortcut"), "python": ("json_reader",)}
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
-    "python": ("json_reader", "records"),
+    "python": ("c_library", "json_reader", "records", "standard"),
     "messages": ("installation_refusals", "quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
@@ -59,8 +59,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("file_access", "mounts", "project_search", "protection", "self_running", "system_directories"),
-        "unit_properties",
+        *("file_access", "mounts", "project_search", "protection"),
+        *("system_directories", "unit_properties"),
     ),
     "session": (
         *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits", "report", "running_sessions"),
@@ -69,24 +69,16 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "cli": ("launch_request",),
 }
-# Versions of Python differ in the modules that they have and load at start. Above each group: what needs it.
+# Versions of Python differ in the modules that they have and load at start.
 _STANDARD: Final = frozenset(
     {
-        *("__future__", "contextlib", "errno", "grp", "pwd", "struct", "_struct", "_collections_abc", "posixpath"),
-        *("genericpath", "os", "stat", "_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
-        # contextlib
-        *("collections", "collections.abc", "copyreg", "functools", "itertools", "keyword", "operator", "reprlib"),
-        *("types", "_types", "_collections", "_functools", "_operator"),
-        "_json",
-        # for the journal entries, while systemd is at work
-        *("_ctypes", "_socket", "array", "enum", "ctypes", "ctypes._endian", "math", "select", "selectors", "socket"),
+        *("__future__", "errno", "gc", "grp", "pwd", "_collections_abc", "posixpath", "genericpath", "os", "stat"),
+        *("_stat", "abc", "_abc", "io", "codecs", "_codecs", "site", "_sitebuiltins"),
+        # python/
+        *("_ctypes", "_json", "_operator", "itertools"),
+        # for the journal entries
+        "_socket",
     }
-)
-# What its ctypes imports since 3.14; a launch pays for it.
-_SINCE_3_14: Final = frozenset(
-    {"_contextvars", "_py_warnings", "_weakrefset", "ctypes._layout", "sysconfig", "threading", "warnings"}
-    if sys.version_info >= (3, 14)
-    else ()
 )
 
 
@@ -99,13 +91,11 @@ def _modules(floors: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
     )
 
 
-WRAPPER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
-RUNNER: Final = (
-    WRAPPER
-    | _SINCE_3_14
-    | _modules(_RUNNER_ALONE)
-    | {"encodings.ascii", "fcntl", "gc", "resource", "signal", "termios"}
-)
+# The wrapper that becomes sudo at once; the one that looks closer, and may refuse; the runner.
+WRAPPER_AT_ONCE: Final = frozenset({"pi_agent", "__future__", "gc", "pwd", "_json"}) | _modules(_AT_ONCE)
+_EITHER: Final = _STANDARD | {"pi_agent"} | _modules(_BOTH)
+WRAPPER: Final = _EITHER | WRAPPER_AT_ONCE | {"pi_agent.cli.handover"}
+RUNNER: Final = _EITHER | _modules(_RUNNER_ALONE) | {"fcntl", "resource", "select"}
 
 
 def imported(log: str) -> Mapping[str, str]:

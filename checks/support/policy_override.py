@@ -49,5 +49,6 @@ def crowded(policy: Json, users: int = 1000, roots: Sequence[str] = ELSEWHERE) -
     """The policy with this number of further host users. Each of them, and alice, has these roots, and then ~/p."""
     large = deepcopy(policy)
     for name in ("alice", *(f"user{number}" for number in range(users))):
-        large["hostUsers"][name] = {"projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
+        own = large["hostUsers"].get(name) or {"agentUser": f"pi-agent-{name}", "agentGroup": f"pi-agent-{name}"}
+        large["hostUsers"][name] = {**own, "projectRoots": [*roots, "~/p"], "configPath": ".pi/agent"}
     return large

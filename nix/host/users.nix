@@ -20,6 +20,8 @@ let
     shell = pkgs.bashInteractive;
   };
 
+  expired = "2000-01-01";
+
   # Activation makes the home of each account its own: only the owner's is made.
   owner = system cfg // {
     createHome = true;
@@ -41,7 +43,12 @@ in
         groups.${agent.group} = { };
         users.${agent.user} = lib.mkMerge [
           (lib.mkIf (agent.user != cfg.user) (system agent))
-          { extraGroups = lib.optional (cfg.projectGroup != null) cfg.projectGroup; }
+          {
+            extraGroups = lib.optional (cfg.projectGroup != null) cfg.projectGroup;
+            # No login, and no service manager of the agent's own on the host. systemd-logind would start one for
+            # every user who asks to linger, and an agent can ask through a socket that its host user passes in.
+            expires = lib.mkDefault expired;
+          }
         ];
       }) made
     )

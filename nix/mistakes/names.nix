@@ -24,17 +24,17 @@ rec {
     else
       null;
 
-  # isolatedUser: the account that the agent runs as. A person's account may be one of a directory service,
+  # owner: of the agents' state. A person's account may be one of a directory service,
   # `name@domain`.
   hostUser =
-    isolatedUser: name:
+    owner: name:
     let
       parts = builtins.match "([^@]*)(@[A-Za-z0-9][A-Za-z0-9.-]*)?" name;
     in
     if name == "root" then
       "must not be a host user, because the agent's edits would belong to root; list the person's own account."
-    else if name == isolatedUser then
-      "is the isolated user itself (m3ta.pi-agent.user); list the person's own account."
+    else if name == owner then
+      "owns the agents' state (m3ta.pi-agent.user); list the person's own account."
     else if name == "ALL" then
       "means every user to sudo, so anyone could call the runner; list each user by name."
     else

@@ -45,7 +45,7 @@
     ];
   }
   {
-    why = "would let one session reach another, because all agents run as one user; remove it.";
+    why = "would let one session reach another, because all sessions of a host user run as one account; remove it.";
     names = [
       "IPCNamespacePath"
       "JoinsNamespaceOf"

@@ -30,7 +30,10 @@ in
         {option}`m3ta.pi-agent.group`, and the
         {option}`agentUser` and {option}`agentGroup` of every host user. If
         `false`, all of them must already exist, and
-        {option}`m3ta.pi-agent.stateDir` must be the home of the users.
+        {option}`m3ta.pi-agent.stateDir` must be the home of the users. The
+        accounts of agents are made expired: sessions need no login, and so no
+        service manager or job of theirs ever runs outside a session. Make your
+        own ones so as well ({option}`users.users.<name>.expires`).
       '';
     };
 

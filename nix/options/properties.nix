@@ -37,8 +37,8 @@ in
       separation between sessions, or how sessions are supervised and ended. The
       agent does not start if systemd does not know one of the properties.
 
-      Setting `RestrictNamespaces` also turns off Landlock for sessions, because
-      it would forbid programs inside to mount anything.
+      Setting `RestrictNamespaces` to anything but `true` also turns off Landlock
+      for sessions, because it would forbid programs inside to mount anything.
     '';
   };
 }

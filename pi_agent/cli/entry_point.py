@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 from pi_agent.cli import command_line
 from pi_agent.linux import errors, standard_error, timing
@@ -16,6 +15,7 @@ from pi_agent.messages.refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 _INTERRUPTED = 128 + 2

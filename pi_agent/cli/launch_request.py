@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 
 from pi_agent.cli import command_line
 from pi_agent.linux import terminals, timing
@@ -15,9 +14,14 @@ from pi_agent.policy.project_roots import Project
 from pi_agent.session import session_names
 from pi_agent.session.launch_plan import Request
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
 # Stands for a session's random number in a launch that is only explained.
 EXAMPLE_NUMBER = "ID"
-_Locate = Callable[[Policy, Identity], Project | None]
+_Locate: TypeAlias = "Callable[[Policy, Identity], Project | None]"
 
 
 def for_pi(policy: Policy, caller: Identity, arguments: Sequence[str]) -> Request:

@@ -5,8 +5,6 @@ The file sets nothing: a session gets its variables from an env file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pi_agent.environment import env_file_syntax
 from pi_agent.environment.variable_layers import ENV
 from pi_agent.messages.quoting import escaped
@@ -14,6 +12,10 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.state import home_files
 from pi_agent.state.home_files import HomeFile
 from pi_agent.state.user_state import PI_DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def plan(policy: Policy, host: Mapping[str, str], home: int | None) -> HomeFile | None:

@@ -7,12 +7,11 @@ meant is refused, not half applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pi_agent.messages import reasons
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 _NEWLINE: Final = "\n\r"

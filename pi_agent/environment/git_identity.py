@@ -8,7 +8,6 @@ The host user's git configuration is not shown inside: it may name credential he
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 
 from pi_agent.linux import files, paths
 from pi_agent.state import home_files
@@ -16,7 +15,8 @@ from pi_agent.state.home_files import HomeFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Iterator, Mapping
+    from typing import Final, TypeAlias
 
 # The later file wins, as in git.
 _SOURCES: Final = (".config/git/config", ".gitconfig")
@@ -30,7 +30,7 @@ _ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "t": "\t", "b": "\b"}
 _HEADER: Final = (
     b"# Written by pi-agent at each start, from the host user's identity. Your own settings: ~/.gitconfig\n"
 )
-GitIdentity = Mapping[str, str]
+GitIdentity: TypeAlias = "Mapping[str, str]"
 
 
 def of_host_user(home: str) -> GitIdentity:

@@ -7,7 +7,6 @@ From first to last: what every session needs, the host user's `.env`, the module
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.policy.policy_file import Policy
@@ -17,6 +16,7 @@ from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import Final
 
 ENV: Final = ".env"

@@ -10,13 +10,13 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from pi_agent.linux import paths
+from pi_agent.python.standard import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Final, Self
 
 # Errors that mean: the name has vanished, or names something else, since the last look.

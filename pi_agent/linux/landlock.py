@@ -5,7 +5,7 @@ glibc has no function for these system calls. Their numbers are the same on all 
 
 from __future__ import annotations
 
-import ctypes
+from pi_agent.python.c_library import c_long, c_size_t, c_uint, libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _CREATE_RULESET: Final = 444
 _VERSION: Final = 1  # LANDLOCK_CREATE_RULESET_VERSION
-_libc: Final = ctypes.CDLL(None)
+_libc: Final = libc
 
 
 def version() -> int:
     """The version of Landlock; 0 if the kernel lacks it, or does not have it switched on (`lsm=`)."""
-    return max(0, int(_libc.syscall(ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION))))
+    return max(0, int(_libc.syscall(c_long(_CREATE_RULESET), None, c_size_t(0), c_uint(_VERSION))))

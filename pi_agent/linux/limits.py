@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
+
+from pi_agent.python.standard import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ Runs as root.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import signal
-from collections.abc import Mapping
+
+from pi_agent.python.c_library import Structure, byref, c_longdouble, c_uint64, get_errno, libc, sizeof
+from pi_agent.python.standard import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 _AT_EMPTY_PATH: Final = 0x1000
@@ -38,18 +39,18 @@ NOSUID: Final = 0x02
 NODEV: Final = 0x04
 NOEXEC: Final = 0x08
 _IDMAP: Final = 0x00100000
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-_stack: Final = (ctypes.c_longdouble * 1024)()  # the type with the alignment of a stack; it grows down
+_libc: Final = libc
+_stack: Final = (c_longdouble * 1024)()  # the type with the alignment of a stack; it grows down
 
 
-class _Attributes(ctypes.Structure):
+class _Attributes(Structure):
     """struct mount_attr of mount_setattr(2)."""
 
     _fields_ = (
-        ("set", ctypes.c_uint64),
-        ("clear", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("user_namespace", ctypes.c_uint64),
+        ("set", c_uint64),
+        ("clear", c_uint64),
+        ("propagation", c_uint64),
+        ("user_namespace", c_uint64),
     )
 
 
@@ -68,7 +69,7 @@ def set_attributes(tree: int, attributes: int, user_namespace: int | None = None
     if user_namespace is not None:
         wanted.set |= _IDMAP
         wanted.user_namespace = user_namespace
-    _checked(_libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), ctypes.sizeof(wanted)))
+    _checked(_libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, byref(wanted), sizeof(wanted)))
 
 
 def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
@@ -89,7 +90,7 @@ def detach(path: str) -> None:
     path must be in a directory that only root can change (umount2(2), MNT_DETACH). Raises OSError.
     """
     if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
-        number = ctypes.get_errno()
+        number = get_errno()
         if number not in (errno.EINVAL, errno.ENOENT):
             raise OSError(number, os.strerror(number), path)
 
@@ -107,7 +108,7 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
     child = _ended_in_namespace()
     try:
         for name, content in (("uid_map", uid_map), ("gid_map", gid_map)):
-            with open(f"/proc/{child}/{name}", "w", encoding="ascii") as file:
+            with open(f"/proc/{child}/{name}", "w", encoding="utf-8") as file:
                 file.write(content)
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
@@ -123,13 +124,13 @@ def _ended_in_namespace() -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         flags = _CLONE_NEWUSER | _CLONE_VM | _CLONE_VFORK | signal.SIGCHLD
-        return _checked(_libc.clone(_libc._exit, ctypes.byref(_stack, ctypes.sizeof(_stack)), flags, None))
+        return _checked(_libc.clone(_libc._exit, byref(_stack, sizeof(_stack)), flags, None))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _checked(result: int) -> int:
     if result < 0:
-        number = ctypes.get_errno()
+        number = get_errno()
         raise OSError(number, os.strerror(number))
     return result

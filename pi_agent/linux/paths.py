@@ -11,16 +11,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
 
 # Called with the open directory that holds a link and the link's name in it. Returns to allow it, or raises.
-LinkJudge = Callable[[int, str], None]
+LinkJudge: TypeAlias = "Callable[[int, str], None]"
 # Called with each open directory that the walk goes through. Returns to allow it, or raises.
-DirectoryJudge = Callable[[int], None]
+DirectoryJudge: TypeAlias = "Callable[[int], None]"
 _FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 

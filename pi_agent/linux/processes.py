@@ -8,14 +8,14 @@ launch.
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Mapping, Sequence
 
 from pi_agent.messages import refusals
 from pi_agent.python.records import record
+from pi_agent.python.standard import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
 # By default, systemd-run and systemctl colour their output and change the terminal's title.

@@ -8,15 +8,14 @@ that is in order, so it does not matter what the program had switched on.
 from __future__ import annotations
 
 import os
-import termios
 import time
-from collections.abc import Mapping
-from contextlib import suppress
 
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
 # From xterm's Control Sequences, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html, unless noted otherwise.
@@ -56,6 +55,8 @@ class Terminal:
     def put_right(self) -> None:
         """Restore the modes and write the reset. A terminal that is gone, or that nobody reads, is not an error."""
         if self.modes is not None:
+            import termios  # only a launch at a terminal needs it
+
             with suppress(OSError, termios.error):
                 termios.tcsetattr(self.descriptor, termios.TCSANOW, self.modes)
         rest, since = self.reset, time.monotonic()
@@ -82,6 +83,8 @@ def seen(environ: Mapping[str, str]) -> Terminal | None:
     """The terminal on input and output, in its current state; None if they are not one, or it is about to vanish."""
     if not present() or (descriptor := _reopened("self")) is None:
         return None
+    import termios  # only a launch at a terminal needs it
+
     try:
         return Terminal(descriptor, termios.tcgetattr(descriptor), _reset(environ))
     except termios.error:
@@ -121,7 +124,7 @@ def _reopened(process: str) -> int | None:
     A new open file description is needed: all descriptors that share one also share its blocking mode.
     """
     try:
-        with open(f"/proc/{process}/fdinfo/1", encoding="ascii") as file:
+        with open(f"/proc/{process}/fdinfo/1", encoding="utf-8") as file:
             [flags] = [int(line.split()[1], 8) for line in file if line.startswith("flags:")]
         if flags & os.O_ACCMODE not in (os.O_WRONLY, os.O_RDWR):
             return None

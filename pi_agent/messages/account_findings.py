@@ -33,10 +33,6 @@ def agent_owns_state(user: str) -> Finding:
     )
 
 
-def agent_group_is_root(user: str, group: str) -> Finding:
-    return _wrong("agentUser", user, group, f"{group} has the ID of root")
-
-
 def agent_shared(user: str, other: str) -> Finding:
     """other: the host user whose agent has the same user ID or primary group."""
     return Finding(

@@ -43,6 +43,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
     installation_refusals.sync_directory_unusable(_ANY, _ANY),
     installation_refusals.identities_missing([("user", _ANY)]),
     installation_refusals.agent_shares_id(_ANY, _ANY),
+    installation_refusals.agent_shares_group(_ANY, _ANY),
     installation_refusals.policy_unreadable(_ANY, _ANY),
     refusals.staging_failed(_ANY, _ANY),
     start_refusals.session_not_started(_ANY),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import EX_CONFIG, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _REBUILD: Final = "Rebuild the system (nixos-rebuild switch) and try again."
@@ -37,6 +36,14 @@ def agent_shares_id(agent: str, whose: str) -> Refusal:
         EX_CONFIG,
         f"the agent's user «{escaped(agent)}» has the same user ID as {escaped(whose)}",
         "Give it an ID of its own, or name another account in m3ta.pi-agent.hostUsers.<user>.agentUser.",
+    )
+
+
+def agent_shares_group(group: str, whose: str) -> Refusal:
+    return Refusal(
+        EX_CONFIG,
+        f"the agent's group «{escaped(group)}» has the same group ID as {escaped(whose)}",
+        "Give it an ID of its own, or name another group in m3ta.pi-agent.hostUsers.<user>.agentGroup.",
     )
 
 

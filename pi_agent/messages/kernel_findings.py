@@ -17,7 +17,7 @@ def landlock_missing() -> Finding:
 
 
 def landlock_not_used() -> Finding:
-    what = "not used: sandbox.properties sets RestrictNamespaces, and Landlock allows no mounts"
+    what = "not used: sandbox.properties loosens RestrictNamespaces, and Landlock allows no mounts"
     remedy = "Without Landlock, a session can open files below a directory whose descriptor it is sent."
     return Finding(WARN, "Landlock", what, remedy)
 

@@ -5,12 +5,11 @@ Each function takes the facts and returns the sentence. Names that a user or the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pi_agent.messages.quoting import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _LISTED_AT_MOST: Final = 20

@@ -7,7 +7,6 @@ escaped. README.md's table is made from here (catalogue.py).
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
 
 from pi_agent.messages.quoting import escaped, nix_string
 from pi_agent.messages.refusal import (
@@ -21,6 +20,7 @@ from pi_agent.messages.refusal import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 _SEE_JOURNAL: Final = "The journal may say more: journalctl -b -p warning -n 20"

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Callable, Mapping
 
 from pi_agent.linux.identities import Identity, from_passwd
 from pi_agent.messages import installation_refusals, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import HostUser, Policy
 from pi_agent.python.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 @record
@@ -61,7 +64,8 @@ def of(policy: Policy, caller: Identity) -> Accounts:
     """The accounts of a launch for this host user.
 
     Raises Refusal (78) if a user or group is missing, or if the agent has the ID of root, of the host user or, under
-    another name, of the owner of the state.
+    another name, of anybody else. Of accounts with the same ID, only the one by whose name the machine knows that ID
+    can be an agent, so that no two host users' agents are one user.
     """
     user = policy.host_users[caller.name]
     try:
@@ -75,7 +79,16 @@ def of(policy: Policy, caller: Identity) -> Accounts:
     for uid, whose in others:
         if agent.uid == uid:
             raise installation_refusals.agent_shares_id(agent.name, whose)
+    _check_names(agent, user.agent_group)
     return Accounts(caller, agent, state_owner)
+
+
+def _check_names(agent: Identity, group: str) -> None:
+    known, known_group = pwd.getpwuid(agent.uid).pw_name, grp.getgrgid(agent.gid).gr_name
+    if known != agent.name:
+        raise installation_refusals.agent_shares_id(agent.name, known)
+    if agent.gid == 0 or known_group != group:
+        raise installation_refusals.agent_shares_group(group, known_group)
 
 
 def owner(policy: Policy) -> Identity:

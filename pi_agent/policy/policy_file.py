@@ -6,8 +6,6 @@ unknown version or key is refused: it belongs to a policy made for another pi-ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from pi_agent.messages import installation_refusals
 from pi_agent.policy.shared import NETWORKS
 from pi_agent.python import json_reader
@@ -15,6 +13,7 @@ from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, TypeVar
 
     _T = TypeVar("_T")
@@ -248,11 +247,12 @@ class _Table:
             raise ValueError(f"{self._where}.{key} is not a non-empty string")
         return value
 
+    def is_null(self, key: str) -> bool:
+        """Whether the key has no value; takes it then."""
+        return self._left.get(key, "") is None and self.take(key) is None
+
     def optional_text(self, key: str) -> str | None:
-        if self._left.get(key, "") is None:
-            self.take(key)
-            return None
-        return self.text(key)
+        return None if self.is_null(key) else self.text(key)
 
     def absolute(self, key: str) -> str:
         value = self.text(key)
@@ -273,10 +273,7 @@ class _Table:
         return tuple(value)
 
     def optional_texts(self, key: str) -> tuple[str, ...] | None:
-        if self._left.get(key, "") is None:
-            self.take(key)
-            return None
-        return self.texts(key)
+        return None if self.is_null(key) else self.texts(key)
 
     def places(self, key: str, *, home: bool = False) -> tuple[str, ...]:
         """Absolute paths. With home, also paths that begin with the user's `~`."""

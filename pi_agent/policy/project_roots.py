@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 
 from pi_agent.linux import errors, paths
 from pi_agent.linux.identities import Identity, acting_as
@@ -24,6 +23,7 @@ from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 # The sandbox provides these itself: a root there would hide one or be hidden.

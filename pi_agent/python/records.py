@@ -7,7 +7,7 @@ record as a dataclass (typing.dataclass_transform, PEP 681).
 
 from __future__ import annotations
 
-from operator import itemgetter
+from _operator import itemgetter  # operator itself is Python around it
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

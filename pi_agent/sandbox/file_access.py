@@ -37,11 +37,14 @@ _RIGHTS: Final = {
     os.O_WRONLY: ("write-file", _TRUNCATE),
     os.O_RDWR: ("read-file", "write-file", _TRUNCATE),
 }
+# What systemd reads as true.
+_TRUE: Final = ("1", "yes", "y", "true", "t", "on")
 
 
 def allows_mounts(policy: Policy) -> bool:
     """Whether the administrator loosened namespaces, so that programs inside can mount. Landlock allows no mount."""
-    return any(each.startswith("RestrictNamespaces=") for each in policy.sandbox.properties)
+    values = [each.partition("=") for each in policy.sandbox.properties]
+    return any(name == "RestrictNamespaces" and value not in _TRUE for name, _, value in values)
 
 
 def confinement(policy: Policy, *, terminal: bool) -> tuple[str, ...]:

@@ -14,16 +14,16 @@ from __future__ import annotations
 import errno
 import grp
 import os
-from collections.abc import Sequence
-from contextlib import suppress
 
 from pi_agent.linux import mount_api, paths
 from pi_agent.messages import installation_refusals, refusals
 from pi_agent.policy.accounts import Accounts
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is not an id
@@ -163,14 +163,16 @@ def stage(tree: int, target: str, what: str) -> None:
         raise refusals.staging_failed(what, error.strerror or str(error)) from error
 
 
-def stage_terminals(target: str) -> None:
+def stage_terminals(target: str, most: int) -> None:
     """Mount a new instance of devpts at target, for the session's pseudo-terminals and no others (devpts(5)).
+
+    most: how many the session may have.
 
     All sessions of a host user run as one agent, who owns the terminals that systemd opens for them. In the host's
     instance, one session could read what is typed to another. Their group is the host's `tty`. Raises Refusal (69).
     """
     # The machine has 4,096 of them (/proc/sys/kernel/pty/max): without a limit, one session could take all.
-    options = {"mode": "0620", "ptmxmode": "0666", "max": "128"}
+    options = {"mode": "0620", "ptmxmode": "0666", "max": str(most)}
     with suppress(KeyError):  # without it they have the group of who opens them
         options["gid"] = str(grp.getgrnam("tty").gr_gid)
     try:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from pi_agent.linux import paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import Identity
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
 # The depth of the search for nested repositories. A launch must not wait for a walk through everything.

@@ -17,19 +17,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
-from enum import IntEnum
 
 from pi_agent.linux import mount_api, paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
+from pi_agent.python.standard import IntEnum
 from pi_agent.sandbox import project_search
 from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 # The agent controls the content of the project: the work of a launch and the number of mounts must be bounded.

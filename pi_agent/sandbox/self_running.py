@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
 
 from pi_agent.linux import files, paths
 from pi_agent.linux.identities import Identity, acting_as
@@ -22,6 +21,7 @@ from pi_agent.sandbox.project_search import ProjectView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
 # In addition to the protected paths: files that every project edits and of which only a part runs by itself, and a file

@@ -10,8 +10,6 @@ version 257 takes; it spells the values that are not booleans as `PrivateUsersEx
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
@@ -20,6 +18,7 @@ from pi_agent.sandbox.system_directories import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _HARDENING: Final = (
@@ -34,7 +33,7 @@ _HARDENING: Final = (
     "DevicePolicy=closed",
     # Owners keep their ids, and a capability that the agent might gain there does not reach the host's namespace.
     "PrivateUsersEx=identity",
-    # All agents share one uid: without this, a session could signal and inspect the processes of another.
+    # The sessions of a host user share one uid: without this, one could signal and inspect the processes of another.
     "PrivatePIDs=yes",
     "PrivateIPC=yes",
     "TemporaryFileSystem=/dev/shm:mode=1777,nosuid,nodev",

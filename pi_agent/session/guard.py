@@ -9,10 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from pi_agent.linux import processes, terminals
 from pi_agent.linux.descriptors import Descriptors
@@ -20,11 +17,13 @@ from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
+from pi_agent.python.standard import contextmanager, signal, suppress
 from pi_agent.session import session_directory, session_names, systemctl
 from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 # What the runner tells its guard: the unit has ended, or it may still exist.
@@ -152,7 +151,7 @@ def _detach() -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    with open("/proc/self/comm", "w", encoding="ascii") as name:
+    with open("/proc/self/comm", "w", encoding="utf-8") as name:
         name.write("pi-agent-guard")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 
 from pi_agent.linux import identities, paths
 from pi_agent.linux.descriptors import Descriptors
@@ -25,6 +24,10 @@ from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
 from pi_agent.sandbox.system_directories import System
 from pi_agent.session.session_names import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @record

@@ -17,7 +17,7 @@ unset LISTEN_FDS LISTEN_PID LISTEN_FDNAMES LISTEN_PIDFDID
 
 # Nothing of the agent's runs before. If the runner dies, the gate closes.
 printf 'ready\n' >&4
-IFS= read -r -u 5 answer && [[ $answer == go ]] || exit 69
+IFS= read -r -u 5 answer 2>/dev/null && [[ $answer == go ]] || exit 69
 exec 5<&-
 
 report_end() {

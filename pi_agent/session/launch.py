@@ -7,16 +7,17 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from pi_agent.linux import standard_error, timing
 from pi_agent.messages import notices
-from pi_agent.sandbox import self_running
 from pi_agent.session import audit, guard, staging, supervision
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan
 from pi_agent.state import home_files, sync, user_state
 from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def carry_out(plan: Plan, known: Known) -> int:
@@ -67,4 +68,6 @@ def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
     request = plan.request
     if not request.terminal or request.project is None:
         return tuple
+    from pi_agent.sandbox import self_running  # only a launch at a terminal needs it
+
     return self_running.watch(request.policy, request.accounts.caller, request.project)

@@ -9,8 +9,6 @@ agent can change what is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from pi_agent.environment import dotenv_file, env_files, git_identity, variable_layers
 from pi_agent.environment.git_identity import GitIdentity
 from pi_agent.environment.variable_layers import Layer, Sources
@@ -30,6 +28,10 @@ from pi_agent.session.systemd_run import Start
 from pi_agent.state import home_files, host_config, sync, user_state
 from pi_agent.state.home_files import HomeFile, ProjectLink
 from pi_agent.state.user_state import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @record

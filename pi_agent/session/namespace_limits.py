@@ -10,28 +10,31 @@ Runs as root. A process that joins a user namespace cannot come back, so a forke
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
-import signal
-from collections.abc import Mapping
 
 from pi_agent.linux import mount_api, processes
+from pi_agent.linux.descriptors import Descriptors
 from pi_agent.messages import start_refusals
 from pi_agent.policy.policy_file import Policy
+from pi_agent.python.c_library import get_errno, libc
 from pi_agent.python.records import record
+from pi_agent.python.standard import signal, suppress
 from pi_agent.session.systemd_run import SLICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 # asm-generic/resource.h; Python has no names for them.
 _RLIMIT_SIGPENDING: Final = 11
 _RLIMIT_MSGQUEUE: Final = 12
-# So many sessions at once leave the machine as much as they take, however much each of them takes.
+# A session gets this part of what the machine has.
 SESSIONS: Final = 16
+# So many sessions of one host user get their whole part.
+_UNDIVIDED: Final = 8
 # The parts of the machine's own limits that a session gets: sysctl of the machine → limit of the namespace, at most.
 _SHARED: Final = {
     "fs/inotify/max_user_instances": ("max_inotify_instances", 512),
@@ -51,7 +54,7 @@ _RESOURCES: Final = {
 }
 _KINDS: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _CLONE_NEWUSER: Final = 0x10000000
-_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc: Final = libc
 
 
 @record
@@ -66,13 +69,25 @@ class Machine:
 MACHINE: Final = Machine()
 
 
-def chosen(machine: Machine = MACHINE) -> dict[str, int]:
-    """The limits of a session on this machine, by their names in /proc/sys/user. What this kernel lacks is left out."""
-    found = {}
+def divided(whole: int, others: int) -> int:
+    """What a session gets where the first ones get `whole`. others: how many sessions its host user has besides.
+
+    The next eight get a quarter, then come a ninth, a sixteenth and so on. So all sessions of a host user together get
+    less than 14 times `whole`, however many they are, and in whatever order they start and end.
+    """
+    return int(whole // (others // _UNDIVIDED + 1) ** 2)
+
+
+def chosen(others: int, machine: Machine = MACHINE) -> dict[str, int]:
+    """The limits of a session on this machine, by their names in /proc/sys/user. What this kernel lacks is left out.
+
+    others: see `divided`.
+    """
+    found = {f"max_{kind}_namespaces": _NAMESPACES for kind in _KINDS}
     for shared, (name, most) in _SHARED.items():
         if (limit := machine_limit(shared, machine)) is not None:
             found[name] = min(most, limit // SESSIONS)
-    return found | {f"max_{kind}_namespaces": _NAMESPACES for kind in _KINDS}
+    return {name: divided(limit, others) for name, limit in found.items()}
 
 
 def resources(policy: Policy) -> dict[int, int]:
@@ -89,7 +104,7 @@ def wanted() -> Mapping[str, int]:
 def machine_limit(sysctl: str, machine: Machine = MACHINE) -> int | None:
     """A limit of the machine; None if this kernel does not have it."""
     try:
-        with open(f"{machine.sysctl}/{sysctl}", encoding="ascii") as file:
+        with open(f"{machine.sysctl}/{sysctl}", encoding="utf-8") as file:
             return int(file.read())
     except FileNotFoundError:
         return None
@@ -101,52 +116,71 @@ class Limiter:
     It is forked while systemd is busy with the session. If the runner dies, it ends by itself.
     """
 
-    def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
-        """rlimits: see `resources`."""
-        wait, self._tell = os.pipe()
-        self._answer, answer = os.pipe()
-        # The runner's handlers of signals are not the child's.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    def __init__(self, unit: str, rlimits: Mapping[int, int], others: int) -> None:
+        """rlimits: see `resources`. others: see `divided`."""
+        self._child = 0
+        self._error = errno.EIO
+        self._tell = self._answer = -1
         try:
-            self._child = os.fork()
-            if self._child == 0:
-                try:
-                    os.close(self._tell)
-                    os.write(answer, bytes([_child(unit, rlimits, wait)]))
-                finally:
-                    os._exit(0)
+            self._fork(unit, rlimits, others)
+        except OSError as error:  # `limit` tells it: the session waits, and is not let in
+            self._error = error.errno or errno.EIO
+
+    def _fork(self, unit: str, rlimits: Mapping[int, int], others: int) -> None:
+        ends = Descriptors()
+        try:
+            wait, self._tell = os.pipe()
+            ends.hold(wait)
+            self._answer, answer = os.pipe()
+            ends.hold(answer)
+            # The runner's handlers of signals are not the child's.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                self._child = os.fork()
+                if self._child == 0:
+                    try:
+                        os.close(self._tell)
+                        os.write(answer, bytes([_child(unit, rlimits, others, wait)]))
+                    finally:
+                        os._exit(0)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(wait)
-            os.close(answer)
+            ends.close()
 
     def __enter__(self) -> Limiter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._tell)
-        os.close(self._answer)
-        processes.wait(self._child)
+        for descriptor in (self._tell, self._answer):
+            if descriptor >= 0:
+                os.close(descriptor)
+        if self._child:
+            processes.wait(self._child)
 
     def limit(self) -> None:
         """Set the limits in the user namespace of the unit's process. Raises Refusal (69)."""
-        os.write(self._tell, b".")
-        answer = os.read(self._answer, 1)
+        answer = b""
+        if self._child:
+            with suppress(OSError):  # it has ended: then there is no answer either
+                os.write(self._tell, b".")
+            answer = os.read(self._answer, 1)
         if answer != b"\0":
-            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else errno.EIO))
+            raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else self._error))
 
 
-def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
+def _child(unit: str, rlimits: Mapping[int, int], others: int, wait: int) -> int:
     """Prepare, wait for a byte, set the limits, and return 0 or an error number."""
     try:
-        limits = chosen()
+        limits = chosen(others)
         # A container may show /proc/sys read-only.
         proc = mount_api.new("proc", {}, 0)
         if os.read(wait, 1):
             number, process = process_of(unit)
             enter(process)
             write(limits, proc)
-            for limit, value in rlimits.items():
+            for limit, whole in rlimits.items():
+                value = divided(whole, others)
                 resource.prlimit(number, limit, (value, value))
     except OSError as error:
         return min(error.errno or errno.EIO, 255)
@@ -155,7 +189,7 @@ def _child(unit: str, rlimits: Mapping[int, int], wait: int) -> int:
 
 def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
     """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
-    with open(machine.first, encoding="ascii") as file:
+    with open(machine.first, encoding="utf-8") as file:
         own = next((line[3:].strip() for line in file if line.startswith("0::")), "")
     # A slice lies below those that its name begins with (systemd.slice(5)).
     words = SLICE.removesuffix(".slice").split("-")
@@ -170,7 +204,7 @@ def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
 
 
 def _listed(path: str) -> list[int]:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         listed = [int(line) for line in file]
     if not listed:
         raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
@@ -180,7 +214,7 @@ def _listed(path: str) -> list[int]:
 def enter(process: int) -> None:
     """Join the process's user namespace, which must not be our own. Raises OSError."""
     if _libc.setns(process, _CLONE_NEWUSER) != 0:
-        number = ctypes.get_errno()
+        number = get_errno()
         raise OSError(number, os.strerror(number))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import suppress
 
 from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
+from pi_agent.python.standard import suppress
 from pi_agent.sandbox import mounts
 from pi_agent.session import session_names, systemctl
 from pi_agent.session.session_names import Session, called
@@ -39,6 +39,11 @@ def all_of(uid: int) -> list[Session]:
     except FileNotFoundError:
         return []
     return [called(place, name) for name in names]
+
+
+def others(session: Session) -> int:
+    """How many sessions the same host user has besides, also those that are starting or ending. Raises OSError."""
+    return max(0, len(os.listdir(os.path.dirname(session.directory))) - 1)
 
 
 def sweep(tools: Tools, uid: int) -> None:

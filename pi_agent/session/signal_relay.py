@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from pi_agent.policy.policy_file import Tools
+from pi_agent.python.standard import signal
 from pi_agent.session import systemctl
 from pi_agent.session.report import Report
 

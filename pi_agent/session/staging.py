@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
 
 from pi_agent.environment import env_file_syntax, variable_layers
 from pi_agent.linux import timing
@@ -18,10 +17,18 @@ from pi_agent.messages import notices, refusals
 from pi_agent.sandbox import mounts, protection
 from pi_agent.sandbox.mounts import Mount
 from pi_agent.sandbox.project_search import ProjectView
-from pi_agent.session import host_view, running_sessions, systemd_run
+from pi_agent.session import host_view, running_sessions, session_directory, systemd_run
 from pi_agent.session.launch_plan import Plan
+from pi_agent.session.namespace_limits import divided
 from pi_agent.session.session_names import Session
 from pi_agent.state.user_state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final
+
+_TERMINALS: Final = 128  # pseudo-terminals
 
 
 def fill(plan: Plan, state: State) -> Sequence[str]:
@@ -35,7 +42,7 @@ def fill(plan: Plan, state: State) -> Sequence[str]:
     _write_files(session, _request_of(plan, late), running_sessions.describe(time.time(), root, plan.directory))
     _link(session, view.system.links)
     _stage_state(plan, state)
-    mounts.stage_terminals(session.terminals)
+    mounts.stage_terminals(session.terminals, divided(_TERMINALS, session_directory.others(session)))
     told: Sequence[str] = ()
     if view.project is not None:
         mounts.stage(view.project.tree, session.project, view.project.bind.target)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
-from contextlib import suppress
-
 from pi_agent.linux import processes, terminals, timing
 from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals, start_refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
+from pi_agent.python.standard import signal, suppress
 from pi_agent.sandbox import mounts
-from pi_agent.session import systemctl
+from pi_agent.session import session_directory, systemctl
 from pi_agent.session.gate import Gate
 from pi_agent.session.namespace_limits import Limiter
 from pi_agent.session.report import Report
@@ -23,6 +20,7 @@ from pi_agent.session.systemd_run import Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
 # siginfo's si_code, as ExecMainCode= shows it (sigaction(2)): ended by a signal, with or without a core dump.
@@ -81,7 +79,7 @@ def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: C
         if relay.cut_short is None:
             child = processes.start(start.argv, start.environ, own_group=not start.terminal)
             relay.session_begins(child)
-            with Limiter(session.unit, start.rlimits) as limiter:
+            with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
                 meanwhile()
                 refusal = _let_in(session.unit, line, limiter, child)
                 begun = refusal is None and line.report.await_start(child)

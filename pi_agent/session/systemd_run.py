@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from pi_agent.policy.policy_file import Policy, Tools
 from pi_agent.python.records import record
 from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
 SLICE: Final = "pi-agent.slice"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
 
 from pi_agent.linux import files
 from pi_agent.linux.errors import reason
@@ -20,12 +19,13 @@ from pi_agent.state.tree_entries import entry_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final, TypeAlias
 
 _BATCH: Final = 64  # descriptors open at once
 _CHUNK: Final = 1 << 24  # bytes
 # Called with the files and bytes done since the last call.
-Step = Callable[[int, int], None]
+Step: TypeAlias = "Callable[[int, int], None]"
 # Errors that the target causes. Any other error is a fault of the source file.
 _TARGETS_FAULT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 

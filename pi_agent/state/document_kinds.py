@@ -5,21 +5,20 @@ What an agent writes outlives its session here. So a choice that has code run in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pi_agent.python.records import record
 from pi_agent.state import settings_keys
 from pi_agent.state.json_merge import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
 
 # Whether a choice, which sets the value at a path or removes it (json_merge.REMOVED), may last. The last argument is
 # what the host's document has under the first key of the path, or None.
-Lasts = Callable[[Path, object, object], bool]
+Lasts: TypeAlias = "Callable[[Path, object, object], bool]"
 # What of a choice lasts. The arguments are its value, and the same.
-Reduced = Callable[[object, object], object]
+Reduced: TypeAlias = "Callable[[object, object], object]"
 
 
 def always(_path: Path, _value: object, _of_host: object) -> bool:

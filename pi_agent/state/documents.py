@@ -7,7 +7,6 @@ The Nix settings override both.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
 
 from pi_agent.linux import directories, files
 from pi_agent.linux.errors import reason
@@ -21,6 +20,7 @@ from pi_agent.state.json_merge import REMOVED, Changes, Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final
 
 BYTES_AT_MOST: Final = 4 * 1024**2

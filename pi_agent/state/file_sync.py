@@ -7,14 +7,13 @@ holds code or instructions matches the host exactly (mirror.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 from pi_agent.linux import directories, paths, removal
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import notices
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
+from pi_agent.python.standard import contextmanager
 from pi_agent.state import host_config, mirror, pi_files, scans
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.mirror import HostFiles, Manifest
@@ -22,10 +21,11 @@ from pi_agent.state.tree_entries import Entry, Tree, entry_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final, TypeAlias
 
 # Opens a directory by name in an open one.
-Enter = Callable[[int, str], int]
+Enter: TypeAlias = "Callable[[int, str], int]"
 _COMMANDS: Final = "commands"
 _PROMPTS: Final = "prompts"
 _SHARED: Final = f"{pi_files.SHARED_SKILLS}/skills"

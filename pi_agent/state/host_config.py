@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from functools import cache
 
 from pi_agent.linux import paths
 from pi_agent.linux.directories import Trail
@@ -19,9 +17,11 @@ from pi_agent.messages import reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import expanded
 from pi_agent.python.records import record
+from pi_agent.python.standard import cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
 STORE: Final = "/nix/store"

@@ -6,10 +6,9 @@ Objects are compared key by key, down to a depth. Everything else, including an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = "dict[str, Any]"

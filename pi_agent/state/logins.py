@@ -6,8 +6,6 @@ the host's file says may be there inside as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pi_agent.state import json_merge
 
 TYPE_CHECKING = False
@@ -63,7 +61,7 @@ def _names_a_variable(key: object) -> bool:
 
 def _is_harmless(variables: object) -> bool:
     """Whether the variables that come with a login only name accounts."""
-    if not isinstance(variables, Mapping):
+    if not isinstance(variables, dict):
         return False
     return all(
         isinstance(value, str)

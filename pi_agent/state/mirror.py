@@ -6,22 +6,26 @@ Every write happens below the isolated tree, in which no link is followed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from pi_agent.linux import directories, paths, removal
 from pi_agent.linux.directories import Trail
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
+from pi_agent.python.standard import contextmanager
 from pi_agent.state import copying
 from pi_agent.state.copying import LimitExceeded, Source, Step, Synced, Target
 from pi_agent.state.host_config import HostTree
 from pi_agent.state.scans import BYTES_AT_MOST
 from pi_agent.state.tree_entries import Entry, Kind, Tree
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
 # What is remembered of each copied file: the numbers of its Synced in a row, as JSON returns them.
-Manifest = Mapping[str, Sequence[int]]
+Manifest: TypeAlias = "Mapping[str, Sequence[int]]"
 
 
 @record

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
-from contextlib import suppress
 
 from pi_agent.linux import removal
+from pi_agent.python.standard import suppress
 from pi_agent.state.document_kinds import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
 _POLL: Final = 0.02  # seconds

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
 
 from pi_agent.linux import directories
 from pi_agent.linux.directories import Trail
@@ -19,6 +18,7 @@ from pi_agent.state.tree_entries import Entry, Kind, entry_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
 ENTRIES_AT_MOST: Final = 200_000

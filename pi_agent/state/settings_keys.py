@@ -5,10 +5,9 @@ Only a taste survives as a choice made inside. A key that is not listed here doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 # Pi loads or runs what these name, follows it as instructions, or, with defaultProjectTrust, stops asking first.

@@ -8,7 +8,6 @@ such a place is left out. docs/settings.md and dist/core/package-manager.js of P
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
 
 from pi_agent.linux import paths
 from pi_agent.messages import notices, reasons
@@ -18,6 +17,7 @@ from pi_agent.state.user_state import PI_AGENT_DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final
 
 _TOLD_AT_MOST: Final = 20

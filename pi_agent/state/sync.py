@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from pi_agent.linux import directories, standard_error
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.collector import without_collector
 from pi_agent.python.records import record
+from pi_agent.python.standard import contextmanager
 from pi_agent.state import documents, file_sync, settings_keys, sync_memory
 from pi_agent.state.copying import Synced
 from pi_agent.state.document_kinds import DOCUMENTS, SETTINGS, Kind
@@ -33,6 +32,7 @@ from pi_agent.state.user_state import PI_AGENT_DIRECTORY, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
 
 _LOCK: Final = "lock"

@@ -12,12 +12,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import suppress
 
 from pi_agent.linux import directories, files, paths, removal
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import installation_refusals, reasons, refusals
 from pi_agent.policy.policy_file import Policy
+from pi_agent.python.standard import suppress
 from pi_agent.state.sync_memory import MEMORY
 
 TYPE_CHECKING = False

@@ -6,7 +6,6 @@ It is kept in a directory of root's (sync_directory.py), so no agent can rewrite
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from pi_agent.linux import files
 from pi_agent.linux.signatures import Signature, signature_of
@@ -20,6 +19,7 @@ from pi_agent.state.mirror import Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
 MEMORY: Final = "memory.json"

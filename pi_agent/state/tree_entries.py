@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from enum import Enum
 
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.python.records import record
+from pi_agent.python.standard import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Mapping
+    from typing import Final, TypeAlias
 
 
 class Kind(Enum):
@@ -40,7 +40,7 @@ class Entry:
         return self.signature[1]
 
 
-Tree = Mapping[str, Entry]
+Tree: TypeAlias = "Mapping[str, Entry]"
 
 
 def entry_of(status: os.stat_result) -> Entry:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pi_agent.linux import directories
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import installation_refusals, reasons, refusals
 from pi_agent.policy.policy_file import Policy
 from pi_agent.python.records import record
+from pi_agent.python.standard import contextmanager
 from pi_agent.state import sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 PI_DIRECTORY: Final = ".pi"

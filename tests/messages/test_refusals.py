@@ -27,6 +27,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "policy_unreadable": (78, lambda x: installation_refusals.policy_unreadable(x, x)),
     "identities_missing": (78, lambda x: installation_refusals.identities_missing([("user", x), ("group", x)])),
     "agent_shares_id": (78, lambda x: installation_refusals.agent_shares_id(x, x)),
+    "agent_shares_group": (78, lambda x: installation_refusals.agent_shares_group(x, x)),
     "state_not_mapped": (78, lambda x: installation_refusals.state_not_mapped(x, x, x)),
     "sync_directory_unusable": (78, lambda x: installation_refusals.sync_directory_unusable(x, x)),
     "state_missing": (78, lambda x: installation_refusals.state_missing(x, x)),
@@ -100,6 +101,10 @@ def test_every_refusal_has_a_status_one_line_of_what_and_lines_of_remedy(name: s
         (
             installation_refusals.agent_shares_id("a", "alice"),
             "«a» alice m3ta.pi-agent.hostUsers.<user>.agentUser",
+        ),
+        (
+            installation_refusals.agent_shares_group("a", "root"),
+            "«a» root m3ta.pi-agent.hostUsers.<user>.agentGroup",
         ),
         (installation_refusals.state_not_mapped("/s", "o", "a"), "/s o a m3ta.pi-agent.stateDir user namespaces"),
         (installation_refusals.sync_directory_unusable("/s-sync", "why"), "/s-sync why systemd-tmpfiles root"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import grp
 import pwd
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -78,6 +79,10 @@ def test_only_the_listed_uid_passes(text: str) -> None:
 # -- the accounts of a launch
 
 
+def named(ids: Mapping[str, int], wanted: int) -> str:
+    return next(name for name, number in ids.items() if number == wanted)
+
+
 class Machine:
     """The users and groups of a machine, each with an ID of its own."""
 
@@ -86,6 +91,9 @@ class Machine:
         self.groups = {"root": 0, "users": 100, "pi-agent": 980, "pi-agent-alice": 981, "dev": 500}
         monkeypatch.setattr(pwd, "getpwnam", self._user)
         monkeypatch.setattr(grp, "getgrnam", self._group)
+        # The first name with an ID counts.
+        monkeypatch.setattr(pwd, "getpwuid", lambda uid: self._user(named(self.users, uid)))
+        monkeypatch.setattr(grp, "getgrgid", lambda gid: self._group(named(self.groups, gid)))
 
     def _user(self, name: str) -> pwd.struct_passwd:
         return pwd.struct_passwd((name, "x", self.users[name], 1, "", "/nonexistent", "/bin/sh"))
@@ -151,10 +159,27 @@ def test_also_an_agent_that_owns_the_state_is_neither_root_nor_the_host_user(
     assert refused_accounts(policy("pi-agent")).endswith(f" {whose}")
 
 
-def test_an_id_that_two_host_users_agents_share_is_left_to_doctor(machine: Machine) -> None:
-    """A launch does not read the policy of other host users."""
-    machine.users["pi-agent-bob"] = 991
+@pytest.mark.parametrize("other", ["bob", "pi-agent-bob", "postgres"])
+def test_of_accounts_with_one_id_the_first_alone_can_be_an_agent(machine: Machine, other: str) -> None:
+    """So no two host users' agents are one user, whatever the policy of the others says."""
+    machine.users.pop(other, None)
+    machine.users |= {other: 991}
     assert accounts.of(policy(), _ALICE).agent.uid == 991
+    del machine.users[other]
+    machine.users = {other: 991, **machine.users}
+    assert refused_accounts(policy()).endswith(f" {other}")
+
+
+@pytest.mark.parametrize(("shared", "whose"), [(0, "root"), (100, "users"), (980, "pi-agent")])
+def test_an_agent_with_somebody_elses_group_is_refused(machine: Machine, shared: int, whose: str) -> None:
+    machine.groups["pi-agent-alice"] = shared
+    said = refused_accounts(policy())
+    assert "group «pi-agent-alice»" in said and said.endswith(f" {whose}")
+
+
+def test_an_agent_in_the_group_of_root_is_refused_whatever_that_group_is_called(machine: Machine) -> None:
+    machine.groups = {"pi-agent-alice": 0, "pi-agent": 980}
+    assert "group «pi-agent-alice»" in refused_accounts(policy())
 
 
 @pytest.mark.parametrize(

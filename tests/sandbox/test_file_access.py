@@ -107,10 +107,15 @@ def test_an_older_version_is_not_asked_for_what_it_lacks(monkeypatch: pytest.Mon
 
 
 def test_where_programs_inside_may_mount_there_is_none() -> None:
-    policy = frozen(sandbox=policies.sandbox(properties=["RestrictNamespaces=no"]))
-    assert file_access.confinement(policy, terminal=True) == ()
-    other = frozen(sandbox=policies.sandbox(properties=["TasksMax=5"]))
-    assert file_access.confinement(other, terminal=True) != ()
+    for loose in (["=no"], ["=user mnt"], ["="], ["=yes", "=mnt"], ["=mnt", "=yes"]):
+        policy = frozen(sandbox=policies.sandbox(properties=[f"RestrictNamespaces{value}" for value in loose]))
+        assert file_access.confinement(policy, terminal=True) == (), loose
+
+
+@pytest.mark.parametrize("harmless", ["TasksMax=5", "RestrictNamespaces=yes", "RestrictNamespaces=true"])
+def test_a_property_that_loosens_nothing_leaves_it_on(harmless: str) -> None:
+    policy = frozen(sandbox=policies.sandbox(properties=[harmless]))
+    assert file_access.confinement(policy, terminal=True) != ()
 
 
 def test_the_version_is_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,16 +223,16 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
         return grp.struct_group((name, "x", group, []))
 
     monkeypatch.setattr(grp, "getgrnam", named)
-    mounts.stage_terminals(str(places[1]))
+    mounts.stage_terminals(str(places[1]), 32)
     flags = mount_api.NOSUID | mount_api.NOEXEC
     assert kernel.calls() == [
-        f"new devpts {owner}max=128,mode=0620,ptmxmode=0666 {flags}",
+        f"new devpts {owner}max=32,mode=0620,ptmxmode=0666 {flags}",
         f"attach /dev/null at {places[1]}",
         "set_attributes /dev/null 0",
     ]
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        mounts.stage_terminals(str(places[1]))
+        mounts.stage_terminals(str(places[1]), 32)
     assert caught.value.status == EX_UNAVAILABLE
 
 

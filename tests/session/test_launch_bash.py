@@ -109,7 +109,7 @@ def test_it_waits_for_the_word_and_ends_if_the_runner_does(launch: Launch) -> No
             assert select.select([launcher.stdout], [], [], 0.3)[0] == [], "it waits"
             ours.sendall(word)
             ours.close()
-            assert launcher.communicate(b"", 20)[0] == output
+            assert launcher.communicate(b"", 20) == (output, b"")
 
 
 def test_variables_that_act_on_programs_reach_the_command_alone(launch: Launch) -> None:

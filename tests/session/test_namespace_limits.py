@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -37,9 +38,9 @@ def machine(top: Path, groups: str = "0::/init.scope\n", **limits: int) -> Machi
 
 
 def test_a_session_has_a_part_of_what_the_machine_has_and_never_more_than_it_needs(tmp_path: Path) -> None:
-    found = namespace_limits.chosen(machine(tmp_path, instances=524288, watches=524288))
+    found = namespace_limits.chosen(0, machine(tmp_path, instances=524288, watches=524288))
     assert (found["max_inotify_instances"], found["max_inotify_watches"]) == (512, 16384)
-    found = namespace_limits.chosen(machine(tmp_path, instances=128, watches=65536))
+    found = namespace_limits.chosen(0, machine(tmp_path, instances=128, watches=65536))
     assert (found["max_inotify_instances"], found["max_inotify_watches"]) == (8, 4096)
 
 
@@ -49,13 +50,26 @@ def test_many_sessions_together_leave_the_machine_something() -> None:
         assert least <= 524288 / 2, "NixOS has 524,288 of both"
 
 
+def test_a_host_user_with_many_sessions_gets_less_for_each_and_never_all_that_the_machine_has(tmp_path: Path) -> None:
+    """In whatever order they start and end: one that started with n others alive has at least n alive before it."""
+    for limit in (128, 65536, 524288):
+        there = machine(tmp_path, instances=limit, watches=limit)
+        each = [namespace_limits.chosen(others, there) for others in range(2000)]
+        for name in ("max_inotify_instances", "max_inotify_watches"):
+            parts = [limits[name] for limits in each]
+            assert parts == sorted(parts, reverse=True)
+            assert set(parts[:8]) == {parts[0]} and parts[8] == parts[0] // 4
+            assert sum(parts) < limit * 14 / 16
+    assert sum(namespace_limits.divided(1024, others) for others in range(2000)) < 14 * 1024
+
+
 def test_each_kind_of_namespace_is_limited() -> None:
     kinds = {path.name for path in Path("/proc/sys/user").glob("max_*_namespaces")}
-    assert kinds <= namespace_limits.chosen().keys()
+    assert kinds <= namespace_limits.chosen(0).keys()
 
 
 def test_what_this_kernel_lacks_is_left_out(tmp_path: Path) -> None:
-    assert not any("inotify" in name for name in namespace_limits.chosen(machine(tmp_path)))
+    assert not any("inotify" in name for name in namespace_limits.chosen(0, machine(tmp_path)))
     assert namespace_limits.machine_limit("fs/none") is None
 
 
@@ -121,7 +135,7 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
         monkeypatch.setattr(namespace_limits, "_SHARED", {_INOTIFY[0]: ("max_inotify_instances", 3)})
         monkeypatch.setattr(namespace_limits, "_NAMESPACES", 7)
         opened = open_descriptors()
-        with Limiter("u.service", {11: 77, resource.RLIMIT_MEMLOCK: 4096}) as limiter:
+        with Limiter("u.service", {11: 77, resource.RLIMIT_MEMLOCK: 4096}, 7) as limiter:
             limiter.limit()
         assert resource.prlimit(process.pid, 11) == (77, 77)
         assert resource.prlimit(process.pid, resource.RLIMIT_MEMLOCK) == (4096, 4096)
@@ -140,15 +154,28 @@ def test_who_cannot_be_limited_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     opened = open_descriptors()
     for processes in ((), (os.getpid(),)):
         unit(tmp_path, *processes)
-        with Limiter("u.service", {}) as limiter, pytest.raises(Refusal) as caught:
+        with Limiter("u.service", {}, 0) as limiter, pytest.raises(Refusal) as caught:
             limiter.limit()
         assert caught.value.status == EX_UNAVAILABLE
     assert open_descriptors() == opened
 
 
+@pytest.mark.parametrize("what", ["fork", "pipe"])
+def test_a_child_that_cannot_be_made_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def fail() -> None:
+        raise BlockingIOError(errno.EAGAIN, "none left")
+
+    opened = open_descriptors()
+    monkeypatch.setattr(os, what, fail)
+    with Limiter("u.service", {}, 0) as limiter, pytest.raises(Refusal) as caught:
+        limiter.limit()
+    assert os.strerror(errno.EAGAIN) in caught.value.what
+    assert open_descriptors() == opened
+
+
 @needs_root
 def test_a_child_that_is_not_needed_ends() -> None:
-    with Limiter("u.service", {}) as limiter:
+    with Limiter("u.service", {}, 0) as limiter:
         child = limiter._child
         assert Path(f"/proc/{child}").exists()
     assert not Path(f"/proc/{child}").exists()

@@ -101,6 +101,12 @@ def _agent_is_root(it: Prepared) -> None:
     it.allow(user="nobody", group="nogroup", hostUsers={USER: host_user("~/projects", agent_user="root")})
 
 
+def _agent_in_roots_group(it: Prepared) -> None:
+    it.ask_the_machine_for_the_agent()
+    agent = {**host_user("~/projects", agent_user="daemon"), "agentGroup": "root"}
+    it.allow(user="nobody", group="nogroup", hostUsers={USER: agent})
+
+
 def _state_that_cannot_be_mapped(it: Prepared) -> None:
     it.agent = replaced(it.agent, uid=65533)
     it.kernel.refuses = {"idmap"}
@@ -354,6 +360,7 @@ _CASES: Final[dict[str, Case]] = {
     ),
     "there is no agent for this user": Case("identities_missing", 78, _without_agent(user="root", group="root")),
     "the agent is root": Case("agent_shares_id", 78, _agent_is_root),
+    "the agent is in root's group": Case("agent_shares_group", 78, _agent_in_roots_group),
     "outside of the roots": Case("outside_roots", 77, _elsewhere),
     "the directory is gone": Case("directory_gone", 77, _gone),
     "the directory has just gone": Case("directory_gone", 77, _gone_since_it_was_located),

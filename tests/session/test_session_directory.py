@@ -39,6 +39,15 @@ def kernel(bin_: Bin, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return Kernel(bin_.log, monkeypatch)
 
 
+def test_the_other_sessions_of_the_same_host_user_are_counted(tmp_path: Path) -> None:
+    own = session_in(tmp_path / "1000")
+    session_in(tmp_path / "1001", "pi-agent-bob-0")
+    assert session_directory.others(own) == 0
+    for number in range(1, 4):
+        session_in(tmp_path / "1000", f"pi-agent-alice-{number}")
+    assert session_directory.others(own) == 3
+
+
 # -- removing
 
 

@@ -144,8 +144,8 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     limited: list[str] = []
 
     class Limiter:
-        def __init__(self, unit: str, rlimits: Mapping[int, int]) -> None:
-            assert all(limit > 0 for limit in rlimits.values())
+        def __init__(self, unit: str, rlimits: Mapping[int, int], others: int) -> None:
+            assert others >= 0 and all(limit > 0 for limit in rlimits.values())
             self._unit = unit
 
         def __enter__(self) -> Limiter:

@@ -62,6 +62,7 @@ in
           home = "/var/lib/pi-agent";
           createHome = true;
           homeMode = "0750";
+          expires = null;
           shell = builtins.unsafeDiscardStringContext (toString pkgs.bashInteractive);
         };
       }
@@ -82,6 +83,7 @@ in
         home = "/var/lib/pi-agent";
         createHome = false;
         homeMode = "700";
+        expires = "2000-01-01";
         shell = builtins.unsafeDiscardStringContext (toString pkgs.bashInteractive);
       }))
       (
@@ -99,12 +101,13 @@ in
         accounts = [ "pi-agent" ];
         extraGroups = [ "team" ];
         createHome = true;
+        expires = "2000-01-01";
       }
       {
         complaints = ask.complaints configs.alone;
         group = configs.alone.m3ta.pi-agent.hostUsers.alice.agentGroup;
         accounts = lib.filter (hasPrefix "pi-agent") (lib.attrNames configs.alone.users.users);
-        inherit (ask.user "pi-agent" configs.alone) extraGroups createHome;
+        inherit (ask.user "pi-agent" configs.alone) extraGroups createHome expires;
       };
 
   "a session can go on using a name service that is restarted, unless an administrator sees to that" =

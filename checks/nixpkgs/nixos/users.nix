@@ -53,6 +53,7 @@ let
         home = option (passwdEntry path) "/var/empty";
         createHome = option bool false;
         homeMode = option str "700";
+        expires = option (nullOr str) null;
         packages = option (listOf package) [ ];
         shell = option (nullOr (either shellPackage (passwdEntry path))) null;
       };

@@ -30,16 +30,14 @@ def owner(context: Context) -> Iterator[Finding]:
 def agent(context: Context) -> Iterator[Finding]:
     """The account of the caller's agents exists, and nobody else has it.
 
-    Raises Refusal (78) if it is missing, or has the ID of root, of the caller or of the owner of the state.
+    Raises Refusal (78) if it is missing, or has the ID of somebody else (accounts.of).
     """
     policy, caller = context.policy, context.user
     if caller is None:
         return
     found = accounts.of(policy, caller)
     group = policy.host_users[caller.name].agent_group
-    if found.agent.gid == 0:
-        yield account_findings.agent_group_is_root(found.agent.name, group)
-    elif not _is_primary_group(found.agent):
+    if not _is_primary_group(found.agent):
         yield account_findings.primary_group("agentUser", found.agent.name, group)
     elif others := _with_the_same_ids(policy, caller.name, found.agent):
         yield from (account_findings.agent_shared(found.agent.name, other) for other in others)

@@ -28,6 +28,8 @@ class Machine:
         self.groups = {"root": 0, "users": 100, "pi-agent": 980, "pi-agent-alice": 981, "pi-agent-bob": 982, "dev": 500}
         monkeypatch.setattr(pwd, "getpwnam", self._user)
         monkeypatch.setattr(grp, "getgrnam", self._group)
+        monkeypatch.setattr(pwd, "getpwuid", self._first_user)
+        monkeypatch.setattr(grp, "getgrgid", self._first_group)
 
     def _user(self, name: str) -> pwd.struct_passwd:
         uid, gid = self.users[name]
@@ -35,6 +37,12 @@ class Machine:
 
     def _group(self, name: str) -> grp.struct_group:
         return grp.struct_group((name, "x", self.groups[name], []))
+
+    def _first_user(self, uid: int) -> pwd.struct_passwd:
+        return next(entry for entry in map(self._user, self.users) if entry.pw_uid == uid)
+
+    def _first_group(self, gid: int) -> grp.struct_group:
+        return next(entry for entry in map(self._group, self.groups) if entry.gr_gid == gid)
 
 
 @pytest.fixture
@@ -93,12 +101,6 @@ def test_somebody_who_may_not_use_it_has_no_agent(machine: Machine) -> None:
     assert list(account_checks.agent(replace(context(), user=None))) == []
 
 
-def test_an_agent_in_roots_group_is_told(machine: Machine) -> None:
-    machine.users["pi-agent-alice"], machine.groups["pi-agent-alice"] = (991, 0), 0
-    found = only(account_checks.agent(context()))
-    assert found == account_findings.agent_group_is_root("pi-agent-alice", "pi-agent-alice") and found.grade == FAIL
-
-
 def test_an_agent_with_another_primary_group_is_told(machine: Machine) -> None:
     machine.users["pi-agent-alice"] = (991, 100)
     found = only(account_checks.agent(context()))
@@ -132,6 +134,13 @@ def test_an_agent_that_a_launch_refuses_is_refused(machine: Machine, shared: int
     with pytest.raises(Refusal) as caught:
         list(account_checks.agent(context()))
     assert caught.value.status == EX_CONFIG and whose in caught.value.what
+
+
+def test_an_agent_in_roots_group_is_refused_as_by_a_launch(machine: Machine) -> None:
+    machine.users["pi-agent-alice"], machine.groups["pi-agent-alice"] = (991, 0), 0
+    with pytest.raises(Refusal) as caught:
+        list(account_checks.agent(context()))
+    assert caught.value.status == EX_CONFIG and "root" in caught.value.what
 
 
 # -- the project group
