@@ -56,6 +56,15 @@ CASES: Final = grouped(
         for name, flag in _SPACES.items()
     ),
     Case(
+        "lease",
+        "kernel",
+        "have everybody wait who opens a file of the project (fcntl, F_SETLEASE)",
+        "import fcntl\nfile = os.open('leased', os.O_CREAT | os.O_RDWR)\n"
+        "fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)",
+        ("EPERM",),
+        Control("agent"),
+    ),
+    Case(
         "clone3",
         "kernel",
         "make a user namespace (clone3)",

@@ -6,6 +6,10 @@ without a name (`O_TMPFILE`), which linkat(2) then names. This filter refuses th
 `LimitCORE=1` prevents core dumps, and a limit of 0 does not: a pipe in core_pattern ignores it (core(5)). Programs that
 hold secrets set 0, and some end if they cannot. So this filter leaves the limit as it is, and reports success.
 
+A lease (fcntl(2), F_SETLEASE) has everybody who opens the file wait up to 45 seconds, on the host as well, and root too
+who prepares the next session. Inside, what belongs to the host user seems to be the agent's, who may so lease it. This
+filter refuses it.
+
 The filter is built once, with the programs, and setpriv(1) loads it before anything else runs inside.
 
 The format is classic BPF, as seccomp(2) takes it: a list of `struct sock_filter` that inspects `struct seccomp_data`.
@@ -37,6 +41,8 @@ _NAMELESS: Final = 0o20000000
 _SETID: Final = 0o6000
 # asm-generic/resource.h.
 _RLIMIT_CORE: Final = 4
+# fcntl(2).
+_SET_LEASE: Final = 1024
 _ANY: Final = 0xFFFFFFFF
 # A number with this bit is an x32 system call, with the architecture of x86-64.
 _X32: Final = 0x40000000
@@ -49,19 +55,21 @@ class Architecture:
     audit: int
     openat: int
     prlimit: int
+    fcntl: int
     open: int | None = None
     setrlimit: int | None = None
+    fcntl64: int | None = None
 
 
 # All are little-endian. openat2 takes its arguments by a pointer, which no filter can follow; systemd refuses it
 # altogether.
 ARCHITECTURES: Final = (
-    Architecture(0xC000003E, 257, 302, 2, 160),  # x86-64
-    Architecture(0xC00000B7, 56, 261, setrlimit=164),  # aarch64
-    Architecture(0x40000003, 295, 340, 5, 75),  # i386
-    Architecture(0x40000028, 322, 369, 5, 75),  # arm
-    Architecture(0xC00000F3, 56, 261, setrlimit=164),  # riscv64
-    Architecture(0xC0000102, 56, 261),  # loongarch64
+    Architecture(0xC000003E, 257, 302, 72, 2, 160),  # x86-64
+    Architecture(0xC00000B7, 56, 261, 25, setrlimit=164),  # aarch64
+    Architecture(0x40000003, 295, 340, 55, 5, 75, 221),  # i386
+    Architecture(0x40000028, 322, 369, 55, 5, 75, 221),  # arm
+    Architecture(0xC00000F3, 56, 261, 25, setrlimit=164),  # riscv64
+    Architecture(0xC0000102, 56, 261, 25),  # loongarch64
 )
 _Instruction = tuple[int, int, int, int]
 
@@ -84,6 +92,8 @@ def _block(architecture: Architecture) -> list[_Instruction]:
         (architecture.openat, _judged_open(2)),
         (architecture.setrlimit, _judged_setrlimit()),
         (architecture.prlimit, _judged_prlimit()),
+        (architecture.fcntl, _judged_fcntl()),
+        (architecture.fcntl64, _judged_fcntl()),
     ):
         if number is not None:
             block += [(_EQUAL, 0, len(judged), number), *judged]
@@ -130,6 +140,16 @@ def _judged_prlimit() -> list[_Instruction]:
         (_RETURN, 0, 0, _PRETEND),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _REFUSE),
+    ]
+
+
+def _judged_fcntl() -> list[_Instruction]:
+    """fcntl(file, command, …)."""
+    return [
+        _load(_ARGUMENTS + 8),
+        (_EQUAL, 0, 1, _SET_LEASE),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import subprocess
@@ -18,6 +19,7 @@ TMPFILE, CREAT = os.O_TMPFILE, os.O_CREAT
 ALLOWED, REFUSED, PRETENDED = 0x7FFF0000, 0x00050001, 0x00050000
 PRLIMIT, SETRLIMIT, PRLIMIT_AARCH64, SETRLIMIT_AARCH64 = 302, 160, 261, 164
 CORE, NOFILE = 4, 7
+LEASE = fcntl.F_SETLEASE
 
 
 def answer(audit: int, number: int, *arguments: int) -> int:
@@ -69,6 +71,16 @@ def test_limits_can_be_read_and_others_set() -> None:
     assert answer(X86_64, SETRLIMIT, NOFILE, 0xDEAD) == ALLOWED
 
 
+@pytest.mark.parametrize(
+    ("audit", "number"), [(X86_64, 72), (AARCH64, 25), (0x40000003, 55), (0x40000003, 221), (0x40000028, 221)]
+)
+def test_nobody_is_kept_waiting_by_a_lease(audit: int, number: int) -> None:
+    assert answer(audit, number, 3, LEASE, 1) == REFUSED
+    assert answer(audit, number, 3, LEASE | 1 << 40, 1) == REFUSED, "the kernel reads 32 bits"
+    for command in (fcntl.F_GETFL, fcntl.F_SETLK, fcntl.F_GETLEASE, 1030, 1031, 1033):
+        assert answer(audit, number, LEASE, command, LEASE) == ALLOWED
+
+
 def test_everything_else_is_left_to_the_other_filters() -> None:
     assert answer(X86_64, OPENAT, 0, 0xDEAD, TMPFILE | os.O_RDWR, 0o1777) == ALLOWED
     assert answer(X86_64, OPENAT, 0, 0xDEAD, CREAT | os.O_RDWR, 0o4755) == ALLOWED, "RestrictSUIDSGID= refuses it"
@@ -86,7 +98,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
 
 # prctl(2): PR_SET_NO_NEW_PRIVS is 38, PR_SET_SECCOMP with SECCOMP_MODE_FILTER is 22 with 2; struct sock_fprog.
 TRY = """
-import ctypes, os, resource, sys
+import ctypes, fcntl, os, resource, sys
 code = sys.stdin.buffer.read()
 if code:
     held = ctypes.create_string_buffer(code)
@@ -104,6 +116,11 @@ before = resource.getrlimit(resource.RLIMIT_CORE)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 if resource.getrlimit(resource.RLIMIT_CORE) == before != (0, 0):
     print("kept")
+leased = os.open(sys.argv[1] + "/leased", os.O_CREAT | os.O_RDWR)
+try:
+    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+except PermissionError:
+    print("free")
 """
 
 
@@ -113,5 +130,5 @@ def test_the_kernel_takes_the_filter_and_follows_it(tmp_path: Path) -> None:
         return subprocess.run(words, input=code, capture_output=True, check=True).stdout
 
     built = subprocess.run([sys.executable, "-I", system_call_filter.__file__], capture_output=True, check=True).stdout
-    assert tried(built) == b"refused\nkept\n"
+    assert tried(built) == b"refused\nkept\nfree\n"
     assert tried(b"") == b"", "the control"
