@@ -10,7 +10,6 @@ from pi_agent.state import json_merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, Final
 
 _COMMAND: Final = "!"
