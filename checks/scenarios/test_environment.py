@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import as_user, on_machine, probe
-from support.installed import SECRETS, STAGING, home, policy, state
+from support.installed import SECRETS, STAGING, agent, home, policy, state
 from support.leftovers import staged
 from support.processes import processes
 from support.sessions import IDLE, session
@@ -79,7 +79,7 @@ def test_what_identifies_the_agent_cannot_be_changed_from_the_host() -> None:
     after = environment("pi-probe")
     assert {name: after[name] for name in names} == {name: before[name] for name in names}
     assert after["HOME"] == policy("pi-probe")["stateDir"]
-    assert after["USER"] == after["LOGNAME"] == policy("pi-probe")["user"]
+    assert after["USER"] == after["LOGNAME"] == agent("pi-probe").pw_name
 
 
 def test_variables_of_the_caller_do_not_enter_but_terminal_and_language_do() -> None:

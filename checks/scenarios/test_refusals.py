@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Result, as_user, on_machine, probe
-from support.installed import FACTS, SHARED, demo, home, policy, state
+from support.installed import FACTS, SHARED, agent, demo, home, owner, policy, state
 
 RUNNER = FACTS["variants"]["pi-probe"]["runner"]
 NOT_PERMITTED = 77
@@ -114,7 +114,8 @@ def test_sudo_lets_an_unlisted_user_run_nothing() -> None:
 def test_sudo_lets_a_listed_user_run_nothing_but_the_runner() -> None:
     for argv in (["true"], ["bash", "-c", "true"], [FACTS["variants"]["pi"]["wrapper"]], [FACTS["probe"]]):
         assert as_user("alice", FACTS["sudo"], "-n", "--", *argv).status == 1
-    assert as_user("alice", FACTS["sudo"], "-n", "-u", "pi-agent", "--", RUNNER).status == 1
+    for account in (owner().pw_name, agent().pw_name):
+        assert as_user("alice", FACTS["sudo"], "-n", "-u", account, "--", RUNNER).status == 1
     assert as_user("alice", FACTS["sudo"], "-n", "-u", "bob", "--", RUNNER).status == 1
 
 
