@@ -1,5 +1,5 @@
 {
-  description = "The Pi coding agent on NixOS, run as an isolated user in a hardened sandbox";
+  description = "The Pi coding agent on NixOS, in a hardened sandbox, with an account for each host user's agents";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 

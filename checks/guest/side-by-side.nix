@@ -78,6 +78,7 @@ let
         inherit (variant.users.users.${name})
           createHome
           description
+          expires
           extraGroups
           group
           home

@@ -12,9 +12,10 @@ in
 {
   options.m3ta.pi-agent = {
     enable = mkEnableOption ''
-      the Pi coding agent as an isolated user: the host users listed in
-      {option}`m3ta.pi-agent.hostUsers` run it in their own projects, and it
-      sees one project root and its own state instead of their home'';
+      the Pi coding agent in a sandbox: each host user listed in
+      {option}`m3ta.pi-agent.hostUsers` runs it in their own projects, under an
+      account of its own, and it sees one project root and its own state
+      instead of their home'';
 
     package = mkPackageOption pkgs "pi-coding-agent" {
       extraDescription = ''

@@ -27,13 +27,17 @@ in
       default = true;
       description = ''
         Whether to create {option}`m3ta.pi-agent.user`,
-        {option}`m3ta.pi-agent.group`, and the
-        {option}`agentUser` and {option}`agentGroup` of every host user. If
-        `false`, all of them must already exist, and
-        {option}`m3ta.pi-agent.stateDir` must be the home of the users. The
-        accounts of agents are made expired: sessions need no login, and so no
-        service manager or job of theirs ever runs outside a session. Make your
-        own ones so as well ({option}`users.users.<name>.expires`).
+        {option}`m3ta.pi-agent.group`, and the {option}`agentUser` and
+        {option}`agentGroup` of every host user.
+
+        If `false`, create them yourself. The owner and every agent's account
+        have {option}`m3ta.pi-agent.stateDir` as their home, and only the owner
+        may have `createHome`: otherwise NixOS gives the directory to an agent.
+        Each {option}`agentGroup` is the primary group of its agent alone. Let
+        the agents' accounts be expired
+        (`users.users.<name>.expires = "2000-01-01"`), as the module does:
+        sessions need no login, and without one no service manager or job of
+        theirs ever runs outside a session.
       '';
     };
 
@@ -45,8 +49,8 @@ in
         agent has a state tree of its own below it, {file}`users/<name>`, and
         sees only that tree, at this path: the sessions, tokens and settings of
         one host user are not visible to another host user's agent. The file
-        system must support ID-mapped mounts, as ext4, XFS, Btrfs, tmpfs and
-        ZFS 2.2 do. What sync remembers is kept beside it, in a directory of
+        system must support ID-mapped mounts: ext4 and XFS do from Linux 5.12
+        on, Btrfs from 5.15, tmpfs from 6.3, and ZFS from 2.2. What sync remembers is kept beside it, in a directory of
         root's with the suffix `-sync`: back up or persist both.
       '';
     };

@@ -38,7 +38,7 @@ in
       agent does not start if systemd does not know one of the properties.
 
       Setting `RestrictNamespaces` to anything but `true` also turns off Landlock
-      for sessions, because it would forbid programs inside to mount anything.
+      for sessions, because Landlock would keep programs inside from mounting anything.
     '';
   };
 }

@@ -89,5 +89,5 @@ def reset_incomplete(why: str) -> Refusal:
     return Refusal(
         EX_UNAVAILABLE,
         f"could not remove everything: {escaped(why)}",
-        "Something in the state tree does not belong to the agent. Ask an administrator to remove it.",
+        "Something in the state tree does not belong to the owner of the state. Ask an administrator to remove it.",
     )
