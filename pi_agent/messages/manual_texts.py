@@ -8,9 +8,9 @@ NAME: Final = "sandbox commands of the Pi coding agent"
 
 # These follow the command's name.
 LAUNCH: Final = (
-    "starts the Pi coding agent in the current directory, as a system user that your agents alone run as, in a hardened "
-    "systemd unit. The unit sees the allowed project root that holds this directory, state of its own, a read-only system, and nothing "
-    "else of yours. All arguments are passed to Pi: see"
+    "starts the Pi coding agent in the current directory, as a system user that your agents alone run as, in a "
+    "hardened systemd unit. The unit sees the allowed project root that holds this directory, state of its own, a "
+    "read-only system, and nothing else of yours. All arguments are passed to Pi: see"
 )
 
 COMMANDS: Final = (
