@@ -107,7 +107,9 @@ def _check(made: Held, project: Path) -> None:
 
 
 def _kept(options: Sequence[str]) -> list[str]:
-    return [option for option in options if option != "--pipe" and not option.startswith("--unit=")]
+    """The options without those of one session: the streams, the unit's name, and the gate, which lets one unit in."""
+    own = ("--pipe", "--unit=", "--property=OpenFile=")
+    return [option for option in options if not option.startswith(own)]
 
 
 def _children(pid: int) -> list[int]:

@@ -11,12 +11,12 @@ from typing import Final
 
 from support import policy_override
 from support.commands import Word, as_user, on_machine
-from support.installed import FACTS, Json, home, isolated, policy
+from support.installed import FACTS, Json, home, isolated, memory
 
 VARIANT: Final = "pi-true"
 SYNCED: Final = "pi-synced"
 _RULES: Final = Path("/etc/sudoers.d/system")
-_OWN_RULES: Final = Path("/etc/sudoers.d/bench")
+_OWN_RULES: Final = Path("/etc/sudoers.d/system-bench")
 _ROOTS: Final = Path("/var/lib/pi-agent-bench")
 _TREES: Final = Path(__file__).with_name("trees.py")
 
@@ -125,5 +125,4 @@ def _clear(made: Desk) -> None:
 
 def synced_state(user: str = "alice") -> Sequence[Path]:
     """The result of a sync: the tree that was written, and sync's memory of it."""
-    top = Path(policy(SYNCED)["stateDir"])
-    return (isolated(user, "skills", SYNCED), top / "sync" / user)
+    return (isolated(user, "skills", SYNCED), memory(user, SYNCED))
