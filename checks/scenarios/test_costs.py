@@ -164,7 +164,7 @@ def _calls(command: Sequence[Word]) -> Counter[str]:
 def _grouped(counts: Mapping[str, int]) -> tuple[int, int, int]:
     opens = sum(counts.get(name, 0) for name in _OPENS)
     looks = sum(counts.get(name, 0) for name in _LOOKS)
-    every = sum(number for name, number in counts.items() if name not in _MEMORY)
+    every = sum(number for name, number in counts.items() if name not in {*_MEMORY, _INTERRUPTED})
     return (opens, looks, every - opens - looks)
 
 

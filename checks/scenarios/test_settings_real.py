@@ -171,9 +171,14 @@ def test_code_that_was_named_or_planted_inside_is_not_loaded_by_the_real_pi() ->
     top = policy()["stateDir"]
     planted = {**kept, "packages": [f"{top}/evil"], "extensions": [f"{top}/evil.ts"]}
     path.write_text(json.dumps(planted))
-    # A control: the same code is loaded if the host names it.
+    # A control: the same code is loaded if the host has it and names it. It is not if the session has it.
     as_user("alice", "pi", "-p", "hello").ok()
     assert loaded("pi") == 0
     write("settings.json", {**read("settings.json"), "extensions": [f"{top}/evil.ts"]})
+    as_user("alice", "pi", "-p", "hello").ok()
+    assert loaded("pi") == 0
+    (home("alice") / ".pi/agent/own").mkdir()
+    (home("alice") / ".pi/agent/own/code.ts").write_text(EXTENSION)
+    write("settings.json", {**read("settings.json"), "extensions": ["own/code.ts"]})
     as_user("alice", "pi", "-p", "hello").ok()
     assert loaded("pi") == 1

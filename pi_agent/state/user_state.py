@@ -70,6 +70,9 @@ def look(policy: Policy, owner: Identity, user: str) -> Found:
         try:
             home = _usable(top, f"users/{user}")
             closed = home is None and _exists(top, f"users/{user}")
+            if closed:  # perhaps another launch has just made it
+                home = _usable(top, f"users/{user}")
+                closed = home is None
             missing = [path for path in _EXPECTED if home is None or not _is_usable(home, path)]
         except OSError as error:
             raise refusals.state_unreadable(policy.state_dir, error) from error

@@ -102,6 +102,24 @@ def test_what_is_missing_is_named(top: Path) -> None:
     assert look(top).make == (f"users/{USER}/.npm-global/lib", f"users/{USER}/projects")
 
 
+def test_a_home_that_another_launch_makes_meanwhile_is_not_taken_for_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there when we look for the second time."""
+    real, looked = user_state._usable, list[str]()
+
+    def usable(top: int, path: str) -> int | None:
+        looked.append(path)
+        if path == f"users/{USER}" and looked.count(path) == 1:
+            user_state.release(opened(tmp_path))
+            return None
+        return real(top, path)
+
+    monkeypatch.setattr(user_state, "_usable", usable)
+    found = look(tmp_path)
+    assert found.home is not None and not found.closed
+
+
 def test_a_home_that_is_closed_is_told_from_one_that_does_not_exist(theirs: Path) -> None:
     assert not look(theirs).closed
     user_state.release(opened(theirs))
