@@ -10,6 +10,12 @@ let
       mkdir -p $out/bin
       ln -s ${probe}/bin/pi $out/bin/${name}
     '';
+  # Accounts that the variant makes for itself, beside those of the base.
+  ownAccounts = name: {
+    createUser = true;
+    user = name;
+    group = name;
+  };
 in
 {
   pi-probe = { };
@@ -109,18 +115,12 @@ in
     wrapper.hideDirectBinary = false;
   };
 
-  pi-group = {
-    createUser = true;
-    user = "pi-agent-group";
-    group = "pi-agent-group";
+  pi-group = ownAccounts "pi-agent-group" // {
     projectGroup = "team";
   };
 
   # The group that agents share with people is the people's primary group.
-  pi-users = {
-    createUser = true;
-    user = "pi-agent-users";
-    group = "pi-agent-users";
+  pi-users = ownAccounts "pi-agent-users" // {
     projectGroup = "users";
   };
 
@@ -132,17 +132,11 @@ in
   pi-two.stateDir = "/var/lib/pi-people";
 
   # With one host user, the agent may own the state. It is given an account of its own later.
-  pi-sole = {
-    createUser = true;
-    user = "pi-agent-sole";
-    group = "pi-agent-sole";
+  pi-sole = ownAccounts "pi-agent-sole" // {
     hostUsers.alice.agentUser = "pi-agent-sole";
     hostUsers.bob = null;
   };
-  pi-apart = {
-    createUser = true;
-    user = "pi-agent-sole";
-    group = "pi-agent-sole";
+  pi-apart = ownAccounts "pi-agent-sole" // {
     stateDir = "/var/lib/pi-sole";
     hostUsers.bob = null;
   };

@@ -6,14 +6,13 @@ file system could not map owners.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Collection
 from typing import Final
 
 from pi_agent.cli.explain_facts import Facts
-from pi_agent.linux.directories import peek
+from pi_agent.linux.directories import Peek, peek
 from pi_agent.linux.identities import acting_as
 from pi_agent.linux.paths import reopen
 from pi_agent.messages import explain_texts
@@ -51,23 +50,14 @@ def look(request: Request) -> Facts:
 def _owned_by(uids: Collection[int], project: int) -> tuple[dict[str, int], bool]:
     """The paths below the open project that belong to one of the uids, each with its uid; and whether all was seen."""
     found: dict[str, int] = {}
-    closed = False
+    enter = Peek(peek)
     until = time.monotonic() + _SECONDS_AT_MOST
-
-    def entered(parent: int, name: str) -> int:
-        nonlocal closed
-        try:
-            return peek(parent, name)
-        except PermissionError as error:
-            closed = True
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
-
     try:
         top = reopen(project, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
         return found, False
     try:
-        entries = walked(top, lambda path: path.count("/") < _DEPTH_AT_MOST, entered)
+        entries = walked(top, lambda path: path.count("/") < _DEPTH_AT_MOST, enter)
         for number, (path, status) in enumerate(entries):
             if number >= _ENTRIES_AT_MOST or time.monotonic() > until:
                 return found, False
@@ -75,4 +65,4 @@ def _owned_by(uids: Collection[int], project: int) -> tuple[dict[str, int], bool
                 found[path] = status.st_uid
     finally:
         os.close(top)
-    return found, not closed
+    return found, not enter.closed

@@ -77,14 +77,18 @@ def peek_usable(parent: int, name: str) -> int:
 
 
 class Peek:
-    """Opens directories with `peek_usable`. One that is closed to its owner counts as missing, and sets `closed`."""
+    """Opens directories without changing permissions. One that is closed counts as missing, and sets `closed`.
 
-    def __init__(self) -> None:
+    step: `peek_usable`, or `peek` for who needs not change what is in them.
+    """
+
+    def __init__(self, step: Callable[[int, str], int] = peek_usable) -> None:
         self.closed = False
+        self._step = step
 
     def __call__(self, parent: int, name: str) -> int:
         try:
-            return peek_usable(parent, name)
+            return self._step(parent, name)
         except PermissionError as error:
             self.closed = True
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error

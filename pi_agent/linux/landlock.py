@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 _CREATE_RULESET: Final = 444
 _VERSION: Final = 1  # LANDLOCK_CREATE_RULESET_VERSION
-_libc: Final = libc
 
 
 def version() -> int:
     """The version of Landlock; 0 if the kernel lacks it, or does not have it switched on (`lsm=`)."""
-    return max(0, int(_libc.syscall(c_long(_CREATE_RULESET), None, c_size_t(0), c_uint(_VERSION))))
+    return max(0, int(libc.syscall(c_long(_CREATE_RULESET), None, c_size_t(0), c_uint(_VERSION))))

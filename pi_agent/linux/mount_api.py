@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pi_agent.python.c_library import Structure, byref, c_longdouble, c_uint64, get_errno, libc, sizeof
+from pi_agent.python.c_library import Structure, byref, c_longdouble, c_uint64, checked, get_errno, libc, sizeof
 from pi_agent.python.standard import signal
 
 TYPE_CHECKING = False
@@ -39,7 +39,6 @@ NOSUID: Final = 0x02
 NODEV: Final = 0x04
 NOEXEC: Final = 0x08
 _IDMAP: Final = 0x00100000
-_libc: Final = libc
 _stack: Final = (c_longdouble * 1024)()  # the type with the alignment of a stack; it grows down
 
 
@@ -56,7 +55,7 @@ class _Attributes(Structure):
 
 def clone(descriptor: int) -> int:
     """A detached copy of the mount at the open object, from there down. Closing it unmounts it. Raises OSError."""
-    return _checked(_libc.open_tree(descriptor, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC))
+    return checked(libc.open_tree(descriptor, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC))
 
 
 def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
@@ -69,17 +68,17 @@ def set_attributes(tree: int, attributes: int, user_namespace: int | None = None
     if user_namespace is not None:
         wanted.set |= _IDMAP
         wanted.user_namespace = user_namespace
-    _checked(_libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, byref(wanted), sizeof(wanted)))
+    checked(libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, byref(wanted), sizeof(wanted)))
 
 
 def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
     """A detached mount of a new file system of that kind, with options as mount(8) takes them. Raises OSError."""
-    context = _checked(_libc.fsopen(kind.encode(), _FSOPEN_CLOEXEC))
+    context = checked(libc.fsopen(kind.encode(), _FSOPEN_CLOEXEC))
     try:
         for name, value in options.items():
-            _checked(_libc.fsconfig(context, _FSCONFIG_SET_STRING, name.encode(), value.encode(), 0))
-        _checked(_libc.fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0))
-        return _checked(_libc.fsmount(context, _FSMOUNT_CLOEXEC, attributes))
+            checked(libc.fsconfig(context, _FSCONFIG_SET_STRING, name.encode(), value.encode(), 0))
+        checked(libc.fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0))
+        return checked(libc.fsmount(context, _FSMOUNT_CLOEXEC, attributes))
     finally:
         os.close(context)
 
@@ -89,7 +88,7 @@ def detach(path: str) -> None:
 
     path must be in a directory that only root can change (umount2(2), MNT_DETACH). Raises OSError.
     """
-    if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
+    if libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
         number = get_errno()
         if number not in (errno.EINVAL, errno.ENOENT):
             raise OSError(number, os.strerror(number), path)
@@ -97,7 +96,7 @@ def detach(path: str) -> None:
 
 def attach(tree: int, target: int) -> None:
     """Mount a detached mount over the open directory or file target. Raises OSError."""
-    _checked(_libc.move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH))
+    checked(libc.move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH))
 
 
 def user_namespace(uid_map: str, gid_map: str) -> int:
@@ -124,13 +123,6 @@ def _ended_in_namespace() -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         flags = _CLONE_NEWUSER | _CLONE_VM | _CLONE_VFORK | signal.SIGCHLD
-        return _checked(_libc.clone(_libc._exit, byref(_stack, sizeof(_stack)), flags, None))
+        return checked(libc.clone(libc._exit, byref(_stack, sizeof(_stack)), flags, None))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

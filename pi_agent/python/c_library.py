@@ -6,6 +6,8 @@ same C code (CPython's Modules/_ctypes), as ctypes/__init__.py makes it.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ctypes import CDLL
@@ -34,26 +36,17 @@ else:
         sizeof,
     )
 
-    class c_int(_SimpleCData):
-        _type_ = "i"
+    def _simple(name, code):
+        """A type of one value. code: as struct has it, and `g` for long double."""
+        return type(name, (_SimpleCData,), {"_type_": code})
 
-    class c_uint(_SimpleCData):
-        _type_ = "I"
-
-    class c_long(_SimpleCData):
-        _type_ = "l"
-
-    class c_size_t(_SimpleCData):
-        _type_ = "L"  # as wide on every machine that Linux runs on
-
-    class c_uint64(_SimpleCData):
-        _type_ = "Q"
-
-    class c_longdouble(_SimpleCData):
-        _type_ = "g"
-
-    class c_void_p(_SimpleCData):
-        _type_ = "P"
+    c_int = _simple("c_int", "i")
+    c_uint = _simple("c_uint", "I")
+    c_long = _simple("c_long", "l")
+    c_size_t = _simple("c_size_t", "L")  # as wide on every machine that Linux runs on
+    c_uint64 = _simple("c_uint64", "Q")
+    c_longdouble = _simple("c_longdouble", "g")
+    c_void_p = _simple("c_void_p", "P")
 
     class _Function(CFuncPtr):
         _flags_ = FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO
@@ -71,3 +64,11 @@ else:
             return function
 
     libc = _Library()
+
+
+def checked(result: int) -> int:
+    """The result of a function that returns -1 for an error. Raises OSError (errno(3))."""
+    if result < 0:
+        number = get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

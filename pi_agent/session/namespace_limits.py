@@ -18,7 +18,7 @@ from pi_agent.linux import mount_api, processes
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.messages import start_refusals
 from pi_agent.policy.policy_file import Policy
-from pi_agent.python.c_library import get_errno, libc
+from pi_agent.python.c_library import checked, libc
 from pi_agent.python.records import record
 from pi_agent.python.standard import signal, suppress
 from pi_agent.session.systemd_run import SLICE
@@ -54,7 +54,6 @@ _RESOURCES: Final = {
 }
 _KINDS: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _CLONE_NEWUSER: Final = 0x10000000
-_libc: Final = libc
 
 
 @record
@@ -213,9 +212,7 @@ def _listed(path: str) -> list[int]:
 
 def enter(process: int) -> None:
     """Join the process's user namespace, which must not be our own. Raises OSError."""
-    if _libc.setns(process, _CLONE_NEWUSER) != 0:
-        number = get_errno()
-        raise OSError(number, os.strerror(number))
+    checked(libc.setns(process, _CLONE_NEWUSER))
 
 
 def write(limits: Mapping[str, int], proc: int) -> None:

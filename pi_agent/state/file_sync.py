@@ -200,7 +200,7 @@ def carry_out(planned: FilePlan, host: HostArea, sides: Sides, isolated: int) ->
     Raises OSError if the isolated tree cannot be written, Refusal (65) if the host's files have grown beyond the limit.
     """
     with acting_as(sides.owner):
-        told = _cleared(isolated, planned.overgrown)
+        told = _moved_aside(isolated, planned.overgrown)
     with _tree_of(planned.area, sides) as tree:
         files = HostFiles(tree, host.moved)
         done = mirror.carry_out(planned.work, files, sides.caller, sides.owner, isolated)
@@ -208,7 +208,7 @@ def carry_out(planned: FilePlan, host: HostArea, sides: Sides, isolated: int) ->
     return mirror.Done(copied, (*told, *done.notices))
 
 
-def _cleared(isolated: int, overgrown: Sequence[str]) -> Sequence[str]:
+def _moved_aside(isolated: int, overgrown: Sequence[str]) -> Sequence[str]:
     """Move aside what exceeds the limits, and return the notices. Must run as the owner."""
     told = []
     for name in overgrown:

@@ -135,5 +135,5 @@ def test_a_kernel_without_it_has_version_0(monkeypatch: pytest.MonkeyPatch) -> N
         def syscall(*_: ctypes.c_long) -> int:
             return -1
 
-    monkeypatch.setattr(landlock, "_libc", Refusing)
+    monkeypatch.setattr(landlock, "libc", Refusing)
     assert landlock.version() == 0
