@@ -5,71 +5,25 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
 
 import pytest
 
-from pi_agent.linux.identities import Identity
-from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
-from pi_agent.policy.policy_file import Policy
+from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE
 from pi_agent.state import sync_directory
-from tests.support import people, trust
+from tests.support import sync_places, trust
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
-from tests.support.policies import USER, frozen
+from tests.support.policies import USER
+from tests.support.sync_places import MEMORY, Place, refused, secret
 from tests.support.trees import mode_of, put, snapshot, statuses
-
-_MEMORY: Final = "memory.json"
-
-
-class Place:
-    """A state directory, and sync's directories beside it."""
-
-    def __init__(self, top: Path, owner: Identity | None = None) -> None:
-        self.state = top / "state"
-        self.state.mkdir()
-        self.policy: Policy = frozen(stateDir=str(self.state))
-        self.owner = people.owner(self.state) if owner is None else owner
-        self.all = top / "state-sync"
-        self.own = self.all / USER
-        self.earlier = self.state / "sync" / USER
-
-    def look(self) -> int | None:
-        """Open alice's directory."""
-        return sync_directory.look(self.policy, USER)
-
-    def ensure(self, user: str = USER) -> int:
-        """Open a user's directory, or make it."""
-        return sync_directory.ensure(self.policy, self.owner, user)
-
-    def make(self, user: str = USER) -> None:
-        """Make a user's directory."""
-        os.close(self.ensure(user))
-
-    def remember_earlier(self, user: str = USER) -> None:
-        """What an earlier version left."""
-        put(self.state / "sync" / user / _MEMORY, f"what {user} had")
-        put(self.state / "sync" / user / "lock", "")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-def refused(act: Callable[[], object], status: int) -> str:
-    """What the refusal says. Nothing stays open."""
-    before = open_descriptors()
-    with pytest.raises(Refusal) as caught:
-        act()
-    assert caught.value.status == status
-    assert open_descriptors() == before
-    return caught.value.what
 
 
 # -- looking and making
@@ -136,130 +90,6 @@ def test_another_user_is_not_concerned(place: Place) -> None:
     os.close(claimed)
 
 
-# -- from the earlier place
-
-
-def test_what_an_earlier_version_remembered_moves_here_and_nothing_else_of_it(place: Place) -> None:
-    place.remember_earlier()
-    put(place.earlier / "planted/x", "x")
-    place.make()
-    assert snapshot(place.own) == {_MEMORY: b"what alice had"}
-    assert mode_of(place.own / _MEMORY) == 0o600
-    assert not place.earlier.parent.exists()
-    assert os.listdir(place.all) == [USER]
-
-
-def test_another_users_memory_stays_until_that_users_next_launch(place: Place) -> None:
-    place.remember_earlier()
-    place.remember_earlier("bob")
-    place.make()
-    assert snapshot(place.state / "sync") == {"bob": None, f"bob/{_MEMORY}": b"what bob had", "bob/lock": b""}
-    place.make("bob")
-    assert (place.all / "bob" / _MEMORY).read_text() == "what bob had"
-    assert not (place.state / "sync").exists()
-
-
-def test_looking_moves_nothing(place: Place) -> None:
-    place.remember_earlier()
-    before = snapshot(place.state.parent)
-    assert place.look() is None
-    assert snapshot(place.state.parent) == before
-
-
-def test_what_exists_here_is_not_replaced_by_what_an_earlier_version_left(place: Place) -> None:
-    place.make()
-    put(place.own / _MEMORY, "newer")
-    place.remember_earlier()
-    place.make()
-    assert (place.own / _MEMORY).read_text() == "newer"
-
-
-def _secret(place: Place) -> Path:
-    secret = place.state.parent / "secret"
-    put(secret / _MEMORY, "secret")
-    return secret
-
-
-def _link(place: Place) -> None:
-    (place.earlier / _MEMORY).symlink_to(_secret(place) / _MEMORY)
-
-
-def _directory(place: Place) -> None:
-    put(place.earlier / _MEMORY / "x", "secret")
-
-
-def _socket(place: Place) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        directory = os.open(place.earlier, os.O_RDONLY)
-        made.bind(f"/proc/self/fd/{directory}/{_MEMORY}")  # the path of a socket must be short
-        os.close(directory)
-
-
-def _links_above(place: Place) -> None:
-    place.earlier.rmdir()
-    place.earlier.symlink_to(_secret(place))
-
-
-def _links_further_above(place: Place) -> None:
-    place.earlier.rmdir()
-    place.earlier.parent.rmdir()
-    _secret(place).rename(place.state.parent / USER)
-    place.earlier.parent.symlink_to(place.state.parent)
-
-
-def _file_above(place: Place) -> None:
-    place.earlier.rmdir()
-    put(place.earlier, "secret")
-
-
-def _file_further_above(place: Place) -> None:
-    place.earlier.rmdir()
-    place.earlier.parent.rmdir()
-    put(place.earlier.parent, "secret")
-
-
-_PLANTED: Final[dict[str, Callable[[Place], None]]] = {
-    "a link": _link,
-    "a pipe": lambda place: os.mkfifo(place.earlier / _MEMORY),
-    "a socket": _socket,
-    "a directory": _directory,
-    "too large": lambda place: put(place.earlier / _MEMORY, "x" * 101),
-    "nothing": lambda place: None,
-    "in a link": _links_above,
-    "below a link": _links_further_above,
-    "in a file": _file_above,
-    "below a file": _file_further_above,
-}
-
-
-@pytest.mark.parametrize("planted", list(_PLANTED))
-def test_an_earlier_memory_that_is_none_is_not_followed_and_keeps_nobody_from_a_launch(
-    place: Place, planted: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sync_directory, "_EARLIER_AT_MOST", 100)
-    place.earlier.mkdir(parents=True)
-    _PLANTED[planted](place)
-    secrets = {path: path.read_text() for path in place.state.parent.glob(f"*/{_MEMORY}")}
-    place.make()
-    assert snapshot(place.own) == {}
-    assert {path: path.read_text() for path in secrets} == secrets
-
-
-@pytest.mark.parametrize("closed", [".", _MEMORY, ".."])
-def test_an_earlier_memory_that_is_closed_to_its_owner_keeps_nobody_from_a_launch(ordinary: Path, closed: str) -> None:
-    place = Place(ordinary)
-    place.remember_earlier()
-    (place.earlier / closed).chmod(0)
-    place.make()
-    assert not place.earlier.exists()
-
-
-def test_without_a_state_directory_there_is_nothing_to_move(place: Place) -> None:
-    place.state.rmdir()
-    place.make()
-    assert snapshot(place.own) == {}
-
-
 # -- at once, and killed
 
 
@@ -276,7 +106,7 @@ def test_two_first_launches_at_once_get_the_same_directory_and_one_moves_the_mem
     assert [os.waitpid(launch, 0)[1] for launch in launches] == [0, 0]
     with open(listen, "rb") as said:
         assert {*said.read().split()} == {b"%d" % place.own.stat().st_ino}
-    assert snapshot(place.all) == {USER: None, f"{USER}/{_MEMORY}": b"what alice had"}
+    assert snapshot(place.all) == {USER: None, f"{USER}/{MEMORY}": b"what alice had"}
 
 
 def in_a_child(act: Callable[[], object]) -> int:
@@ -324,10 +154,10 @@ def test_a_kill_before_it_is_complete_loses_nothing_and_the_next_launch_cleans_u
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     [left] = os.listdir(place.all)
     assert left != USER and place.look() is None
-    assert (place.earlier / _MEMORY).exists()
+    assert (place.earlier / MEMORY).exists()
     put(place.all / left / "more", "x")
     place.make()
-    assert snapshot(place.all) == {USER: None, f"{USER}/{_MEMORY}": b"what alice had"}
+    assert snapshot(place.all) == {USER: None, f"{USER}/{MEMORY}": b"what alice had"}
     assert not place.earlier.exists()
 
 
@@ -340,7 +170,7 @@ def test_what_stands_in_its_place_is_neither_followed_nor_removed(
     place: Place, kind: str, act: Callable[[Place], object]
 ) -> None:
     place.all.mkdir()
-    outside = _secret(place)
+    outside = secret(place)
     if kind == "file":
         put(place.own)
     elif kind == "fifo":
@@ -360,35 +190,8 @@ def test_a_file_in_place_of_all_of_them_is_refused(place: Place, act: Callable[[
 
 @pytest.fixture
 def roots(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A place that only root can change, as it is judged; the state in it belongs to somebody else."""
-    trust.judge_directories(monkeypatch)
-    with TemporaryDirectory(prefix="pi-agent-unit-", dir="/run") as name:
-        made = Place(Path(name), Identity("pi-agent", 65534, 65534, (65534,), f"{name}/state"))
-        made.state.parent.chmod(0o755)
-        os.chown(made.state, 65534, 65534)
+    with sync_places.of_root(monkeypatch) as made:
         yield made
-
-
-@needs_root
-def test_what_the_owner_of_the_state_remembered_becomes_roots(roots: Place) -> None:
-    roots.remember_earlier()
-    for path in (roots.earlier.parent, roots.earlier, *roots.earlier.iterdir()):
-        os.chown(path, 65534, 65534)
-    roots.make()
-    assert {(path.stat().st_uid, path.stat().st_gid) for path in (roots.all, *roots.all.rglob("*"))} == {(0, 0)}
-    assert (roots.own / _MEMORY).read_text() == "what alice had"
-    assert not roots.earlier.parent.exists()
-
-
-@needs_root
-def test_what_the_owner_of_the_state_cannot_read_is_not_read(roots: Place) -> None:
-    """It may have moved something of root's there."""
-    roots.remember_earlier()
-    os.chown(roots.earlier.parent, 65534, 65534)
-    os.chown(roots.earlier, 65534, 65534)
-    (roots.earlier / _MEMORY).chmod(0o600)
-    roots.make()
-    assert snapshot(roots.own) == {}
 
 
 def _writable(path: Path) -> None:
