@@ -1,6 +1,6 @@
 # The programs, built from a frozen configuration.
 #
-# module.nix passes `frozen` and gets `{ policy, runner, wrapper }` for it.
+# module.nix passes `frozen` and gets `{ policy, runner, wrapper, prepareRoot }` for it.
 # Without it, as in `nix-build -A wrapper`, the same is built for the example
 # configuration, and the rest of the flake's outputs stands beside it.
 {
@@ -97,7 +97,7 @@ let
     in
     {
       policy = policyFile // { inherit hostUsers; };
-      inherit runner wrapper;
+      inherit runner wrapper prepareRoot;
     };
 
   # What both programs share. Compiled here, since a store is read-only at
@@ -127,16 +127,22 @@ let
       ''
   );
 
+  # Mounts the system directories that sessions see (pi_agent/sandbox/prepared_root.py).
+  prepareRoot = pkgs.writeShellScriptBin "pi-agent-root" ''
+    exec ${withPiAgent.interpreter} -I -m pi_agent.sandbox.prepared_root
+  '';
+
+  withPiAgent = pkgs.python3.withPackages (_: [
+    python3Packages.orjson
+    piAgent
+  ]);
+
   # Tab completion and manual of the command of this name, and the reference of all options.
   pages =
     name:
     pkgs.runCommandLocal "${name}-pages"
       {
-        interpreter =
-          (pkgs.python3.withPackages (_: [
-            python3Packages.orjson
-            piAgent
-          ])).interpreter;
+        inherit (withPiAgent) interpreter;
         options = ./docs/options.md;
       }
       ''

@@ -17,6 +17,7 @@
     ./nix/host/directories.nix
     ./nix/host/name-service.nix
     ./nix/host/packages.nix
+    ./nix/host/prepared-root.nix
     ./nix/host/sudo.nix
     ./nix/host/users.nix
   ];

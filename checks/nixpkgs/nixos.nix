@@ -63,7 +63,18 @@ in
 
     systemd.package = option package pkgs.systemd;
     systemd.services = option (attrsOf (submodule {
-      options.serviceConfig = option (attrsOf anything) { };
+      options = {
+        description = option str "";
+        wantedBy = option (listOf str) [ ];
+        serviceConfig = option (attrsOf anything) { };
+      };
+    })) { };
+    systemd.paths = option (attrsOf (submodule {
+      options = {
+        description = option str "";
+        wantedBy = option (listOf str) [ ];
+        pathConfig = option (attrsOf anything) { };
+      };
     })) { };
     systemd.tmpfiles.rules = option (listOf str) [ ];
 

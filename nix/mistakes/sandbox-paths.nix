@@ -25,7 +25,9 @@ let
     ++ [
       "/run/current-system"
       "/run/nscd"
+      "/var/hidden"
       "/run/pi-agent"
+      "/run/pi-agent-root"
       "/run/systemd"
       "/var/run"
     ];

@@ -15,5 +15,6 @@ in
     policy = built "frozen policy, a JSON file that names one file per host user";
     runner = built "program that sudo runs as root";
     wrapper = built "command that host users type";
+    prepareRoot = built "program that mounts the system directories that sessions see";
   };
 }

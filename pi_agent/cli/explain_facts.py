@@ -13,7 +13,7 @@ from pi_agent.messages.quoting import escaped_in_full
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Root
-from pi_agent.sandbox.mounts import Bind
+from pi_agent.sandbox import prepared_root
 from pi_agent.sandbox.protection import Kind
 from pi_agent.session import systemd_run
 from pi_agent.session.launch_plan import Configuration, Plan, Request
@@ -102,25 +102,27 @@ def of_plan(plan: Plan) -> Facts:
 
 def _mounts(plan: Plan) -> list[Facts]:
     """Every mount, the project first."""
-    request, view, session = plan.request, plan.view, plan.request.session
+    request, view = plan.request, plan.view
     home = f"{request.policy.state_dir}/users/{request.accounts.caller.name}"
-    own = {session.state: home, session.terminals: "devpts"}
-    mapped = {mount.bind.source: mount.mapped for mount in (view.project, *view.extras) if mount is not None}
-    mapped[session.state] = view.state_mapped
-    found = [
-        _mount(own.get(bind.source, bind.target), bind, mapped=mapped.get(bind.source, False)) for bind in view.binds
+    agent_home = request.accounts.agent.home
+    shown = [view.project] if view.project is not None else []
+    return [
+        *(_mount(each.target, each.target, each.writable, each.mapped) for each in shown),
+        _mount(home, agent_home, writable=True, mapped=view.state_mapped),
+        _mount("devpts", "/dev/pts", writable=True, mapped=False),
+        *(_mount(each.target, each.target, each.writable, each.mapped) for each in view.extras),
+        *(
+            _mount(path, path, writable=False, mapped=False)
+            for path in (*prepared_root.content().directories, prepared_root.SYSTEM, *view.system)
+        ),
     ]
-    root = None if request.project is None else escaped_in_full(request.project.root)
-    found.sort(key=lambda entry: entry["target"] != root)
-    system = (Bind(path, path, writable=False) for path in view.system.binds)
-    return [*found, *(_mount(bind.source, bind, mapped=False) for bind in system)]
 
 
-def _mount(source: str, bind: Bind, *, mapped: bool) -> Facts:
+def _mount(source: str, target: str, writable: bool, mapped: bool) -> Facts:
     return {
         "source": escaped_in_full(source),
-        "target": escaped_in_full(bind.target),
-        "writable": bind.writable,
+        "target": escaped_in_full(target),
+        "writable": writable,
         "owners_mapped": mapped,
     }
 

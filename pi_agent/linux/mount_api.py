@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 1
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x04
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
@@ -53,22 +54,28 @@ class _Attributes(Structure):
     )
 
 
-def clone(descriptor: int) -> int:
-    """A detached copy of the mount at the open object, from there down. Closing it unmounts it. Raises OSError."""
-    return checked(libc.open_tree(descriptor, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC))
+def clone(descriptor: int, *, recursive: bool = False) -> int:
+    """A detached copy of the mount at the open object, from there down. Closing it unmounts it. Raises OSError.
+
+    recursive: with the mounts below.
+    """
+    flags = _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    return checked(libc.open_tree(descriptor, b"", flags))
 
 
-def set_attributes(tree: int, attributes: int, user_namespace: int | None = None) -> None:
+def set_attributes(tree: int, attributes: int, user_namespace: int | None = None, *, recursive: bool = False) -> None:
     """Set attributes on a mount. With user_namespace, also map the owners of a detached mount by that namespace's maps.
 
-    The mount also leaves the peer group of the mount it was cloned from; otherwise mounts on it would also appear on
-    the host (mount_namespaces(7), shared subtrees). Raises OSError; EINVAL if the file system cannot be idmapped.
+    recursive: on the mounts below as well. The mount also leaves the peer group of the mount it was cloned from;
+    otherwise mounts on it would also appear on the host (mount_namespaces(7), shared subtrees). Raises OSError; EINVAL
+    if the file system cannot be idmapped.
     """
     wanted = _Attributes(set=attributes, propagation=_MS_PRIVATE)
     if user_namespace is not None:
         wanted.set |= _IDMAP
         wanted.user_namespace = user_namespace
-    checked(libc.mount_setattr(tree, b"", _AT_EMPTY_PATH, byref(wanted), sizeof(wanted)))
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    checked(libc.mount_setattr(tree, b"", flags, byref(wanted), sizeof(wanted)))
 
 
 def new(kind: str, options: Mapping[str, str], attributes: int) -> int:

@@ -16,3 +16,11 @@ def session_not_limited(why: str) -> Refusal:
         f"the limits of the session cannot be set: {escaped(why)}",
         "They need a kernel with user namespaces, and control groups in /sys/fs/cgroup (cgroup v2).",
     )
+
+
+def root_not_mounted(service: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        "the system directories that sessions see are not mounted",
+        f"See why with: systemctl status {service}",
+    )

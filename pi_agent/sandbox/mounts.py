@@ -1,7 +1,7 @@
 """Mounts for a session: the project root and the state tree, with owners mapped, and the terminals.
 
-Runs as root. Sources are open descriptors. Targets are directories that pi-agent made in the session's own staging
-directory, which only root can enter. So no path is resolved that somebody else could change.
+Runs as root. Every mount is made of an open descriptor, and is attached nowhere: nobody else sees it, and closing it
+removes it.
 
 The map of a project goes one way: what belongs to the host user on disk belongs to the agent inside, and what the agent
 creates belongs to the host user on disk. The host user's own IDs have no place in the mount, so that a host process
@@ -23,7 +23,6 @@ from pi_agent.python.standard import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Final
 
 _IDS: Final = 2**32 - 1  # (uid_t) -1 is not an id
@@ -31,20 +30,15 @@ _ATTRIBUTES: Final = mount_api.NOSUID | mount_api.NODEV
 
 
 @record
-class Bind:
-    """A staged mount. source: a directory of ours on the host; target: where the sandbox shows it."""
-
-    source: str
-    target: str
-    writable: bool = True
-
-
-@record
 class Mount:
-    """A host path to show. tree: a mount of it, not attached; bind: where it goes; mapped: whether owners are."""
+    """Something of the host to show. tree: a mount of it, not attached; target: where it goes, an absolute path.
+
+    writable: whether the session may write there; mapped: whether owners are mapped.
+    """
 
     tree: int
-    bind: Bind
+    target: str
+    writable: bool
     mapped: bool
 
 
@@ -116,17 +110,17 @@ def _and_root(disk: int, shown: int) -> list[Extent]:
     return [Extent(0, 0, 1), *([Extent(disk, shown, 1)] if disk else [])]
 
 
-def prepared(descriptor: int, owners: int | None) -> tuple[int, bool]:
+def prepared(descriptor: int, owners: int | None, *, writable: bool = True) -> tuple[int, bool]:
     """A mount of the open directory or file, not attached; and whether its owners are mapped.
 
-    owners: the user namespace to map them by. Nobody else sees the mount. Closing it removes it, unless it was
-    attached. A file system that cannot be idmapped is mounted without a map. Raises Refusal (69) if neither works.
+    owners: the user namespace to map them by. A file system that cannot be idmapped is mounted without a map. Raises
+    Refusal (69) if neither works.
     """
     try:
         tree = mount_api.clone(descriptor)
         try:
             mapped = owners is not None and _map_owners(tree, owners)
-            mount_api.set_attributes(tree, _ATTRIBUTES)
+            mount_api.set_attributes(tree, _ATTRIBUTES if writable else _ATTRIBUTES | mount_api.RDONLY)
         except OSError:
             os.close(tree)
             raise
@@ -155,16 +149,8 @@ def _map_owners(tree: int, owners: int) -> bool:
         return False
 
 
-def stage(tree: int, target: str, what: str) -> None:
-    """Attach a prepared mount at target. what: its name in a message. Raises Refusal (69)."""
-    try:
-        _attach(tree, target)
-    except OSError as error:
-        raise refusals.staging_failed(what, error.strerror or str(error)) from error
-
-
-def stage_terminals(target: str, most: int) -> None:
-    """Mount a new instance of devpts at target, for the session's pseudo-terminals and no others (devpts(5)).
+def new_terminals(most: int) -> int:
+    """A new instance of devpts, for a session's pseudo-terminals and no others (devpts(5)), not attached.
 
     most: how many the session may have.
 
@@ -176,26 +162,6 @@ def stage_terminals(target: str, most: int) -> None:
     with suppress(KeyError):  # without it they have the group of who opens them
         options["gid"] = str(grp.getgrnam("tty").gr_gid)
     try:
-        tree = mount_api.new("devpts", options, mount_api.NOSUID | mount_api.NOEXEC)
-        try:
-            _attach(tree, target)
-        finally:
-            os.close(tree)
+        return mount_api.new("devpts", options, mount_api.NOSUID | mount_api.NOEXEC)
     except OSError as error:
         raise refusals.staging_failed("The session's terminals", error.strerror or str(error)) from error
-
-
-def _attach(tree: int, target: str) -> None:
-    over = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        mount_api.attach(tree, over)
-        # The mount became shared, as /run is. What happens to it here must not happen to it in the unit.
-        mount_api.set_attributes(tree, 0)
-    finally:
-        os.close(over)
-
-
-def unstage(targets: Sequence[str]) -> None:
-    """Unmount the targets, even while in use. Targets need not be mounted. Raises OSError."""
-    for target in targets:
-        mount_api.detach(target)

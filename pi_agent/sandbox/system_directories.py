@@ -1,10 +1,8 @@
-"""The host's system directories that every session sees, read-only, as far as this machine has them."""
+"""What of the host's system a session sees besides the prepared root, read-only: this depends on the policy."""
 
 from __future__ import annotations
 
 import os
-
-from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,46 +10,23 @@ if TYPE_CHECKING:
 
 _NIX_DAEMON: Final = "/nix/var/nix/daemon-socket"
 _RESOLVERS: Final = ("/run/nscd", "/run/systemd/resolve")
-# Programs and data of the system. Those that exist are shown read-only; a link is shown as a link.
-_SYSTEM: Final = (
-    "/nix/store",
-    "/etc",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/run/current-system",
-    "/nix/var/nix/profiles",
-    _NIX_DAEMON,
-    *_RESOLVERS,
-)
 # Files that may be links out of /etc: NixOS can keep those of accounts in /var/lib/nixos, and the resolver's in /run.
 _ACCOUNTS: Final = ("/etc/passwd", "/etc/group")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
+_SHOWN_ALREADY: Final = ("/etc/", "/nix/store/", "/usr/")
 
 
-@record
-class System:
-    """The system directories that exist: paths to bind read-only, and links (path → target) to recreate."""
-
-    binds: tuple[str, ...]
-    links: tuple[tuple[str, str], ...]
-
-
-def look(*, nix_daemon: bool, network: bool) -> System:
-    """Find the system directories that this machine has. All belong to root.
+def look(*, nix_daemon: bool, network: bool) -> tuple[str, ...]:
+    """The paths to show, as far as this machine has them. All belong to root.
 
     nix_daemon: whether to show the socket of the Nix daemon. network: whether to show the name resolvers; without a
     network, they would still carry queries out.
     """
-    links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
-    linked = {path for path, _ in links}
-    wanted = [path for path in _SYSTEM if path not in linked and (nix_daemon or path != _NIX_DAEMON)]
-    wanted = [path for path in wanted if network or path not in _RESOLVERS]
-    binds = [path for path in wanted if os.path.exists(path)]
+    wanted = (*((_NIX_DAEMON,) if nix_daemon else ()), *(_RESOLVERS if network else ()))
+    found = [path for path in wanted if os.path.exists(path)]
     for file in (*_ACCOUNTS, *((_RESOLV_CONF,) if network else ())):
         real = os.path.realpath(file)
-        if os.path.exists(real) and not any(f"{real}/".startswith(f"{path}/") for path in binds):
-            binds.append(real)
-    return System(tuple(binds), (*links, ("/var/run", "/run")))
+        shown = (*_SHOWN_ALREADY, *(f"{path}/" for path in found))
+        if not real.startswith(shown) and os.path.exists(real):
+            found.append(real)
+    return tuple(found)

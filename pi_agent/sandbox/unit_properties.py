@@ -1,7 +1,7 @@
 """The sandbox as systemd unit properties: everything a session may see and do. A pure function of its facts.
 
-The session's root directory is an empty directory of ours. Its content is listed here and nowhere else: system
-directories read-only, the project root and the state tree read-write. Nothing else of the host has to be hidden,
+The session's root directory is the prepared one (prepared_root.py), which shows the system alone. What the session sees
+besides is attached before anything of the agent runs (attachment.py). Nothing else of the host has to be hidden,
 because it is not there.
 
 References: systemd.exec(5), systemd.resource-control(5). The names of the properties are those that systemd-run(1) of
@@ -13,8 +13,6 @@ from __future__ import annotations
 from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
-from pi_agent.sandbox.mounts import Bind
-from pi_agent.sandbox.system_directories import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,15 +77,16 @@ _HARDENING: Final = (
 )
 
 
-def properties(policy: Policy, agent: Identity, system: System, binds: Sequence[Bind]) -> list[str]:
-    """The unit's properties as `NAME=VALUE`, in the order in which systemd must apply them. A pure function."""
+def properties(policy: Policy, agent: Identity, system: Sequence[str]) -> list[str]:
+    """The unit's properties as `NAME=VALUE`, in the order in which systemd must apply them. A pure function.
+
+    system: paths of the host's system to show besides the prepared root.
+    """
     found = [f"User={agent.uid}", f"Group={agent.gid}", "MountAPIVFS=yes", *_HARDENING]
     if policy.project_group is not None:
         found.append(f"SupplementaryGroups={policy.project_group}")
-    found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
-    for bind in binds:
-        name = "BindPaths" if bind.writable else "BindReadOnlyPaths"
-        found.append(f"{name}={quoted(bind.source)}:{quoted(bind.target)}")
+    if system:
+        found.append("BindReadOnlyPaths=" + " ".join(f'"{path}"' for path in system))
     if policy.sandbox.network == "none":
         found.append("PrivateNetwork=yes")
     found += [f"IPAddressDeny={address}" for address in policy.sandbox.deny_addresses]
@@ -95,8 +94,3 @@ def properties(policy: Policy, agent: Identity, system: System, binds: Sequence[
     # The administrator's properties come last and win, as far as the module allows them.
     found += policy.sandbox.properties
     return found
-
-
-def quoted(path: str) -> str:
-    """path as one word of BindPaths=. project_roots.py has refused quotes, backslashes and control characters."""
-    return f'"{path}"'

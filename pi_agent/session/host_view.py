@@ -18,12 +18,11 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import mounts, protection, system_directories
-from pi_agent.sandbox.mounts import Bind, Mount, OwnerMaps
+from pi_agent.sandbox import mounts, prepared_root, protection, system_directories
+from pi_agent.sandbox.mounts import Mount, OwnerMaps
+from pi_agent.sandbox.prepared_root import Root
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
-from pi_agent.sandbox.system_directories import System
-from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,24 +30,12 @@ if TYPE_CHECKING:
 
 
 @record
-class Wanted:
-    """What to show inside, and the names under which it is staged.
-
-    state: the state tree, open; the state directory where there is none yet.
-    """
-
-    project: Project | None
-    session: Session
-    state: int
-
-
-@record
 class View:
     """What a session sees.
 
     project: None if nothing of the host is mounted; covers: mounted over it; extras: further paths of the policy;
-    owners: by which mounts map owners; state_mapped: whether the state tree's are; system: the host's system
-    directories; binds: everything staged; notices: for the user.
+    owners: by which mounts map owners; state_mapped: whether the state tree's are; root: the prepared root directory;
+    system: paths of the host's system besides; notices: for the user.
     """
 
     project: Mount | None
@@ -56,41 +43,41 @@ class View:
     extras: tuple[Mount, ...]
     owners: OwnerMaps
     state_mapped: bool
-    system: System
-    binds: tuple[Bind, ...]
+    root: Root
+    system: tuple[str, ...]
     notices: tuple[str, ...]
 
 
-def plan(policy: Policy, accounts: Accounts, wanted: Wanted, held: Descriptors) -> View:
-    """Prepare the mounts, and find what to cover. held: keeps open what the plan needs.
+def plan(policy: Policy, accounts: Accounts, project: Project | None, state: int, held: Descriptors) -> View:
+    """Prepare the mounts, and find what to cover.
 
+    state: the state tree, open; the state directory where there is none yet. held: keeps open what the plan needs.
     Raises Refusal: 69 if a mount or the protection cannot be prepared, 77 for a directory that the agent cannot enter,
     78 for a state tree whose owner cannot be mapped, or a path of the policy that cannot be shown.
     """
     caller, agent = accounts.caller, accounts.agent
-    options, session = policy.sandbox, wanted.session
+    options = policy.sandbox
+    root = prepared_root.look()
     system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
-    own = (Bind(session.state, agent.home), Bind(session.terminals, "/dev/pts"))
     owners = _owner_maps(accounts, held)
-    tree, state_mapped = mounts.prepared_state(wanted.state, owners.state, accounts)
+    tree, state_mapped = mounts.prepared_state(state, owners.state, accounts)
     os.close(tree)
-    project = wanted.project
     if project is None:
-        return View(None, (), (), owners, state_mapped, system, own, ())
+        return View(None, (), (), owners, state_mapped, root, system, ())
     mapping = _Mapping(owners.project, held)
-    mount = mapping.mounted(project.descriptor, Bind(session.project, project.root))
+    mount = mapping.mounted(project.descriptor, project.root)
     check_enterable(mount.tree, project, agent)
     covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
-    extras = _extras(policy, session, mapping)
-    foreign = [each.bind.target for each in (mount, *extras) if not each.mapped]
+    extras = _extras(policy, mapping)
+    foreign = [each.target for each in (mount, *extras) if not each.mapped]
     return View(
         project=mount,
         covers=covered.covers,
         extras=tuple(extras),
         owners=owners,
         state_mapped=state_mapped,
+        root=root,
         system=system,
-        binds=(*own, mount.bind, *(extra.bind for extra in extras)),
         notices=(*map(notices.owners_not_mapped, foreign), *covered.notices),
     )
 
@@ -114,10 +101,10 @@ class _Mapping:
     owners: int | None
     held: Descriptors
 
-    def mounted(self, descriptor: int, bind: Bind) -> Mount:
+    def mounted(self, descriptor: int, target: str, *, writable: bool = True) -> Mount:
         """A mount of the open directory or file, not attached. Raises Refusal (69)."""
-        tree, mapped = mounts.prepared(descriptor, self.owners)
-        return Mount(self.held.hold(tree), bind, mapped)
+        tree, mapped = mounts.prepared(descriptor, self.owners, writable=writable)
+        return Mount(self.held.hold(tree), target, writable, mapped)
 
 
 def check_enterable(tree: int, project: Project, agent: Identity) -> None:
@@ -180,15 +167,15 @@ def unprotected(error: OSError) -> Refusal:
     return refusals.staging_failed("The protection of the project", reason(error))
 
 
-def _extras(policy: Policy, session: Session, mapping: _Mapping) -> Sequence[Mount]:
+def _extras(policy: Policy, mapping: _Mapping) -> Sequence[Mount]:
     """Mounts of the policy's further paths, by descriptor. Raises Refusal: 69, 78."""
     found = []
     wanted = [(path, False) for path in policy.sandbox.read_only_paths]
     wanted += [(path, True) for path in policy.sandbox.read_write_paths]
-    for number, (path, writable) in enumerate(wanted):
+    for path, writable in wanted:
         looked = open_extra(path)
         try:
-            found.append(mapping.mounted(looked, Bind(f"{session.extras}/{number}", path, writable)))
+            found.append(mapping.mounted(looked, path, writable=writable))
         finally:
             os.close(looked)
     return found

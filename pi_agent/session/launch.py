@@ -7,9 +7,21 @@ stays.
 
 from __future__ import annotations
 
+import time
+
 from pi_agent.linux import standard_error, timing
-from pi_agent.messages import notices
-from pi_agent.session import audit, guard, staging, supervision
+from pi_agent.messages import notices, start_refusals
+from pi_agent.sandbox import prepared_root
+from pi_agent.session import (
+    audit,
+    guard,
+    request_file,
+    running_sessions,
+    session_directory,
+    supervision,
+    systemctl,
+)
+from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan
 from pi_agent.state import home_files, sync, user_state
@@ -30,22 +42,43 @@ def carry_out(plan: Plan, known: Known) -> int:
     timing.mark("state")
     told = [*plan.notices, *_configure(plan, state)]
     with guard.guarded(request.policy.tools, request.session, plan.held):
+        _mount_root(plan)
+        session_directory.fill(request.session, _description(plan))
         timing.mark("guard")
-        told += staging.fill(plan, state)
-        plan.held.close()
-        for notice in told:
-            standard_error.say(request.policy.command_name, notice)
         look_again = _watch(plan)
         timing.mark("provenance")
-        status = supervision.run(
-            request.policy.tools, request.session, plan.start, meanwhile=lambda: audit.started(known)
-        )
+        audit.started(known)
+        with Attachment(plan, state) as attachment:
+
+            def furnish(process: int) -> None:
+                for notice in [*told, *attachment.attach(process)]:
+                    standard_error.say(request.policy.command_name, notice)
+                plan.held.close()
+                request_file.write(plan)
+                timing.mark("mounts")
+
+            status = supervision.run(request.policy.tools, request.session, plan.start, furnish)
         audit.ended(known, status)
     timing.mark("session end")
     if changed := look_again():
         standard_error.say(request.policy.command_name, notices.self_running_files_changed(changed))
     timing.mark("provenance")
     return status
+
+
+def _mount_root(plan: Plan) -> None:
+    """Have the root of the session mounted if it is not: this system's first launch. Raises Refusal (69)."""
+    root = plan.view.root
+    if not root.is_mounted:
+        systemctl.start(plan.request.policy.tools, prepared_root.SERVICE)
+        if not root.is_mounted:
+            raise start_refusals.root_not_mounted(prepared_root.SERVICE)
+
+
+def _description(plan: Plan) -> bytes:
+    """What `--sandbox-status` tells of the session."""
+    project = plan.request.project
+    return running_sessions.describe(time.time(), None if project is None else project.root, plan.directory)
 
 
 def _configure(plan: Plan, state: State) -> Sequence[str]:

@@ -22,7 +22,7 @@ from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
 from pi_agent.sandbox import file_access, unit_properties
 from pi_agent.session import host_view, namespace_limits, systemd_run
-from pi_agent.session.host_view import View, Wanted
+from pi_agent.session.host_view import View
 from pi_agent.session.session_names import Session
 from pi_agent.session.systemd_run import Start
 from pi_agent.state import home_files, host_config, sync, user_state
@@ -119,13 +119,13 @@ def _plan(request: Request, held: Descriptors) -> Plan:
         held.hold(state.nearest)
     timing.mark("state")
     configuration = _configuration(request, state, held)
-    view = host_view.plan(policy, accounts, Wanted(request.project, request.session, state.nearest), held)
+    view = host_view.plan(policy, accounts, request.project, state.nearest, held)
     timing.mark("mounts")
     layers = _layers(request, configuration.sources, view)
     timing.mark("environment")
     properties = [
-        *systemd_run.staged(request.session),
-        *unit_properties.properties(policy, agent, view.system, view.binds),
+        *systemd_run.connected(request.session, view.root.path),
+        *unit_properties.properties(policy, agent, view.system),
     ]
     confinement = file_access.confinement(policy, terminal=request.terminal)
     argv = systemd_run.command(policy, request.session, properties, confinement, terminal=request.terminal)
@@ -175,5 +175,5 @@ def _layers(request: Request, sources: Sources, view: View) -> tuple[Layer, ...]
     around = variable_layers.surroundings(request.accounts.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
     # If owners are not mapped, the files belong to somebody else, and git must be told to trust them.
     foreign = view.project is not None and not view.project.mapped
-    trusted = view.project.bind.target if foreign and view.project is not None else None
+    trusted = view.project.target if foreign and view.project is not None else None
     return variable_layers.layers(policy, agent, around, sources, trusted)

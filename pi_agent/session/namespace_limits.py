@@ -157,13 +157,15 @@ class Limiter:
         if self._child:
             processes.wait(self._child)
 
-    def limit(self) -> None:
-        """Set the limits in the user namespace of the unit's process. Raises Refusal (69)."""
-        answer = b""
+    def begin(self) -> None:
+        """Begin to set the limits in the user namespace of the unit's process."""
         if self._child:
             with suppress(OSError):  # it has ended: then there is no answer either
                 os.write(self._tell, b".")
-            answer = os.read(self._answer, 1)
+
+    def finish(self) -> None:
+        """Wait until the limits are set. Raises Refusal (69)."""
+        answer = os.read(self._answer, 1) if self._child else b""
         if answer != b"\0":
             raise start_refusals.session_not_limited(os.strerror(answer[0] if answer else self._error))
 

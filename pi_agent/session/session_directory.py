@@ -1,6 +1,6 @@
-"""A session's staging directory: made, removed, and swept when no runner or guard takes care of it any more.
+"""A session's directory: made, filled, removed, and swept when no runner or guard takes care of it any more.
 
-Runs as root. Everything that a session has on the host is in its staging directory and its unit. The directory's lock
+Runs as root. Everything that a session has on the host is in its directory and its unit. The directory's lock
 is held as long as a runner or guard takes care of both. If the lock is free, runner and guard were killed at once, and
 the next launch of the same user removes the directory.
 """
@@ -11,11 +11,11 @@ import fcntl
 import os
 import stat
 
+from pi_agent.linux.errors import reason
 from pi_agent.messages import reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.standard import suppress
-from pi_agent.sandbox import mounts
 from pi_agent.session import session_names, systemctl
 from pi_agent.session.session_names import Session, called
 
@@ -27,7 +27,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def all_of(uid: int) -> list[Session]:
-    """The sessions of the host user with this uid that have a staging directory, running or not, in no order.
+    """The sessions of the host user with this uid that have a directory, running or not, in no order.
 
     Raises Refusal (69) if others than root can enter that place.
     """
@@ -53,7 +53,7 @@ def sweep(tools: Tools, uid: int) -> None:
 
 
 def create(tools: Tools, session: Session) -> int:
-    """Sweep what dead runners of this user left, then make the session's staging directory and return its lock.
+    """Sweep what dead runners of this user left, then make the session's directory and return its lock.
 
     Each user has a directory of sessions, so that no user can keep another waiting.
     """
@@ -73,6 +73,20 @@ def create(tools: Tools, session: Session) -> int:
         return lock
     finally:
         os.close(top)
+
+
+def fill(session: Session, about: bytes) -> None:
+    """Make what the unit opens and `--sandbox-status` reads. Raises Refusal (69).
+
+    about: see running_sessions.describe.
+    """
+    try:
+        with open(session.about, "xb") as file:
+            file.write(about)
+        os.close(os.open(session.request, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.mkfifo(session.report, 0o600)
+    except OSError as error:
+        raise refusals.staging_failed(session.directory, reason(error)) from error
 
 
 def _locked(place: str) -> int:
@@ -139,34 +153,13 @@ def sweep_one(tools: Tools, session: Session) -> None:
 
 
 def clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
-    """Remove the session's unit, mounts and files, as far as they exist. ended: the unit has ended by itself."""
+    """Remove the session's unit and files, as far as they exist. ended: the unit has ended by itself."""
     if not ended:
         systemctl.stop(tools, session.unit)
         systemctl.reset_failed(tools, session.unit)
-    mounts.unstage(session.mounts)
-    try:
-        device = os.stat(session.directory, follow_symlinks=False).st_dev
-    except FileNotFoundError:
-        _remove_if_empty(os.path.dirname(session.directory))
-        return
-    for mounted in session.mounts:
-        try:
-            os.rmdir(mounted)  # fails if it could not be unmounted: the rest then stays too, for the next sweep
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    _remove(session.directory, device)
-    _remove_if_empty(os.path.dirname(session.directory))
-
-
-def _remove(directory: str, device: int) -> None:
-    """Remove the directory with all below it, but nothing on another device. What somebody else removes is fine."""
     with suppress(FileNotFoundError):
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
-                    if not stat.S_ISDIR(status.st_mode):
-                        os.unlink(entry.path)
-                    elif status.st_dev == device:
-                        _remove(entry.path, device)
-        os.rmdir(directory)
+        for name in os.listdir(session.directory):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{session.directory}/{name}")
+        os.rmdir(session.directory)
+    _remove_if_empty(os.path.dirname(session.directory))

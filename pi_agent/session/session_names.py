@@ -1,12 +1,10 @@
-"""A session's names: its unit, its staging directory and the paths in that directory.
+"""A session's names: its unit, its directory and the paths in that directory.
 
 They are made of a random number, the host user's uid and, in the unit's name, a safe form of the user's name. No other
 name that somebody else chose enters them.
 """
 
 from __future__ import annotations
-
-import os
 
 from pi_agent.python.records import record
 
@@ -27,29 +25,14 @@ class Session:
     directory: str
 
     @property
-    def project(self) -> str:
-        """Where the project root is staged."""
-        return f"{self.directory}/project"
-
-    @property
-    def state(self) -> str:
-        """Where the state tree is staged."""
-        return f"{self.directory}/state"
-
-    @property
-    def root(self) -> str:
-        """The directory that becomes the sandbox's root."""
-        return f"{self.directory}/root"
-
-    @property
     def lock(self) -> str:
         """The file whose flock(2) shows that a runner or guard takes care of the session."""
         return f"{self.directory}/lock"
 
     @property
-    def argv(self) -> str:
-        """The file that tells launch.bash what to run."""
-        return f"{self.directory}/argv"
+    def request(self) -> str:
+        """The file that tells launch.bash what to run (request_file.py)."""
+        return f"{self.directory}/request"
 
     @property
     def about(self) -> str:
@@ -65,35 +48,6 @@ class Session:
     def gate(self) -> str:
         """The socket on which launch.bash waits to be let in (gate.py)."""
         return f"{self.directory}/gate"
-
-    @property
-    def environment(self) -> str:
-        """The session's env file."""
-        return f"{self.directory}/environment"
-
-    @property
-    def terminals(self) -> str:
-        """Where the session's own pseudo-terminals are staged."""
-        return f"{self.directory}/terminals"
-
-    @property
-    def extras(self) -> str:
-        """The directory in which further host paths are staged, by number."""
-        return f"{self.directory}/extras"
-
-    @property
-    def empty(self) -> tuple[str, str]:
-        """An empty directory and an empty file, to mount over what is hidden."""
-        return (f"{self.directory}/empty-directory", f"{self.directory}/empty-file")
-
-    @property
-    def mounts(self) -> tuple[str, ...]:
-        """Every mount point."""
-        try:
-            extras = [f"{self.extras}/{name}" for name in os.listdir(self.extras)]
-        except FileNotFoundError:
-            extras = []
-        return (self.project, self.state, self.terminals, *extras)
 
 
 def named(user: str, uid: int, number: str) -> Session:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from pi_agent.linux import processes, terminals, timing
 from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals, start_refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
-from pi_agent.python.standard import signal, suppress
-from pi_agent.sandbox import mounts
+from pi_agent.python.standard import signal
 from pi_agent.session import session_directory, systemctl
 from pi_agent.session.gate import Gate
-from pi_agent.session.namespace_limits import Limiter
+from pi_agent.session.namespace_limits import Limiter, process_of
 from pi_agent.session.report import Report
 from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
@@ -27,15 +28,17 @@ if TYPE_CHECKING:
 _BY_A_SIGNAL: Final = ("2", "3")
 
 
-def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], None]) -> int:
+def run(tools: Tools, session: Session, start: Start, furnish: Callable[[int], None]) -> int:
     """Run the session to its end, passing signals on, and return Pi's exit status. The unit has then ended.
 
-    meanwhile: called while systemd starts the unit. Raises Refusal (69) if the unit did not come to run Pi.
+    furnish: called once launch.bash waits, with a descriptor of its process (pidfd_open(2)); it gives the session what
+    it needs, and nothing of the agent runs before. Raises Refusal (69) if the unit did not come to run Pi, and what
+    furnish raises.
     """
     before = terminals.seen(start.environ) if start.terminal else None
     try:
         with Report(session.report) as report, _gate(session) as gate:
-            end = _run(tools, session, start, _Line(report, gate), meanwhile)
+            end = _run(tools, session, start, _Line(report, gate), furnish)
             if _is_clean(end, start, report):
                 return 0
             killed = _end(tools, session.unit)
@@ -71,7 +74,7 @@ def _gate(session: Session) -> Gate:
         raise refusals.staging_failed(session.gate, reason(error)) from error
 
 
-def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: Callable[[], None]) -> _End:
+def _run(tools: Tools, session: Session, start: Start, line: _Line, furnish: Callable[[int], None]) -> _End:
     status = 0
     with Relay(tools, session.unit, line.report) as relay:
         # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C
@@ -80,31 +83,36 @@ def _run(tools: Tools, session: Session, start: Start, line: _Line, meanwhile: C
             child = processes.start(start.argv, start.environ, own_group=not start.terminal)
             relay.session_begins(child)
             with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
-                meanwhile()
-                refusal = _let_in(session.unit, line, limiter, child)
-                begun = refusal is None and line.report.await_start(child)
+                refusal = _let_in(session.unit, line, limiter, child, furnish)
+                if refusal is None:
+                    line.report.await_start(child)
             if refusal is not None and relay.cut_short is None:
                 line.gate.close()
                 systemctl.kill(tools, session.unit, "--signal=KILL")
                 processes.wait(child)
                 raise refusal
             timing.mark("session start")
-            if begun:
-                _release(session)
             status = processes.wait(child)
             timing.mark("session run")
     return _End(status, relay.cut_short, relay.ending)
 
 
-def _let_in(unit: str, line: _Line, limiter: Limiter, child: int) -> Refusal | None:
-    """Limit the session once it waits, and let it run. Returns the refusal (69) if that fails.
+def _let_in(unit: str, line: _Line, limiter: Limiter, child: int, furnish: Callable[[int], None]) -> Refusal | None:
+    """Limit and furnish the session once it waits, and let it run. Returns the refusal (69) if that fails.
 
     child: systemd-run. If it ends before, there is nothing to let in.
     """
     if not line.report.await_ready(child):
         return start_refusals.session_not_started(unit) if line.report.started else None
+    timing.mark("session start")
     try:
-        limiter.limit()
+        limiter.begin()
+        _, process = process_of(unit)
+        try:
+            furnish(process)
+        finally:
+            os.close(process)
+        limiter.finish()
         line.gate.open()
     except Refusal as refusal:
         return refusal
@@ -140,16 +148,6 @@ def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> 
 
 def _by_a_signal(status: int) -> bool:
     return 128 < status <= 128 + signal.SIGRTMAX
-
-
-def _release(session: Session) -> None:
-    """Unmount what was staged: the unit has it in a namespace of its own.
-
-    While a mount is visible on the host, the owner of the file below it can neither rename nor remove it (rename(2),
-    EBUSY). If this fails, the guard does it in the end.
-    """
-    with suppress(OSError):
-        mounts.unstage(session.mounts)
 
 
 def _end(tools: Tools, unit: str) -> int:

@@ -1,4 +1,4 @@
-"""Controls a session's unit with systemctl(1): ends it, signals it, resets it. The unit may be missing."""
+"""Controls units with systemctl(1): starts them; ends, signals and resets a session's. The unit may be missing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 GRACE: Final = 4  # seconds between the TERM that asks Pi to end and the KILL that ends everything
 _POLL: Final = 0.1
+
+
+def start(tools: Tools, unit: str) -> None:
+    """Start the unit, and wait until it has started. Whether it did is for the caller to see."""
+    processes.run([tools.systemctl, "start", unit], accept=range(256))
 
 
 def stop(tools: Tools, unit: str) -> None:

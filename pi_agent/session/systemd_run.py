@@ -50,13 +50,12 @@ def owning_terminal(tools: Tools, command: Sequence[str]) -> list[str]:
     return [tools.setsid, "--ctty", tools.bash, "-p", "-c", _AWAKE, "awake", *command]
 
 
-def staged(session: Session) -> list[str]:
-    """The properties that give the unit what is staged for it: root directory, environment, request, report, gate."""
+def connected(session: Session, root: str) -> list[str]:
+    """The properties that give the unit its root directory, and launch.bash its request, report and gate."""
     return [
-        f"RootDirectory={session.root}",
-        f"EnvironmentFile={session.environment}",
+        f"RootDirectory={root}",
         # In the order that launch.bash expects, as descriptors 3, 4 and 5.
-        f"OpenFile={session.argv}:argv:read-only",
+        f"OpenFile={session.request}:request:read-only",
         f"OpenFile={session.report}:report:append",
         f"OpenFile={session.gate}:gate",
     ]

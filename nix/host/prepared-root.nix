@@ -1,0 +1,23 @@
+# The system directories that every session sees are mounted once for each system: at boot, and when
+# `nixos-rebuild switch` changes /run/current-system. A launch that finds none starts the service itself.
+{ config, lib, ... }:
+let
+  cfg = config.m3ta.pi-agent;
+in
+{
+  config.systemd = lib.mkIf cfg.enable {
+    services.pi-agent-root = {
+      description = "System directories for sessions of the Pi coding agent";
+      wantedBy = [ "multi-user.target" ];
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = lib.getExe cfg.build.prepareRoot;
+      };
+    };
+    paths.pi-agent-root = {
+      description = "Another system, for sessions of the Pi coding agent";
+      wantedBy = [ "multi-user.target" ];
+      pathConfig.PathChanged = "/run/current-system";
+    };
+  };
+}
