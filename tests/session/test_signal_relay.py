@@ -30,7 +30,7 @@ def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
     begun = running.bin.top / "begun"
     # The runner waits already, so that the signal is for Pi and does not come too early.
     body = waiting(f'[ -e "{begun}" ]') + LISTENING + f"kill -TERM $PPID\n{running.ended(ended)}"
-    assert running.run(body, facts(1, ended), terminal=terminal, meanwhile=begun.touch) == expected
+    assert running.run(body, facts(1, ended), terminal=terminal, furnish=lambda _: begun.touch()) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,6 @@ def test_a_signal_before_the_start_starts_nothing(
         return entered
 
     monkeypatch.setattr(Relay, "__enter__", interrupted)
-    assert running.run("exit 0", meanwhile=lambda: pytest.fail("nothing starts")) == 128 + number
+    assert running.run("exit 0", furnish=lambda _: pytest.fail("nothing starts")) == 128 + number
     assert not running.bin.calls("systemd_run")
     assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import termios
 from pathlib import Path
 
@@ -12,10 +13,9 @@ import pytest
 from pi_agent.linux import terminals
 from pi_agent.messages import start_refusals
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
-from pi_agent.sandbox import mounts
 from pi_agent.session.gate import Gate
 from tests.support.limits import open_descriptors
-from tests.support.running import Running, facts, waiting
+from tests.support.running import Running, facts
 
 
 @pytest.fixture
@@ -28,10 +28,31 @@ def test_success_is_success(running: Running) -> None:
     assert running.bin.calls("systemctl") == [], "nothing needs to be asked"
 
 
-def test_what_is_done_meanwhile_is_done_once_while_the_unit_starts(running: Running) -> None:
-    flag = running.bin.top / "meanwhile"
-    body = waiting(f'[ -e "{flag}" ]') + running.ended(0)
-    assert running.run(body, meanwhile=lambda: flag.touch(exist_ok=False)) == 0
+def test_a_session_is_furnished_once_before_it_is_let_in_and_is_known_by_its_process(running: Running) -> None:
+    given: list[int] = []
+
+    def furnish(process: int) -> None:
+        assert signal.pidfd_send_signal(process, 0) is None
+        given.append(process)
+        (running.bin.top / "furnished").touch()
+
+    body = f'[ -e "{running.bin.top}/furnished" ] || exit 9\n' + running.ended(0)
+    assert running.run(body, furnish=furnish) == 0
+    [process] = given
+    assert not os.path.exists(f"/proc/self/fd/{process}") or "pidfd" not in os.readlink(f"/proc/self/fd/{process}")
+
+
+@pytest.mark.parametrize("error", [start_refusals.root_not_mounted("x.service"), OSError(22, "Invalid argument")])
+def test_a_session_that_cannot_be_furnished_is_not_let_in(running: Running, error: Exception) -> None:
+    def furnish(_: int) -> None:
+        raise error
+
+    ran = running.bin.top / "ran"
+    with pytest.raises(Refusal) as caught:
+        running.run(f'touch "{ran}"', facts(1, 0), furnish=furnish)
+    assert caught.value.status == EX_UNAVAILABLE
+    assert not ran.exists()
+    assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -90,7 +111,7 @@ def test_a_session_that_cannot_be_limited_is_not_let_in(running: Running, monkey
     def fail(_: object) -> None:
         raise start_refusals.session_not_limited("no control group")
 
-    monkeypatch.setattr("pi_agent.session.supervision.Limiter.limit", fail)
+    monkeypatch.setattr("pi_agent.session.supervision.Limiter.finish", fail)
     ran = running.bin.top / "ran"
     with pytest.raises(Refusal) as caught:
         running.run(f'touch "{ran}"', facts(1, 0))
@@ -171,16 +192,3 @@ def test_the_client_gets_the_terminals_variables_and_nothing_of_the_callers(
     lines = Path(f"{running.session.directory}/env").read_text().splitlines()
     assert "TERM=xterm" in lines and "SYSTEMD_COLORS=0" in lines
     assert not any(line.startswith(("SECRET", "HOME", "PATH=")) and "SECRET" in line for line in lines)
-
-
-def test_once_pi_runs_nothing_stays_mounted_for_the_host(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    flag = running.bin.top / "released"
-    monkeypatch.setattr(mounts, "unstage", lambda places: flag.write_text("\n".join(places)))
-    assert running.run(waiting(f'[ -e "{flag}" ]') + running.ended(0)) == 0
-    assert flag.read_text().splitlines() == list(running.session.mounts)
-
-
-def test_what_never_ran_is_left_to_the_guard(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mounts, "unstage", lambda places: pytest.fail("there is nothing to release"))
-    with pytest.raises(Refusal):
-        running.run("exit 1", facts(1, 1), started=False)

@@ -45,7 +45,7 @@ class Running:
         *,
         started: bool = True,
         terminal: bool = False,
-        meanwhile: Callable[[], None] = lambda: None,
+        furnish: Callable[[int], None] = lambda process: None,
     ) -> int:
         said = "\n".join(f"echo {line}" for line in show.split())
         Path(self.session.gate).unlink(missing_ok=True)
@@ -54,7 +54,7 @@ class Running:
         ending = "[ $1 != is-active ] || exit 3"  # the unit ends as soon as it is asked to
         tools = self.bin.tools(systemd_run=report + body, systemctl=f"{systemctl}\n{show}\n{ending}")
         start = Start((tools.systemd_run,), {"TERM": "xterm"}, terminal, {11: 1024})
-        return supervision.run(tools, self.session, start, meanwhile)
+        return supervision.run(tools, self.session, start, furnish)
 
 
 def facts(code: int, status: int, state: str = "failed") -> str:
