@@ -78,7 +78,11 @@ class Root:
     @property
     def is_mounted(self) -> bool:
         """Whether the tree is there, whole."""
-        return os.path.exists(self.mark)
+        return os.path.exists(self.mark) and _is_mount_point(self.path)
+
+
+def _is_mount_point(path: str) -> bool:
+    return os.path.ismount(path)
 
 
 def look() -> Root:

@@ -50,7 +50,8 @@ class Launching:
 
     host: alice's `.pi/agent`. root: her project root; directory: her directory in it. state: the state directory; tree:
     the agent's home; isolated: its `.pi/agent`; memory: sync's own directory. staging: where sessions have their
-    directories. namespace: the unit's. journal: the entries received. agent: its identity, if it is not the user who runs the tests.
+    directories. namespace: the unit's. journal: the entries received. agent: its identity, if it is not the user who
+    runs the tests.
     """
 
     def __init__(
