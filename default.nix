@@ -114,8 +114,9 @@ let
               baseNameOf path != "__pycache__"
             else
               lib.any (suffix: lib.hasSuffix suffix path) [
-                ".py"
+                ".bash"
                 ".json"
+                ".py"
               ];
         };
       }

@@ -21,7 +21,7 @@ from pi_agent.sandbox.project_search import ProjectView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
 # In addition to the protected paths: files that every project edits and of which only a part runs by itself, and a file
@@ -36,15 +36,10 @@ _PACKAGE_AT_MOST: Final = 1024**2
 Snapshot = dict[str, object]
 
 
-def watch(policy: Policy, caller: Identity, project: Project) -> Callable[[], list[str]]:
-    """Take a snapshot, and return a function that takes another and returns the paths that are new or changed."""
+def look(policy: Policy, caller: Identity, project: Project) -> Snapshot:
+    """The current version of everything in the project that runs by itself."""
     ground = ProjectView(project.descriptor, project.root, caller)
-
-    def look() -> Snapshot:
-        return snapshot(ground, project.directory, policy.sandbox.protected_paths)
-
-    before = look()
-    return lambda: changed(before, look())
+    return snapshot(ground, project.directory, policy.sandbox.protected_paths)
 
 
 def snapshot(ground: ProjectView, directory: str, protected: Iterable[str]) -> Snapshot:

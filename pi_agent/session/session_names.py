@@ -40,6 +40,16 @@ class Session:
         return f"{self.directory}/about"
 
     @property
+    def unfinished(self) -> str:
+        """The file that tells the runner what it must know for the end (unfinished.py)."""
+        return f"{self.directory}/unfinished"
+
+    @property
+    def before(self) -> str:
+        """The file of what the host may run by itself, as it was before the session (aftermath.py)."""
+        return f"{self.directory}/before"
+
+    @property
     def report(self) -> str:
         """The named pipe that launch.bash reports to (report.py)."""
         return f"{self.directory}/report"

@@ -1,0 +1,68 @@
+"""Waits for the end of a session, for as long as it takes, without a Python that waits.
+
+Runs as root. A session that ends soon is waited for by this process. After that, the process becomes a small shell
+(waiter.bash) that waits for the same: the report of launch.bash, the end of systemd-run, or a signal. It then becomes
+this program again (`resume`), with its process id, its descriptors, and what it must know in a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+
+from pi_agent.linux import processes, timing
+from pi_agent.python.standard import signal
+from pi_agent.session import unfinished
+from pi_agent.session.report import Report
+from pi_agent.session.signal_relay import Relay
+from pi_agent.session.unfinished import Unfinished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_SOON: Final = 1.0  # seconds until a session is one that takes long
+_TURN: Final = 0.002  # seconds
+_PATIENCE: Final = 5.0  # seconds that systemd may take to notice the end
+_SHELL: Final = f"{os.path.dirname(__file__)}/waiter.bash"
+# The signals that the shell hands on, by its names of them.
+PASSED_ON: Final = {"HUP": signal.SIGHUP, "INT": signal.SIGINT, "QUIT": signal.SIGQUIT, "TERM": signal.SIGTERM}
+
+
+def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
+    """Wait until the session has ended, and systemd-run with it. Returns whether systemd-run ended first.
+
+    May become another program meanwhile, and then does not return.
+    """
+    client = running.client.process
+    while not report.over:
+        if processes.has_ended(client):
+            return True
+        if report.wait(client, _SOON):
+            time.sleep(_TURN)  # whoever writes nonsense to the report must not keep us busy
+        elif relay.ending is None and not timing.is_running():
+            # After a signal, the time is short. And only this process can tell how long each step took.
+            _become_shell(running, report, relay)
+    processes.has_ended(client, _PATIENCE)
+    return False
+
+
+def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
+    """Become the waiting shell. Returns if there is no need any more."""
+    unfinished.write(running)
+    alive = running.client.alive
+    # SIGIO when systemd-run has closed its end (fcntl(2), O_ASYNC).
+    fcntl.fcntl(alive, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+    with relay.resting():
+        # From here on, a signal ends this process, and its guard cleans up.
+        if relay.ending is not None or report.wait(running.client.process, 0):
+            return
+        os.set_blocking(report.pipe, True)
+        for descriptor in running.descriptors():
+            os.set_inheritable(descriptor, True)
+        main = "from pi_agent.cli import resumption; resumption.main()"
+        resume = [sys.executable, "-I", "-c", main, running.session.directory]
+        os.execv(running.tools.bash, [running.tools.bash, "-p", _SHELL, str(report.pipe), *resume])
