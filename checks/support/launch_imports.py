@@ -59,7 +59,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("file_access", "mounts", "project_search", "protection"),
+        *("file_access", "listening_sockets", "mounts", "pattern_index", "project_search", "protection"),
         *("system_directories", "unit_properties"),
     ),
     "session": (

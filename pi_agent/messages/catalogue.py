@@ -69,6 +69,10 @@ NOTICES: Final[Mapping[str, str]] = {
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
     notices.repositories_overlooked(_ANY): "More than 20,000 directories were found.",
     notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",
+    notices.sockets_reachable([]).partition(":")[
+        0
+    ]: "Stop these programs, or hide the sockets: `sandbox.hiddenPaths`.",
+    notices.sockets_not_looked_for(_ANY): "The host has very many sockets, or `/proc` cannot be read.",
     notices.left_out(_ANY, _ANY): "This part of your Pi configuration cannot be synced.",
     notices.not_a_file(_ANY): "The same.",
     notices.loop_of_links(_ANY): "The same.",
