@@ -163,7 +163,7 @@ def _much_to_protect(it: Prepared) -> None:
 
 
 def _much_to_look_at(it: Prepared) -> None:
-    it.monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 1)
+    it.monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 0)
 
 
 def _closed(it: Prepared) -> None:
