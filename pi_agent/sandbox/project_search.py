@@ -16,6 +16,7 @@ from pi_agent.linux.identities import Identity
 from pi_agent.python.records import record
 from pi_agent.python.standard import suppress
 from pi_agent.sandbox import project_walk
+from pi_agent.sandbox.pattern_index import PatternIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterat
 
     Stops early if there are too many, or if the machine fails.
     """
-    wanted, looks = list(patterns), Looks()
+    wanted, looks = PatternIndex(patterns), Looks()
     with suppress(TooMuch, OSError):
         for place in places(ground, directory).places:
             for found in matches_at(ground, place, wanted, looks):
@@ -89,18 +90,10 @@ def chain(path: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
 
 
-def matches_at(ground: ProjectView, place: Directory, patterns: Iterable[str], looks: Looks) -> Iterator[Match]:
+def matches_at(ground: ProjectView, place: Directory, patterns: PatternIndex, looks: Looks) -> Iterator[Match]:
     """What exists below the listed place and matches a pattern."""
-    # A file system may ignore case, and beyond ASCII more than that.
-    small = {name.lower() for name in place.names} if place.whole and "".join(place.names).isascii() else None
-    for pattern in patterns:
-        first = pattern.partition("/")[0]
-        if "*" in first:
-            wanted = not place.whole or any(fits(name, first) for name in place.names)
-        else:
-            wanted = small is None or first.lower() in small or not first.isascii()
-        if wanted:
-            yield from _matches(ground, place.path, pattern, looks)
+    for pattern in patterns.possible(place.names) if place.whole else patterns.all:
+        yield from _matches(ground, place.path, pattern, looks)
 
 
 def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Iterator[Match]:
