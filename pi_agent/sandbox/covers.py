@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 # The agent controls the content of the project: the number of mounts must be bounded.
 COVERS_AT_MOST: Final = 4_096
 _PARTS_AT_MOST: Final = 5
-# Patterns that stand for what git obeys in every git directory, wherever it lies.
-_GIT: Final = {
-    ".git/config": ("config", "config.worktree", "commondir", "gitdir"),
-    ".git/config.worktree": ("config.worktree",),
-    ".git/hooks": ("hooks",),
+# The last component of a pattern in `.git` → what it stands for in every git directory, wherever that lies.
+_OF_GIT: Final = {
+    "config": ("config", "commondir", "gitdir"),
+    "config.worktree": ("config.worktree",),
+    "commondir": ("commondir",),
+    "gitdir": ("gitdir",),
+    "hooks": ("hooks",),
 }
 
 
@@ -72,18 +74,23 @@ class Covers:
 
     def protect(self, walked: Walked, patterns: Iterable[str], home: str) -> None:
         """Protect what matches in each place, and what git obeys if a pattern says so. home: the host user's."""
-        patterns = [*patterns]
-        index = PatternIndex(pattern for pattern in patterns if pattern not in _GIT)
+        plain: list[str] = []
+        names: set[str] = set()
+        for pattern in patterns:
+            of_git = _OF_GIT.get(pattern.rpartition("/")[2]) if pattern.startswith(".git/") else None
+            names.update(of_git or ())
+            if of_git is None:
+                plain.append(pattern)
+        index = PatternIndex(plain)
         for place in walked.places:
-            for found in project_search.indexed_matches(self._ground, place, index, self._looks):
+            for found in project_search.matches_at(self._ground, place, index, self._looks):
                 self._note(found, Kind.PROTECT, self._movable(place.path))
-        names = {name for pattern in patterns for name in _GIT.get(pattern, ())}
         if names:
             self._protect_git(walked, names, home)
 
     def hide(self, walked: Walked, patterns: Iterable[str]) -> None:
         """Hide what matches below the root."""
-        for found in project_search.matches_at(self._ground, walked.places[0], patterns, self._looks):
+        for found in project_search.matches_at(self._ground, walked.places[0], PatternIndex(patterns), self._looks):
             self._note(found, Kind.HIDE, "")
 
     def ordered(self) -> tuple[Cover, ...]:

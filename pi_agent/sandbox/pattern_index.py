@@ -21,16 +21,16 @@ _WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 class PatternIndex:
     """Patterns prepared for many directories. A pattern is a relative path in which `*` is part of a component.
 
-    patterns: all of them.
+    all: the patterns as they were given.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self.patterns: tuple[str, ...] = tuple(patterns)
+        self.all = tuple(patterns)
         self._always: list[str] = []
         self._plain: dict[str, list[str]] = {}
         # The text to find in the names, each with an _END before and after it, → the patterns that need it.
         self._starred: dict[str, list[str]] = {}
-        for pattern in self.patterns:
+        for pattern in self.all:
             first = pattern.split("/", 1)[0]
             if not first.isascii():
                 self._always.append(pattern)

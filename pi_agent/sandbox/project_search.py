@@ -55,10 +55,10 @@ def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterat
 
     Stops early if there are too many, or if the machine fails.
     """
-    index, looks = PatternIndex(patterns), Looks()
+    wanted, looks = PatternIndex(patterns), Looks()
     with suppress(TooMuch, OSError):
         for place in places(ground, directory).places:
-            for found in indexed_matches(ground, place, index, looks):
+            for found in matches_at(ground, place, wanted, looks):
                 yield found.name
 
 
@@ -90,14 +90,9 @@ def chain(path: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
 
 
-def matches_at(ground: ProjectView, place: Directory, patterns: Iterable[str], looks: Looks) -> Iterator[Match]:
+def matches_at(ground: ProjectView, place: Directory, patterns: PatternIndex, looks: Looks) -> Iterator[Match]:
     """What exists below the listed place and matches a pattern."""
-    return indexed_matches(ground, place, PatternIndex(patterns), looks)
-
-
-def indexed_matches(ground: ProjectView, place: Directory, index: PatternIndex, looks: Looks) -> Iterator[Match]:
-    """The same, for patterns that are looked for in many places."""
-    for pattern in index.possible(place.names) if place.whole else index.patterns:
+    for pattern in patterns.possible(place.names) if place.whole else patterns.all:
         yield from _matches(ground, place.path, pattern, looks)
 
 
@@ -112,8 +107,7 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
         if "*" in component:
             listed = _names(ground, here)
             looks.take(len(listed))
-            # As a file system that ignores case would: elsewhere, a name in capitals is protected for nothing.
-            names = [name for name in listed if fits(name.lower(), component.lower())]
+            names = [name for name in listed if fits(name, component)]
         else:
             names = [component]
         for name in names:

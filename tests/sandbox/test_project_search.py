@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_agent.sandbox import project_search, project_walk
+from pi_agent.sandbox.pattern_index import PatternIndex
 from pi_agent.sandbox.project_search import Looks, Match, TooMuch
 from tests.support.limits import open_descriptors
 from tests.support.projects import ground
@@ -19,7 +20,7 @@ from tests.support.trees import put
 def matches(root: Path, *patterns: str, place: str = "") -> list[Match]:
     with ground(root) as there:
         at = project_walk.listed(there.descriptor, place)
-        return [*project_search.matches_at(there, at, patterns, Looks())]
+        return [*project_search.matches_at(there, at, PatternIndex(patterns), Looks())]
 
 
 def matching(root: Path, *patterns: str, place: str = "") -> set[str]:
@@ -135,10 +136,10 @@ def test_every_look_counts_whether_something_is_found_or_not(tmp_path: Path, mon
         with ground(tmp_path) as there:
             place = project_walk.listed(there.descriptor, "")
             monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough)
-            assert len([*project_search.matches_at(there, place, patterns, Looks())]) <= enough
+            assert len([*project_search.matches_at(there, place, PatternIndex(patterns), Looks())]) <= enough
             monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough - 1)
             with pytest.raises(TooMuch):
-                list(project_search.matches_at(there, place, patterns, Looks()))
+                list(project_search.matches_at(there, place, PatternIndex(patterns), Looks()))
 
 
 def test_what_a_listing_lacks_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_what_a_listing_lacks_is_not_looked_for(tmp_path: Path, monkeypatch: pyt
     # Other file systems may find it under another name, and a listing may have been given up.
     put(tmp_path / "\N{LATIN SMALL LETTER SHARP S}")
     with pytest.raises(TooMuch):
-        matches(tmp_path, "SS")
+        matches(tmp_path, "ss")
     (tmp_path / "\N{LATIN SMALL LETTER SHARP S}").unlink()
     monkeypatch.setattr(project_walk.listed, "__defaults__", (0,))
     with pytest.raises(TooMuch):

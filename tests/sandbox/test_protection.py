@@ -109,16 +109,16 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
-        put(tmp_path / f".git/modules/{number}/hooks/x")
-    assert sum(kind is PROTECT for kind in planned(tmp_path, ".git/modules/*/hooks").values()) == 6
-    # Six, the directories above each, and the two above all.
-    for module, name, enough in ((covers, "COVERS_AT_MOST", 14), (project_search, "LOOKS_AT_MOST", 20)):
+        put(tmp_path / f"store/{number}/hooks/x")
+    assert sum(kind is PROTECT for kind in planned(tmp_path, "store/*/hooks").values()) == 6
+    # Six, the directories above each, and the one above all.
+    for module, name, enough in ((covers, "COVERS_AT_MOST", 13), (project_search, "LOOKS_AT_MOST", 19)):
         with monkeypatch.context() as limited:
             limited.setattr(module, name, enough)
-            assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
+            assert len(planned(tmp_path, "store/*/hooks")) == 13
             limited.setattr(module, name, enough - 1)
             with pytest.raises(Refusal) as refused:
-                planned(tmp_path, ".git/modules/*/hooks")
+                planned(tmp_path, "store/*/hooks")
             assert refused.value.status == EX_UNAVAILABLE
 
 
