@@ -107,7 +107,8 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
         if "*" in component:
             listed = _names(ground, here)
             looks.take(len(listed))
-            names = [name for name in listed if fits(name, component)]
+            # Where case counts, a name in capitals is protected in vain; where it does not, its program finds it.
+            names = [name for name in listed if fits(name.lower(), component.lower())]
         else:
             names = [component]
         for name in names:

@@ -63,6 +63,12 @@ def test_a_star_stands_for_part_of_one_component(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_star_matches_in_any_case_since_a_file_system_may_ignore_it(tmp_path: Path) -> None:
+    put(tmp_path / "Mise.Local.TOML")
+    put(tmp_path / "a.Code-Workspace")
+    assert matching(tmp_path, "mise.*.toml", "*.code-workspace") == {"Mise.Local.TOML", "a.Code-Workspace"}
+
+
 def test_brackets_and_question_marks_are_letters(tmp_path: Path) -> None:
     for name in ("[ab]", "[ab]c", "a", "what?", "whats"):
         put(tmp_path / name)
