@@ -162,6 +162,30 @@ def test_what_a_listing_lacks_is_not_looked_for(tmp_path: Path, monkeypatch: pyt
         matches(tmp_path, "b")
 
 
+_MANY = [f".config/{name}" for name in ("a", "b", "c*", "d/e", "f", "g", "h")]
+
+
+@pytest.mark.parametrize("shape", ["directory", "link", "file", "link out", "empty", "large"])
+def test_below_a_directory_of_many_patterns_the_same_is_found_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    top = tmp_path / "top"
+    for name in ("a", "cc", "d/e", "other"):
+        put(top / ".config" / name)
+    if shape in ("link", "link out"):
+        aside = top / "real" if shape == "link" else tmp_path / "out"
+        (top / ".config").rename(aside)
+        (top / ".config").symlink_to(aside)
+    elif shape in ("file", "empty"):
+        (top / ".config").rename(tmp_path / "aside")
+        put(top / ".config") if shape == "file" else (top / ".config").mkdir()
+    elif shape == "large":
+        monkeypatch.setattr(project_search, "_LISTED_AT_MOST", 2)
+    together = {match.name for match in matches(top, *_MANY)}
+    assert together == {match.name for pattern in _MANY for match in matches(top, pattern)}
+    assert bool(together) is (shape != "empty")
+
+
 def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:
     for name in (".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks/x", "beside/.envrc"):
         put(tmp_path / name)

@@ -15,16 +15,17 @@ let
     lib.concatMap (entry: entry.patterns) (
       lib.filter (entry: entry.treatment == treatment) table.files
     );
+  lacking = list: lib.filter (path: !lib.elem path list);
 in
 {
   "protectedPaths: the default is what docs/self-running.md calls protected" =
     case (treated "protected") sandbox.protectedPaths.default;
   "protectedPaths: the default leaves out what may change" = case [ ] (
-    lib.intersectLists sandbox.protectedPaths.default (treated "told" ++ treated "left")
+    lib.filter (path: lib.elem path sandbox.protectedPaths.default) (treated "told" ++ treated "left")
   );
   "protectedPaths: the default has what runs at a prompt, in an editor, at a commit and at login" =
-    case [ ]
-      (lib.subtractLists sandbox.protectedPaths.default [
+    case [ ] (
+      lacking sandbox.protectedPaths.default [
         ".bashrc"
         ".cargo/config.toml"
         ".config/nvim"
@@ -45,7 +46,8 @@ in
         "*.sublime-project"
         "mise.*.toml"
         "opencode.json"
-      ]);
+      ]
+    );
   "protectedPaths: the default leaves out what any build edits" = case [ ] (
     lib.filter (path: lib.elem path sandbox.protectedPaths.default) [
       ".env"
@@ -57,7 +59,7 @@ in
     ]
   );
   "hiddenPaths: the default has sockets of agents for keys" = case [ ] (
-    lib.subtractLists sandbox.hiddenPaths.default [
+    lacking sandbox.hiddenPaths.default [
       ".1password"
       ".gnupg"
       ".ssh"
