@@ -35,6 +35,15 @@ def test_the_page_shows_the_table() -> None:
             assert f"`{pattern}`" in page
 
 
+def test_readme_has_the_beginning_of_the_table() -> None:
+    readme = (TOP / "README.md").read_text()
+    assert self_running_page.updated(readme, _TABLE) == readme, "run make docs"
+    for group in _TABLE.groups:
+        assert f"\n| {group} | `" in readme
+    with pytest.raises(ValueError):
+        self_running_page.updated("# Something else", _TABLE)
+
+
 def test_every_entry_is_complete() -> None:
     assert sum(len(entry.patterns) for entry in _TABLE.entries) > 300
     for entry in _TABLE.entries:
