@@ -145,11 +145,13 @@ let
       {
         inherit (withPiAgent) interpreter;
         options = ./docs/options.md;
+        selfRunning = ./docs/self-running.md;
       }
       ''
         "$interpreter" -I -m pi_agent.cli.installed_pages ${name} "$out"
         mkdir -p "$out/share/doc/pi-agent"
         cp "$options" "$out/share/doc/pi-agent/options.md"
+        cp "$selfRunning" "$out/share/doc/pi-agent/self-running.md"
       '';
 
   systemCallFilter = pkgs.runCommandLocal "pi-agent-system-call-filter" { } ''

@@ -1,28 +1,34 @@
 # Which files of the project and of the host a session sees, and which of them it can change.
 { lib, ... }:
 let
-  inherit (lib) literalExpression mkOption types;
+  inherit (lib)
+    literalExpression
+    literalMD
+    mkOption
+    types
+    ;
 in
 {
   options.m3ta.pi-agent.sandbox = {
     protectedPaths = mkOption {
       type = types.listOf types.str;
       default = import ../defaults/protected-paths.nix;
+      defaultText = literalMD "the files that [self-running.md](self-running.md#protected) calls protected";
       example = literalExpression ''
-        options.m3ta.pi-agent.sandbox.protectedPaths.default ++ [ ".lintstagedrc*" ]
+        options.m3ta.pi-agent.sandbox.protectedPaths.default ++ [ "ansible.cfg" ]
       '';
       description = ''
         Files and directories in a project that run code on the host when the
-        user enters the project, opens it in an editor or commits. Where they
-        exist they are read-only in the sandbox, and the agent cannot replace
-        them by renaming a directory above them. Paths are relative to the
-        project root, to each directory between it and the working directory,
-        and to every git repository found near the root. `*` matches any
-        characters within one component. Paths that do not exist are not
-        created.
+        user enters the project, opens it in an editor, commits, or types the
+        most common command of a tool. Where they exist they are read-only in
+        the sandbox, and the agent cannot replace them by renaming a directory
+        above them. Paths are relative to the project root, to each directory
+        between it and the working directory, and to every git repository found
+        near the root. `*` matches any characters within one component. Paths
+        that do not exist are not created.
 
         A value replaces the default. The example adds to it, in a module that
-        takes `options` as an argument. Files that any build may edit, such as
+        takes `options` as an argument. Files that are edited every day, such as
         {file}`package.json`, {file}`Makefile` or {file}`flake.nix`, are not in
         the default: review them before you run them.
       '';
