@@ -64,6 +64,11 @@ def self_running_files_changed(changed: Sequence[str]) -> str:
     return _with_paths(first, changed)
 
 
+def hidden_paths_exposed(paths: Sequence[str]) -> str:
+    first = "these hidden files were replaced on the host, and for a moment the agent could read them:"
+    return f"{_with_paths(first, paths)}\nIf they hold secrets, assume that the agent knows them."
+
+
 def _with_paths(first: str, found: Sequence[str]) -> str:
     """A sentence, and below it the first of the paths."""
     lines = [f"  {escaped(path)}" for path in found[:_LISTED_AT_MOST]]

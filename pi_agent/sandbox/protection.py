@@ -8,8 +8,11 @@ Renaming a directory above a mount would bypass it. Those directories are theref
 because nobody can rename or remove a mount point. Only existing paths are covered; nothing is created in a project to
 protect it.
 
-All mounts are made on the staged mount of the project, before anybody else sees it. The agent may be changing the same
-project through another session. So every step is taken by descriptor, and no link is followed out of the project.
+All mounts are made on the attached mount of the project. The agent may be changing the same project through another
+session. So every step is taken by descriptor, and no link is followed out of the project.
+
+The kernel takes a cover away when somebody replaces or removes what is below it on the host. So what is covered is
+watched, and covered again (renewal.py).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import errno
 import os
 import stat
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import inotify, mount_api, paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
@@ -73,16 +76,29 @@ def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: 
     return Plan(covers, (*unsearched, *found.notices))
 
 
-def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
-    """Mount the covers over the staged project, as root. Returns the paths at which something else is now, or nothing.
+@record
+class Means:
+    """What covers are laid with, open. directory, file: empty ones, to mount over what is hidden.
 
-    Something else is covered as well. empty_directory, empty_file: open; mounted over what is hidden. Raises OSError if
-    the kernel refuses a mount: then nothing may be started.
+    queue: of events (inotify.py), which learns what happens to what is covered.
     """
-    return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
+
+    directory: int
+    file: int
+    queue: int
 
 
-def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: int) -> bool:
+def mount(ground: ProjectView, covers: Iterable[Cover], means: Means) -> list[str]:
+    """Mount the covers over the attached project, as root.
+
+    Returns the paths at which something else is now, or nothing; something else is covered as well. Runs in the
+    session's mount namespace (mount_namespaces.entered). Raises OSError if the kernel refuses a mount: then nothing may
+    be started.
+    """
+    return [cover.path for cover in covers if not _laid(ground, cover, means)]
+
+
+def _laid(ground: ProjectView, cover: Cover, means: Means) -> bool:
     """Cover the path, and return whether what was found when it was planned is there."""
     for attempt in reversed(range(_ATTEMPTS)):
         with acting_as(ground.viewer):
@@ -92,7 +108,8 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
                 raise_machine_fault(error)
                 return False
         try:
-            _cover(cover.kind, target, empty_directory, empty_file)
+            inotify.add(means.queue, target, _watched(cover.kind, target))
+            _cover(cover.kind, target, means)
             status = os.fstat(target)
             return (status.st_dev, status.st_ino) == cover.found
         except FileNotFoundError:  # replaced between the look-up and the mount
@@ -101,6 +118,32 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
         finally:
             os.close(target)
     return False
+
+
+def _watched(kind: Kind, target: int) -> int:
+    """The events by which it shows that the open object may have lost its cover.
+
+    A file that is replaced or removed has one link less. A directory is emptied first; but what is in a pinned one is
+    the agent's to remove.
+    """
+    gone = inotify.MOVE_SELF | inotify.DELETE_SELF
+    if not stat.S_ISDIR(os.fstat(target).st_mode):
+        return gone | inotify.ATTRIB
+    return gone if kind is Kind.PIN else gone | inotify.DELETE | inotify.MOVED_FROM
+
+
+def is_bare(ground: ProjectView, path: str) -> bool:
+    """Whether something is at the path, and no cover over it. Must run as the viewer. Raises OSError."""
+    folder, name = os.path.split(path)
+    parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
+    try:
+        here = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            return mount_api.mount_of(here) == mount_api.mount_of(parent)
+        finally:
+            os.close(here)
+    finally:
+        os.close(parent)
 
 
 def _looked_at(ground: ProjectView, path: str) -> int:
@@ -117,9 +160,9 @@ def _no_link(_directory: int, _name: str) -> None:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> None:
+def _cover(kind: Kind, target: int, means: Means) -> None:
     if kind is Kind.HIDE:
-        source = empty_directory if stat.S_ISDIR(os.fstat(target).st_mode) else empty_file
+        source = means.directory if stat.S_ISDIR(os.fstat(target).st_mode) else means.file
     else:
         source = target
     tree = mount_api.clone(source)

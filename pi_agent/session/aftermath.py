@@ -11,9 +11,10 @@ import os
 
 from pi_agent.linux import standard_error, timing
 from pi_agent.messages import notices
+from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import accounts, policy_file
 from pi_agent.policy.project_roots import Project
-from pi_agent.session import attendance, audit, conclusion
+from pi_agent.session import attendance, audit, conclusion, renewal
 from pi_agent.session.care import Care
 from pi_agent.session.launch_plan import Request
 from pi_agent.session.report import Report
@@ -42,20 +43,30 @@ def prepare(request: Request) -> Project | None:
 
 
 def see_out(running: Unfinished, report: Report, relay: Relay, care: Care) -> int:
-    """Wait for the end of the session, and return its exit status. Raises Refusal (69) if Pi never ran.
+    """Wait for the end of the session, and return its exit status.
+
+    Raises Refusal (69) if Pi never ran, or if the session had to be ended because its protection was lost.
 
     May become another program meanwhile, and then does not return.
     """
-    let_go = attendance.until_end(running, report, relay)
+    lost, let_go = None, False
+    try:
+        let_go = attendance.until_end(running, report, relay)
+    except Refusal as refusal:
+        lost = refusal
     relay.stop()
     timing.mark("session run")
     status = conclusion.conclude(running, report, relay, let_go=let_go)
     care.has_unit = False
     audit.ended(running.known, status)
     timing.mark("session end")
+    if exposed := renewal.exposed(running.session.exposed):
+        standard_error.say(running.command, notices.hidden_paths_exposed(exposed))
     if running.project is not None and (changed := _changed(running, running.project)):
         standard_error.say(running.command, notices.self_running_files_changed(changed))
     timing.mark("provenance")
+    if lost is not None:
+        raise lost
     return status
 
 

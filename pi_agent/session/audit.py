@@ -10,6 +10,7 @@ No entry ever holds a prompt, an argument, a variable or file content.
 from __future__ import annotations
 
 from pi_agent.linux import journald
+from pi_agent.messages.quoting import escaped
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
@@ -62,6 +63,12 @@ def ended(known: Known, status: int) -> None:
     """Log that a session has ended. status: Pi's exit status."""
     outcome = {"PI_AGENT_EVENT": "end", "PI_AGENT_OUTCOME": str(status)}
     _log(known, f"session {known.unit} ended: {status}", _INFO, outcome)
+
+
+def uncovered(known: Known, path: str) -> None:
+    """Log that a path was replaced on the host while a session ran, and has been covered again."""
+    message = f"session {known.unit}: {escaped(path)} was replaced, and is protected again"
+    _log(known, message, _NOTICE, {"PI_AGENT_EVENT": "uncovered", "PI_AGENT_PATH": path})
 
 
 def refused(known: Known, status: int, why: str) -> None:

@@ -58,7 +58,8 @@ def carry_out(plan: Plan, known: Known) -> int:
         audit.started(known)
         with Relay(request.policy.tools, request.session.unit, line.report, above) as relay:
             terminal = terminals.seen(plan.start.environ) if plan.start.terminal else None
-            client = _begin(plan, state, told, line, relay)
+            with Attachment(plan, state) as attachment:
+                client = _begin(plan, told, attachment, line, relay)
             if isinstance(client, int):
                 return client
             running = Unfinished(
@@ -73,30 +74,30 @@ def carry_out(plan: Plan, known: Known) -> int:
                 above,
                 terminal,
                 project,
+                attachment.covered,
             )
             return aftermath.see_out(running, line.report, relay, taken)
 
 
-def _begin(plan: Plan, state: State, told: Sequence[str], line: Line, relay: Relay) -> Client | int:
+def _begin(plan: Plan, told: Sequence[str], attachment: Attachment, line: Line, relay: Relay) -> Client | int:
     """Start the unit, and let the session run. told: notices for the user.
 
     Returns the exit status if a signal ended it before. Raises Refusal (69).
     """
-    with Attachment(plan, state) as attachment:
 
-        def furnish(process: int) -> None:
-            for notice in [*told, *attachment.attach(process)]:
-                standard_error.say(plan.request.policy.command_name, notice)
-            plan.held.close()
-            request_file.write(plan)
-            timing.mark("mounts")
+    def furnish(process: int) -> None:
+        for notice in [*told, *attachment.attach(process)]:
+            standard_error.say(plan.request.policy.command_name, notice)
+        plan.held.close()
+        request_file.write(plan)
+        timing.mark("mounts")
 
-        try:
-            return supervision.begin(plan, line, relay, furnish)
-        except Refusal:
-            if relay.cut_short is None:
-                raise
-            return 128 + relay.cut_short
+    try:
+        return supervision.begin(plan, line, relay, furnish)
+    except Refusal:
+        if relay.cut_short is None:
+            raise
+        return 128 + relay.cut_short
 
 
 def _mount_root(plan: Plan) -> None:

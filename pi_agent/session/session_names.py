@@ -50,6 +50,11 @@ class Session:
         return f"{self.directory}/before"
 
     @property
+    def exposed(self) -> str:
+        """The file of hidden paths that stood open for a moment (renewal.py)."""
+        return f"{self.directory}/exposed"
+
+    @property
     def report(self) -> str:
         """The named pipe that launch.bash reports to (report.py)."""
         return f"{self.directory}/report"

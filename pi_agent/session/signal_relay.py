@@ -62,7 +62,6 @@ class Relay:
     def __enter__(self) -> Relay:
         for number in HEARD:
             signal.signal(number, self.hear)
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # see attendance.py
         signal.signal(signal.SIGALRM, self._kill)
         return self
 
@@ -72,7 +71,7 @@ class Relay:
     @contextmanager
     def resting(self) -> Iterator[None]:
         """While entered, signals do what they do by default."""
-        for number in (signal.SIGIO, *HEARD):
+        for number in HEARD:
             signal.signal(number, signal.SIG_DFL)
         try:
             yield
