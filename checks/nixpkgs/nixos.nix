@@ -63,7 +63,14 @@ in
 
     systemd.package = option package pkgs.systemd;
     systemd.services = option (attrsOf (submodule {
-      options.serviceConfig = option (attrsOf anything) { };
+      options = {
+        after = option (listOf str) [ ];
+        description = option str "";
+        environment = option (attrsOf str) { };
+        path = option (listOf package) [ ];
+        serviceConfig = option (attrsOf anything) { };
+        wantedBy = option (listOf str) [ ];
+      };
     })) { };
     systemd.tmpfiles.rules = option (listOf str) [ ];
 

@@ -15,6 +15,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Root
 from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.protection import Kind
+from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session import systemd_run
 from pi_agent.session.launch_plan import Configuration, Plan, Request
 from pi_agent.state import json_merge
@@ -112,7 +113,9 @@ def _mounts(plan: Plan) -> list[Facts]:
     ]
     root = None if request.project is None else escaped_in_full(request.project.root)
     found.sort(key=lambda entry: entry["target"] != root)
-    system = (Bind(path, path, writable=False) for path in view.system.binds)
+    system = [Bind(path, path, writable=False) for path in view.system.binds]
+    if (cache := view.system.compile_cache) is not None:
+        system.append(Bind(cache, COMPILE_CACHE, writable=False))
     return [*found, *(_mount(bind.source, bind, mapped=False) for bind in system)]
 
 

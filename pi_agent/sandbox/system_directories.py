@@ -31,19 +31,27 @@ _ACCOUNTS: Final = ("/etc/passwd", "/etc/group")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
 
+# Where a session sees Node's compile cache.
+COMPILE_CACHE: Final = "/run/pi-agent-compile-cache"
+
+
 @record
 class System:
-    """The system directories that exist: paths to bind read-only, and links (path → target) to recreate."""
+    """The system directories that exist: paths to bind read-only, and links (path → target) to recreate.
+
+    compile_cache: Node's compile cache of Pi's package on the host, to bind read-only at COMPILE_CACHE; None for none.
+    """
 
     binds: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
+    compile_cache: str | None = None
 
 
-def look(*, nix_daemon: bool, network: bool) -> System:
+def look(*, nix_daemon: bool, network: bool, compile_cache: str | None = None) -> System:
     """Find the system directories that this machine has. All belong to root.
 
     nix_daemon: whether to show the socket of the Nix daemon. network: whether to show the name resolvers; without a
-    network, they would still carry queries out.
+    network, they would still carry queries out. compile_cache: where the service that makes the cache leaves it.
     """
     links = tuple((path, os.readlink(path)) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path))
     linked = {path for path, _ in links}
@@ -54,4 +62,5 @@ def look(*, nix_daemon: bool, network: bool) -> System:
         real = os.path.realpath(file)
         if os.path.exists(real) and not any(f"{real}/".startswith(f"{path}/") for path in binds):
             binds.append(real)
-    return System(tuple(binds), (*links, ("/var/run", "/run")))
+    made = compile_cache if compile_cache is not None and os.path.exists(compile_cache) else None
+    return System(tuple(binds), (*links, ("/var/run", "/run")), made)

@@ -14,7 +14,7 @@ from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
 from pi_agent.sandbox.mounts import Bind
-from pi_agent.sandbox.system_directories import System
+from pi_agent.sandbox.system_directories import COMPILE_CACHE, System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def properties(policy: Policy, agent: Identity, system: System, binds: Sequence[
     if policy.project_group is not None:
         found.append(f"SupplementaryGroups={policy.project_group}")
     found.append("BindReadOnlyPaths=" + " ".join(quoted(path) for path in system.binds))
+    if system.compile_cache is not None:
+        # The service that makes it may be replacing it just now: a session can do without.
+        found.append(f"BindReadOnlyPaths={quoted(f'-{system.compile_cache}')}:{quoted(COMPILE_CACHE)}")
     for bind in binds:
         name = "BindPaths" if bind.writable else "BindReadOnlyPaths"
         found.append(f"{name}={quoted(bind.source)}:{quoted(bind.target)}")

@@ -69,7 +69,9 @@ def plan(policy: Policy, accounts: Accounts, wanted: Wanted, held: Descriptors) 
     """
     caller, agent = accounts.caller, accounts.agent
     options, session = policy.sandbox, wanted.session
-    system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
+    system = system_directories.look(
+        nix_daemon=options.nix_daemon, network=options.network != "none", compile_cache=policy.compile_cache
+    )
     own = (Bind(session.state, agent.home), Bind(session.terminals, "/dev/pts"))
     owners = _owner_maps(accounts, held)
     tree, state_mapped = mounts.prepared_state(wanted.state, owners.state, accounts)
