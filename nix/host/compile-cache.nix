@@ -37,7 +37,7 @@ in
               ]
               ++ agents
             );
-            # It ends by itself within some 70 seconds, whatever the package does.
+            # It ends by itself within some 130 seconds, whatever the package does.
             TimeoutStartSec = 180;
             Nice = 19;
 

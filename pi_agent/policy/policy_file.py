@@ -139,7 +139,7 @@ def load(path: str) -> Policy:
 
 
 def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
-    """Parse the policy's JSON. read: gives a host user's file, by path. Raises ValueError, which names the wrong place."""
+    """Parse the policy's JSON. read: a host user's file, by path. Raises ValueError, which names the wrong place."""
     top = _Table(json_reader.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
