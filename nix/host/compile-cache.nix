@@ -8,7 +8,8 @@
 let
   cfg = config.m3ta.pi-agent;
   agents = map (agent: agent.user) ((import ../agents.nix { inherit lib; }).of cfg);
-  name = "pi-agent-compile-cache";
+  # Not pi-agent-…: that is how sessions are named.
+  name = "m3ta-pi-agent-compile-cache";
 in
 {
   config.systemd.services =
@@ -34,6 +35,7 @@ in
                 "${../../pi_agent/session/fill_compile_cache.bash}"
                 "${cfg.build.program}/bin/pi"
                 (baseNameOf "${cfg.build.program}")
+                "${../../pi_agent/session/forget_compile_cache.cjs}"
               ]
               ++ agents
             );
@@ -43,7 +45,7 @@ in
 
             # Its owner is nobody else's, and only root gets to it on the host.
             DynamicUser = true;
-            CacheDirectory = name;
+            CacheDirectory = "pi-agent-compile-cache";
             UMask = "0022";
 
             PrivateNetwork = true;

@@ -15,7 +15,7 @@ from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 
 _REBUILD: Final = "Rebuild the system (nixos-rebuild switch)."
 _NAMES_AT_MOST: Final = 5
-_CACHE_AGAIN: Final = "Make it anew: systemctl restart pi-agent-compile-cache"
+_CACHE_AGAIN: Final = "Make it anew: systemctl restart m3ta-pi-agent-compile-cache"
 
 # -- the way to the runner
 
@@ -71,7 +71,7 @@ def compile_cache_of_no_use() -> Finding:
 
 def compile_cache_missing(directory: str) -> Finding:
     what = f"Pi starts more slowly: Node's compile cache is not in {escaped(directory)}"
-    return Finding(WARN, "cache", what, "See why: journalctl -b -u pi-agent-compile-cache")
+    return Finding(WARN, "cache", what, "See why: journalctl -b -u m3ta-pi-agent-compile-cache")
 
 
 def compile_cache_of_others(agent: str) -> Finding:

@@ -1,6 +1,6 @@
 # Makes Node's compile cache of Pi's package, for sessions to read:
 #
-#   bash -p fill_compile_cache.bash PROGRAM NAME AGENT...
+#   bash -p fill_compile_cache.bash PROGRAM NAME FORGET AGENT...
 #
 # Runs as a user that exists only for its service, in a sandbox without a network (nix/host/compile-cache.nix). It runs
 # PROGRAM, the administrator's package, and trusts it with the cache: nobody else can write there. It replaces everything
@@ -12,16 +12,18 @@
 # Node's name for the folder ends with the user's id (src/compile_cache.cc, GetCacheVersionTag). Before that come Node's
 # version, the architecture, and a tag of V8 that depends on the processor and on V8's flags. A session that needs another
 # name finds no folder and cannot make one; Node then works without a cache. Without a compile cache of Node's, NAME is
-# empty.
+# empty. FORGET is forget_compile_cache.cjs.
 
-program=$1 name=$2
-shift 2
+program=$1 name=$2 forget=$3
+shift 3
 
 cd -- "$CACHE_DIRECTORY" || exit 1
 shopt -s nullglob dotglob
 home=$(mktemp -d) && rm -rf -- new && mkdir -p new/node "$home/.pi/agent" || exit 1
 
-export HOME=$home TERM=xterm NODE_COMPILE_CACHE=$PWD/new/node
+export HOME=$home TERM=xterm
+# As in a session.
+export NODE_COMPILE_CACHE=$PWD/new/node NODE_OPTIONS=--require=$forget
 # Pi skips what it would ask the network for.
 export PI_OFFLINE=1
 

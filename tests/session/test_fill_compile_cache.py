@@ -39,7 +39,7 @@ def fill(cache: Path, program: str, *agents: str) -> subprocess.CompletedProcess
     path = cache.parent / "pi"
     path.write_text(f"#!/bin/bash\n{program}\n")
     path.chmod(0o755)
-    argv = ["bash", "-p", str(SCRIPT), str(path), NAME, *agents]
+    argv = ["bash", "-p", str(SCRIPT), str(path), NAME, "/forget.cjs", *agents]
     places = {"CACHE_DIRECTORY": str(cache), "TMPDIR": str(cache.parent)}
     environ = {"PATH": os.environ["PATH"], "SHELL": "/bin/bash", **places}
     return subprocess.run(argv, check=False, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -7,7 +7,7 @@
   ...
 }:
 let
-  name = "pi-agent-compile-cache";
+  name = "m3ta-pi-agent-compile-cache";
   service = config: config.systemd.services.${name};
   # The words of its command, and the name of its directory among them.
   words =
@@ -40,7 +40,7 @@ in
   "it is made for every agent" = case [
     "pi-agent-alice"
     "pi-agent-bob"
-  ] (lib.drop 5 (words configs.several));
+  ] (lib.drop 6 (words configs.several));
   "another package has another cache, and changes the service, which then runs again" =
     case
       {
