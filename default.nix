@@ -1,6 +1,6 @@
 # The programs, built from a frozen configuration.
 #
-# module.nix passes `frozen` and gets `{ policy, runner, wrapper, prepareRoot }` for it.
+# module.nix passes `frozen` and gets `{ policy, program, runner, wrapper, prepareRoot }` for it.
 # Without it, as in `nix-build -A wrapper`, the same is built for the example
 # configuration, and the rest of the flake's outputs stands beside it.
 {
@@ -67,6 +67,9 @@ let
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;
             shell = lib.getExe pkgs.bashInteractive;
             launcher = "${./pi_agent/session/launch.bash}";
+            # See nix/host/compile-cache.nix.
+            compileCache = "/var/cache/pi-agent-compile-cache/${baseNameOf "${program}"}/node";
+            forgetCompileCache = "${./pi_agent/session/forget_compile_cache.cjs}";
             systemCallFilter = "${systemCallFilter}";
             tools = {
               inherit sudo;
@@ -97,7 +100,7 @@ let
     in
     {
       policy = policyFile // { inherit hostUsers; };
-      inherit runner wrapper prepareRoot;
+      inherit program runner wrapper prepareRoot;
     };
 
   # What both programs share. Compiled here, since a store is read-only at

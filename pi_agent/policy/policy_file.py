@@ -24,8 +24,7 @@ VERSION: Final = 4
 @record
 class HostUser:
     """What one host user may use, and the account that the user's agents run as. A leading `~` in a root stands for the
-    user's home; a relative configPath starts there.
-    """
+    user's home; a relative configPath starts there."""
 
     agent_user: str
     agent_group: str
@@ -105,6 +104,8 @@ class Policy:
     nix_path: tuple[str, ...] | None
     shell: str
     launcher: str
+    compile_cache: str
+    forget_compile_cache: str
     system_call_filter: str
     sandbox: Sandbox
     tools: Tools
@@ -138,10 +139,7 @@ def load(path: str) -> Policy:
 
 
 def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
-    """Parse the policy's JSON. Raises ValueError, which names the wrong place.
-
-    read: returns the content of a host user's file, by its path.
-    """
+    """Parse the policy's JSON. read: a host user's file, by path. Raises ValueError, which names the wrong place."""
     top = _Table(json_reader.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
@@ -164,6 +162,8 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
         nix_path=top.optional_texts("nixPath"),
         shell=top.absolute("shell"),
         launcher=top.absolute("launcher"),
+        compile_cache=top.absolute("compileCache"),
+        forget_compile_cache=top.absolute("forgetCompileCache"),
         system_call_filter=top.absolute("systemCallFilter"),
         sandbox=_sandbox(top.table("sandbox")),
         tools=_tools(top.table("tools")),

@@ -23,6 +23,7 @@ from pi_agent.sandbox.mounts import Mount, OwnerMaps
 from pi_agent.sandbox.prepared_root import Root
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
+from pi_agent.sandbox.system_directories import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class View:
     owners: OwnerMaps
     state_mapped: bool
     root: Root
-    system: tuple[str, ...]
+    system: System
     notices: tuple[str, ...]
 
 
@@ -58,7 +59,9 @@ def plan(policy: Policy, accounts: Accounts, project: Project | None, state: int
     caller, agent = accounts.caller, accounts.agent
     options = policy.sandbox
     root = prepared_root.look()
-    system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
+    system = system_directories.look(
+        nix_daemon=options.nix_daemon, network=options.network != "none", compile_cache=policy.compile_cache
+    )
     owners = _owner_maps(accounts, held)
     tree, state_mapped = mounts.prepared_state(state, owners.state, accounts)
     os.close(tree)

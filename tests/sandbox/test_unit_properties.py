@@ -9,7 +9,7 @@ from pi_agent.sandbox import unit_properties
 from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.system_directories import System
 from tests.support import policies
-from tests.support.policies import frozen
+from tests.support.policies import frozen, replaced
 
 _AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
 _SYSTEM = System(("/nix/store", "/etc"), (("/bin", "usr/bin"), ("/var/run", "/run")))
@@ -49,6 +49,12 @@ def test_further_paths_are_bound_each_as_it_may_be_used() -> None:
         f"{unit_properties.quoted('/run/x/0')}:{unit_properties.quoted(binds[2].target)}"
     ]
     assert [shlex.split(each) for each in values("BindPaths", found)[2:]] == [["/run/x/1:/srv/w"]]
+
+
+def test_the_compile_cache_is_read_only_and_may_go_away_while_the_unit_starts() -> None:
+    system = replaced(_SYSTEM, compile_cache="/var/cache/x/node")
+    found = values("BindReadOnlyPaths", unit_properties.properties(frozen(), _AGENT, system, _BINDS))
+    assert [shlex.split(each) for each in found[1:]] == [["-/var/cache/x/node:/run/pi-agent-compile-cache"]]
 
 
 def test_without_a_network_there_is_none() -> None:

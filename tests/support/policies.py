@@ -37,6 +37,8 @@ def document(**overrides: Any) -> dict[str, Any]:
         "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
         "shell": "/nix/store/bash/bin/bash",
         "launcher": "/nix/store/pi-agent/launch.bash",
+        "compileCache": "/var/cache/pi-agent-compile-cache/pi/node",
+        "forgetCompileCache": "/nix/store/pi-agent/forget_compile_cache.cjs",
         "systemCallFilter": "/nix/store/pi-agent-system-call-filter",
         "sandbox": sandbox(),
         "tools": tools(),

@@ -17,10 +17,12 @@ in
         version = 4;
         keys = [
           "commandName"
+          "compileCache"
           "environment"
           "environmentFiles"
           "extraEnvironment"
           "extraRunArgs"
+          "forgetCompileCache"
           "group"
           "hostUsers"
           "launcher"
