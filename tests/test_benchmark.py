@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -101,6 +102,12 @@ def test_rows_are_chosen_by_name_and_by_group() -> None:
 
 def test_names_of_rows_are_unique() -> None:
     assert len({row.key for row in rows.ROWS}) == len(rows.ROWS)
+
+
+def test_each_row_has_what_measures_it() -> None:
+    # By its text: what measures can be imported in the machine alone.
+    text = Path(bench.__file__).with_name("compared.py").read_text()
+    assert re.findall(r'^    "([a-z-]+)": ', text, re.MULTILINE) == [row.key for row in rows.ROWS]
 
 
 def test_results_survive_being_written_and_read() -> None:

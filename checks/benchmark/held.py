@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +23,9 @@ from benchmark.hyperfine import CommandError
 from benchmark.prepared import VARIANT, Desk
 from benchmark.reference import Reference
 
-# systemd-run's arguments without the command, NUL-terminated. The file is complete once it has its name.
+# Its process id and systemd-run's arguments, NUL-terminated. The file is complete once it has its name.
 _WRITES: Final = """#!/bin/sh
-printf '%s\\0' "$@" >{words}.new
+printf '%s\\0' "$$" "$@" >{words}.new
 mv {words}.new {words}
 exec sleep infinity
 """
@@ -49,7 +49,7 @@ def held(desk: Desk) -> Iterator[Reference]:
         until(lambda: words.exists() or client.poll() is not None, "a session is prepared")
         if client.poll() is not None:
             raise CommandError(list(map(str, command)), client.communicate()[1].decode())
-        given = words.read_text(encoding="utf-8").split("\0")
+        _, *given = words.read_text(encoding="utf-8").split("\0")
         options = tuple(_kept(given[: given.index("--")]))
         made = Reference(Path(known["tools"]["systemd-run"]), options, known["program"])
         if "bob" in (seen := made.seen("ls -A /home")):
@@ -58,9 +58,8 @@ def held(desk: Desk) -> Iterator[Reference]:
     finally:
         # If systemd-run has ended and the session has not begun, the runner cleans up and reports it.
         if client.poll() is None:
-            for pid in _children(client.pid):
-                if b"sleep\0infinity" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGTERM)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int(words.read_text(encoding="utf-8").partition("\0")[0]), signal.SIGTERM)
             client.communicate(timeout=PATIENCE)
         assert_clean(PATIENCE)
 
@@ -69,7 +68,3 @@ def _kept(options: Sequence[str]) -> list[str]:
     """The options without those of one session: the streams, the unit's name, and what launch.bash alone reads."""
     own = ("--pipe", "--unit=", "--property=OpenFile=")
     return [option for option in options if not option.startswith(own)]
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -15,12 +15,15 @@ from benchmark.hyperfine import CommandError
 
 
 def of(pids: Sequence[int]) -> dict[str, int]:
-    """KiB of each of these processes, by pid and name."""
+    """KiB of each of these processes, by pid and name. One that has ended, waited for or not, has none."""
     found = {}
     for pid in pids:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
         size = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
         found[f"{name} {pid}"] = int(size[1]) if size else 0
     return found
 
