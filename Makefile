@@ -39,7 +39,7 @@ help:
 	@echo 'make scenarios-vm  run the scenarios that need their own kernel, in a virtual machine'
 	@echo 'make escapes    try to escape from the sandbox, in the machine'
 	@echo 'make soak       run the scenarios of load, faults and races at full length: an hour'
-	@echo 'make bench      measure the speed against alternatives: a quarter of an hour'
+	@echo 'make bench      measure the speed against alternatives: half an hour'
 	@echo 'make docs       generate docs/options.md, docs/self-running.md and the tables in README.md'
 	@echo 'make machine    start the machine, or update it to this checkout'
 	@echo 'make clean      remove the machines and .venv'

@@ -73,6 +73,27 @@ class Desk:
         """The command that changes this number of the tree's files, different ones each time."""
         return ("python3", "-I", str(_TREES), "change", str(self.configuration / "skills"), str(files))
 
+    @property
+    def project(self) -> Path:
+        """A further project of the user's, below another of the user's roots."""
+        return home(self.user) / "p/bench"
+
+    def large_project(self, kind: str, number: int) -> None:
+        """Make that project anew: with this number of `directories`, or of `repositories`."""
+        self.as_user("rm", "-rf", self.project)
+        self.as_user("python3", "-I", _TREES, kind, self.project, str(number))
+
+    @contextmanager
+    def pi_unchanged(self) -> Iterator[None]:
+        """Give the user back her Pi configuration as it was: Pi alone writes to it."""
+        own, copy = home(self.user) / ".pi", self.private / "pi"
+        self.as_user("cp", "-a", own, copy)
+        try:
+            yield
+        finally:
+            self.as_user("rm", "-rf", own)
+            self.as_user("mv", copy, own)
+
     def program(self, name: str, text: str) -> Path:
         """Write a program that root owns."""
         path = self.place / name
@@ -117,7 +138,7 @@ def desk(user: str = "alice") -> Iterator[Desk]:
 def _clear(made: Desk) -> None:
     _OWN_RULES.unlink(missing_ok=True)
     counter = made.configuration.with_name(f".{made.configuration.name}.turn")
-    as_user(made.user, "rm", "-rf", made.private, made.configuration, counter, timeout=600).ok()
+    as_user(made.user, "rm", "-rf", made.private, made.configuration, made.project, counter, timeout=600).ok()
     shutil.rmtree(made.place, ignore_errors=True)
     for path in synced_state():
         shutil.rmtree(path, ignore_errors=True)

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -76,6 +76,28 @@ def run(
         sys.stderr.write(tail(log) if log else "")
         raise CheckError(f"{words[0]} ended with status {done.returncode}", replay(words, cwd))
     return Result(done.returncode, done.stdout.decode(errors="surrogateescape") if capture else "")
+
+
+def stream(argv: Sequence[str | Path]) -> Generator[str]:
+    """Run `argv`, and yield each line of its standard output as soon as it is there.
+
+    Its standard input ends when the caller stops listening, also by an interruption of this process, which does not
+    reach `argv` otherwise. This then waits until `argv` has ended. Raises CheckError if it ends with a status other
+    than 0, unless the caller has stopped listening.
+    """
+    words = [str(word) for word in argv]
+    pipe = subprocess.PIPE
+    try:
+        child = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, errors="surrogateescape", process_group=0)
+    except OSError as error:
+        raise CheckError(f"cannot start {words[0]}: {error.strerror}", replay(words, None)) from error
+    try:
+        assert child.stdout is not None  # noqa: S101 -- for mypy
+        yield from child.stdout
+    finally:
+        child.communicate()
+    if child.returncode != 0:
+        raise CheckError(f"{words[0]} ended with status {child.returncode}", replay(words, None))
 
 
 def detach(argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> int:
