@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pi_agent.sandbox.git_directories import GitDirectory
     from pi_agent.sandbox.git_named import GitFile
+    from pi_agent.sandbox.git_user import UserGit
     from pi_agent.sandbox.project_walk import Walked
 
 # The agent controls the content of the project: the number of mounts must be bounded.
@@ -72,8 +73,8 @@ class Covers:
         self._looks = Looks()
         self._kinds: dict[str, Kind] = {}
 
-    def protect(self, walked: Walked, patterns: Iterable[str], home: str) -> None:
-        """Protect what matches in each place, and what git obeys if a pattern says so. home: the host user's."""
+    def protect(self, walked: Walked, patterns: Iterable[str], user: UserGit) -> None:
+        """Protect what matches in each place, and what git obeys if a pattern says so. user: the host user's."""
         plain: list[str] = []
         names: set[str] = set()
         for pattern in patterns:
@@ -86,7 +87,7 @@ class Covers:
             for found in project_search.matches_at(self._ground, place, index, self._looks):
                 self._note(found, Kind.PROTECT, self._movable(place.path))
         if names:
-            self._protect_git(walked, names, home)
+            self._protect_git(walked, names, user)
 
     def hide(self, walked: Walked, patterns: Iterable[str]) -> None:
         """Hide what matches below the root."""
@@ -103,11 +104,11 @@ class Covers:
         """The directories that most of what was collected lies in."""
         return summary([path for path in self._kinds if path])
 
-    def _protect_git(self, walked: Walked, names: Collection[str], home: str) -> None:
+    def _protect_git(self, walked: Walked, names: Collection[str], user: UserGit) -> None:
         """names: what of each git directory to protect."""
-        git = git_directories.find(self._ground, walked, home, self._looks)
-        for pointer in git.pointers:
-            self._take(pointer, self._movable(os.path.dirname(pointer.path)))
+        git = git_directories.find(self._ground, walked, user, self._looks)
+        for file in git.others:
+            self._take(file, self._movable(os.path.dirname(file.path)))
         movable: dict[str, str] = {}
         for directory in git.directories:
             movable[directory.path] = self._movable_with(directory, movable)

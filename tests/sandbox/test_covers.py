@@ -12,6 +12,7 @@ from pi_agent.messages import notices
 from pi_agent.messages.refusal import Refusal
 from pi_agent.sandbox import covers, protection
 from pi_agent.sandbox.covers import Kind
+from pi_agent.sandbox.git_user import UserGit
 from tests.sandbox.test_git_directories import repository, worktree
 from tests.support.projects import ground
 from tests.support.trees import put
@@ -22,7 +23,7 @@ PIN, LINK, PROTECT = Kind.PIN, Kind.LINK, Kind.PROTECT
 
 def planned(root: Path, *patterns: str, at: str = "", told: tuple[str, ...] = ()) -> Mapping[str, Kind]:
     with ground(root) as there:
-        plan = protection.plan(there, str(root / at), patterns or GIT, [], str(root.parent))
+        plan = protection.plan(there, str(root / at), patterns or GIT, [], UserGit(str(root.parent)))
     assert plan.notices == told
     assert all(cover.found is not None for cover in plan.covers)
     return {cover.path: cover.kind for cover in plan.covers}
@@ -183,6 +184,8 @@ def test_what_vanishes_while_it_is_looked_at_has_no_identity(tmp_path: Path, mon
 
     with ground(tmp_path) as there:
         monkeypatch.setattr(beneath, "opened", gone)
-        found = {cover.path: cover.found for cover in protection.plan(there, str(tmp_path), GIT, []).covers}
+        found = {
+            cover.path: cover.found for cover in protection.plan(there, str(tmp_path), GIT, [], UserGit("/")).covers
+        }
     assert ".git/hooks" not in found or found[".git/hooks"] is None
     assert found[".git/config"] is not None
