@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SPACE: Final = " \t\n\r"
 _COMMENT: Final = "#;"
+_SPECIAL: Final = frozenset('#;"\\')
 _ESCAPES: Final = {"t": "\t", "b": "\b", "n": "\n", "\\": "\\", '"': '"'}
 
 
@@ -125,6 +126,11 @@ class _Reader:
         return Setting(self._section, self._subsection, name.lower(), _as_path(value))
 
     def _value(self) -> str:
+        end = self._text.find("\n", self._at)
+        rest = self._text[self._at : end]
+        if not _SPECIAL & set(rest):  # as most are
+            self._at = end + 1
+            return rest.strip(_SPACE)
         value, kept, quoted = "", 0, False  # kept: its length without white space at the end
         while (char := self._take()) != "\n" or quoted:
             if char == "\n":

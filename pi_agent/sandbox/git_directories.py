@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pi_agent.sandbox.project_search import Looks, ProjectView
     from pi_agent.sandbox.project_walk import Directory, Walked
 
-_POINTER_AT_MOST: Final = 1 << 16
+_POINTER_AT_MOST: Final = 4_200  # a path has 4,096 bytes at most (path_resolution(7))
 # More than this is in no git directory, and would be read once for each pointer.
 _NAMES_AT_MOST: Final = 1_000
 _GITDIR: Final = b"gitdir: "
@@ -148,7 +148,7 @@ class _Layout:
         above = os.path.normpath(_joined(base, path))
         if ".." not in path.lstrip("./").split("/") and above in self.listed:
             return above
-        self._looks.take()
+        self._looks.take(1 + path.count("/"))
         found = project_search.match(self._ground, _joined(base, path))
         return found.path if found is not None and stat.S_ISDIR(found.mode) else None
 

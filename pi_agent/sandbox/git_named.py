@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from pi_agent.sandbox.project_search import Looks, ProjectView
 
 _CONFIG_AT_MOST: Final = 1 << 18
-_CONFIGS_AT_MOST: Final = 1 << 21  # all together that are not plain: parsing one takes a second for four of these
-_INCLUDED_AT_MOST: Final = 100  # by one repository
+# What is spent on all that are not plain: one for each byte of them, and as much as a look costs for each.
+_SPENT_AT_MOST: Final = 1 << 21
+_LOOK: Final = 50
+_PATH_AT_MOST: Final = 4_096
 
 
 class What(Enum):
@@ -46,6 +48,10 @@ class GitFile:
     setting: str = ""
 
 
+class _TooLarge(Exception):
+    """A configuration file is too large to look for what it names, or all are together."""
+
+
 class NamedFiles:
     """Finds what settings name. unread: configuration files that were too large to look, by their paths.
 
@@ -57,7 +63,7 @@ class NamedFiles:
         self._ground = ground
         self._home = home
         self._looks = looks
-        self._left = _CONFIGS_AT_MOST
+        self._left = _SPENT_AT_MOST
 
     def of(self, configs: Iterable[str], works: Sequence[str]) -> list[GitFile]:
         """What exists in the project and is named by these configuration files, or by those that they include.
@@ -69,31 +75,36 @@ class NamedFiles:
         known = {*waiting}
         while waiting:
             config = waiting.pop()
-            for setting in self._settings(config):
-                for file in self._files(setting, os.path.dirname(config), works):
-                    found.setdefault(file.path, file)
-                    if file.what is What.CONFIG and file.path not in known:
-                        known.add(file.path)
-                        (waiting if len(known) < _INCLUDED_AT_MOST else self.unread).append(file.path)
+            try:
+                for setting in git_config.settings(self._text(config)):
+                    for file in self._files(setting, os.path.dirname(config), works):
+                        found.setdefault(file.path, file)
+                        if file.what is What.CONFIG and file.path not in known:
+                            known.add(file.path)
+                            waiting.append(file.path)
+            except _TooLarge:
+                self.unread.append(config)
         return [*found.values()]
 
-    def _settings(self, config: str) -> list[Setting]:
+    def _text(self, config: str) -> bytes:
+        """The text of the configuration file; empty if no setting in it has an effect. Raises _TooLarge."""
         self._looks.take()
         try:
             text = project_search.content(self._ground, config, _CONFIG_AT_MOST)
-        except ValueError:
-            self.unread.append(config)
-            return []
+        except ValueError as error:
+            raise _TooLarge from error
         if text is None or git_settings.is_plain(text):
-            return []
-        self._left -= len(text)
+            return b""
+        self._spend(len(text))
+        return text
+
+    def _spend(self, amount: int) -> None:
+        self._left -= amount
         if self._left < 0:
-            self.unread.append(config)
-            return []
-        return git_config.settings(text)
+            raise _TooLarge
 
     def _files(self, setting: Setting, folder: str, works: Sequence[str]) -> Iterator[GitFile]:
-        """folder: the directory of the configuration file."""
+        """folder: the directory of the configuration file. Raises _TooLarge."""
         effect = git_settings.effect_of(setting)
         if effect is None or not setting.value:
             return
@@ -103,7 +114,7 @@ class NamedFiles:
             for path in dict.fromkeys(self._place(base, word) for base in bases):
                 if path is None:
                     continue
-                self._looks.take()
+                self._spend(_LOOK * (1 + path.count("/")))
                 found = project_search.match(self._ground, path)
                 # Of a command, the words that name no file may mean anything.
                 if found is not None and (effect is not Effect.RUN or stat.S_ISREG(found.mode)):
@@ -111,6 +122,8 @@ class NamedFiles:
 
     def _place(self, base: str, path: str) -> str | None:
         """Where a path of a setting leads, below the root (git-config(1), pathname); None if it leads elsewhere."""
+        if len(path) > _PATH_AT_MOST:
+            return None
         if path.startswith("~/"):
             path = self._home + path[1:]
         if path.startswith("/"):

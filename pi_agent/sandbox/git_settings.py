@@ -66,8 +66,10 @@ _USUAL: Final = frozenset({"core", "remote", "submodule"})
 # No setting has an effect without one of these in the text of the file: it can be written in no other way.
 _SIGNS: Final = (
     *{f"[{section}".encode() for table, _ in _EFFECTS for section in table if section not in _USUAL},
-    *{name.encode() for table, _ in _EFFECTS for section in _USUAL for name in table.get(section, ())},
+    *{b"\n" + name.encode() for table, _ in _EFFECTS for section in _USUAL for name in table.get(section, ())},
 )
+# Makes letters small, and line ends of what may stand before the name of a setting.
+_LOWERED: Final = bytes(10 if byte in b" \t\r]" else byte for byte in bytes(range(256)).lower())
 # What separates the words of a command, besides white space.
 _SEPARATORS: Final = str.maketrans(dict.fromkeys("'\"();|&<>=`{}$\t\n\r", " "))
 _WORDS_AT_MOST: Final = 64
@@ -84,7 +86,7 @@ def effect_of(setting: Setting) -> Effect | None:
 
 def is_plain(content: bytes) -> bool:
     """Whether the text of a configuration file certainly has no setting with an effect. A pure function."""
-    small = content.lower()
+    small = content.translate(_LOWERED)
     return not any(sign in small for sign in _SIGNS)
 
 

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_agent.linux import beneath
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
@@ -122,15 +124,20 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
             assert refused.value.status == EX_UNAVAILABLE
 
 
-@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
+@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir", "read", "opened"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
 def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    for name in (".git/hooks/x", "sub/.git/config", "secrets/a", "elsewhere/x"):
+    for name in (".git/hooks/x", "sub/.git/config", "secrets/a", "elsewhere/x", "store/HEAD", "hooks/x"):
         put(tmp_path / name)
+    put(tmp_path / "sub/.git/config", "[core]\nhooksPath = ../hooks\n")
+    put(tmp_path / "place/.git", "gitdir: ../store")
+    put(tmp_path / "store/config", "[include]\npath = ../elsewhere/x\n")
     (tmp_path / ".envrc").symlink_to("nowhere")
-    patterns, hidden, real = [".git/hooks", ".git/con*", ".envrc", ".idea"], [f"{tmp_path}/secrets"], getattr(os, call)
+    patterns, hidden = [".git/hooks", ".git/config", ".git/con*", ".envrc", ".idea"], [f"{tmp_path}/secrets"]
+    module: Any = beneath if call == "opened" else os
+    real = getattr(module, call)
     with ground(tmp_path) as there:
 
         def plan() -> list[Cover]:
@@ -145,11 +152,11 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
                 raise OSError(number, os.strerror(number))
             return real(*arguments, **options)
 
-        assert len(whole) >= 6
+        assert {cover.path for cover in whole} >= {"hooks", "elsewhere/x", "store/config", "place/.git"}
         while calls >= fails_at:
             fails_at, calls = fails_at + 1, 0
             with monkeypatch.context() as patched:
-                patched.setattr(os, call, failing)
+                patched.setattr(module, call, failing)
                 try:
                     assert plan() == whole
                 except OSError as error:
