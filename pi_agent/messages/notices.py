@@ -7,14 +7,6 @@ from __future__ import annotations
 
 from pi_agent.messages.quoting import escaped
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Final
-
-_LISTED_AT_MOST: Final = 20
-
-
 # -- the project
 
 
@@ -34,15 +26,6 @@ def repositories_overlooked(root: str) -> str:
 
 def protected_path_vanished(path: str) -> str:
     return f"{escaped(path)} vanished before it could be protected"
-
-
-def self_running_files_changed(changed: Sequence[str]) -> str:
-    """changed: paths, the first of which are listed."""
-    lines = [f"  {escaped(path)}" for path in changed[:_LISTED_AT_MOST]]
-    if len(changed) > _LISTED_AT_MOST:
-        lines.append(f"  and {len(changed) - _LISTED_AT_MOST} more")
-    first = "this session changed files that your machine may run by itself. Review them before you use the project:"
-    return "\n".join([first, *lines])
 
 
 # -- the configuration

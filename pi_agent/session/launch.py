@@ -8,8 +8,7 @@ stays.
 from __future__ import annotations
 
 from pi_agent.linux import standard_error, timing
-from pi_agent.messages import notices
-from pi_agent.session import audit, guard, staging, supervision
+from pi_agent.session import audit, guard, provenance, staging, supervision
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan
 from pi_agent.state import home_files, sync, user_state
@@ -17,7 +16,7 @@ from pi_agent.state.user_state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 def carry_out(plan: Plan, known: Known) -> int:
@@ -35,15 +34,13 @@ def carry_out(plan: Plan, known: Known) -> int:
         plan.held.close()
         for notice in told:
             standard_error.say(request.policy.command_name, notice)
-        look_again = _watch(plan)
-        timing.mark("provenance")
         status = supervision.run(
-            request.policy.tools, request.session, plan.start, meanwhile=lambda: audit.started(known)
+            request.policy.tools, request.session, plan.start, meanwhile=lambda: _meanwhile(plan, known)
         )
         audit.ended(known, status)
+        before = provenance.recorded(request.session)
     timing.mark("session end")
-    if changed := look_again():
-        standard_error.say(request.policy.command_name, notices.self_running_files_changed(changed))
+    provenance.review(request, before, state.memory, known)
     timing.mark("provenance")
     return status
 
@@ -63,11 +60,7 @@ def _configure(plan: Plan, state: State) -> Sequence[str]:
     return told
 
 
-def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
-    """At a terminal, look at what the host may run by itself. The result looks again and returns what has changed."""
-    request = plan.request
-    if not request.terminal or request.project is None:
-        return tuple
-    from pi_agent.sandbox import self_running  # only a launch at a terminal needs it
-
-    return self_running.watch(request.policy, request.accounts.caller, request.project)
+def _meanwhile(plan: Plan, known: Known) -> None:
+    """While systemd starts the unit: log that, and record what runs by itself in the project."""
+    audit.started(known)
+    provenance.record(plan.request)

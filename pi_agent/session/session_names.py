@@ -67,6 +67,11 @@ class Session:
         return f"{self.directory}/gate"
 
     @property
+    def record(self) -> str:
+        """The file that says what ran by itself in the project when the session began (provenance.py)."""
+        return f"{self.directory}/record"
+
+    @property
     def environment(self) -> str:
         """The session's env file."""
         return f"{self.directory}/environment"

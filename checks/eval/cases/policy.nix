@@ -44,6 +44,7 @@ in
           "hiddenPaths"
           "network"
           "nixDaemon"
+          "onSelfRunning"
           "properties"
           "protectedPaths"
           "readOnlyPaths"
@@ -85,6 +86,7 @@ in
       );
   "every tool is an absolute path" = case [
     "bash"
+    "git"
     "setpriv"
     "setsid"
     "sudo"
