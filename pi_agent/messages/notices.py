@@ -17,10 +17,22 @@ def owners_not_mapped(root: str) -> str:
     )
 
 
-def repositories_overlooked(root: str) -> str:
+def directories_unsearched(root: str, parts: str) -> str:
+    """parts: directories, relative to the root."""
     return (
-        f"{escaped(root)} has so many directories that nested repositories may be unprotected; start in the "
-        "repository itself, or allow a smaller project root"
+        f"{escaped(root)} was not searched completely; repositories may be unprotected in: {escaped(parts)}. Start in "
+        "the repository itself, or allow a smaller project root"
+    )
+
+
+def git_settings_unread(path: str) -> str:
+    return f"{escaped(path)} is too large to look for the files that it names; they may be unprotected"
+
+
+def git_setting_names_all(setting: str, path: str) -> str:
+    return (
+        f"the git setting {escaped(setting)} names {escaped(path)}, which cannot be protected, because the session "
+        "works in it"
     )
 
 

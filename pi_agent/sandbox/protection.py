@@ -23,41 +23,20 @@ from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
-from pi_agent.python.standard import IntEnum
 from pi_agent.sandbox import project_search
-from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
+from pi_agent.sandbox.covers import Cover as Cover
+from pi_agent.sandbox.covers import Covers, summary
+from pi_agent.sandbox.covers import Kind as Kind
+from pi_agent.sandbox.project_search import ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-# The agent controls the content of the project: the work of a launch and the number of mounts must be bounded.
+# The agent controls the content of the project: the work of a launch must be bounded.
 LEVELS_AT_MOST: Final = 128
-COVERS_AT_MOST: Final = 4_096
 _ATTEMPTS: Final = 5
-
-
-class Kind(IntEnum):
-    """What a cover does. Of two kinds for one path, the greater applies. LINK: a symbolic link stays as it is."""
-
-    PIN = 0
-    LINK = 1
-    PROTECT = 2
-    HIDE = 3
-
-
-@record
-class Cover:
-    """A mount over an existing path.
-
-    path: the real path, relative to the project root. found: device and inode of what is there (inode(7)); None if it
-    vanished while it was looked at.
-    """
-
-    path: str
-    kind: Kind
-    found: tuple[int, int] | None
 
 
 @record
@@ -68,49 +47,30 @@ class Plan:
     notices: tuple[str, ...]
 
 
-def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> Plan:
+def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], home: str = "") -> Plan:
     """The covers for a session that starts in directory.
 
-    protected: patterns relative to the root, to every directory from there to the session's, and to nearby
-    repositories. hidden: patterns as absolute paths on the host; those outside the root are ignored. Raises Refusal
-    (69) if there is more to cover than a launch can wait for, OSError if the machine fails to show a part.
+    protected: patterns relative to the root, to every directory from there to the session's, and to repositories. Those
+    of git stand for what git obeys in every git directory. hidden: patterns as absolute paths on the host; those
+    outside the root are ignored. home: the host user's. Raises Refusal (69) if there is more to cover than a launch can
+    wait for, OSError if the machine fails to show a part.
     """
-    kinds: dict[str, Kind] = {}
-    looks = Looks()
     here = project_search.chain(os.path.relpath(directory, ground.root))
     if len(here) > LEVELS_AT_MOST:
         raise refusals.directory_too_deep(directory, LEVELS_AT_MOST)
+    found = Covers(ground, here)
     try:
         with acting_as(ground.viewer):
-            wanted = list(protected)
-            places = project_search.places(ground, directory)
-            for place in places.found:
-                for found in project_search.matches_at(ground, place, wanted, looks):
-                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
-            below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
-            for found in project_search.matches_at(ground, "", below, looks):
-                _note(kinds, found, Kind.HIDE, keep_above="")
-            kinds.pop("", None)
-            ordered = sorted(kinds.items(), key=lambda item: item[0].split("/"))
-            covers = tuple(Cover(path, kind, _identity(ground, path)) for path, kind in ordered)
+            walked = project_search.places(ground, directory)
+            found.protect(walked, protected, home)
+            found.hide(
+                walked, [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
+            )
+            covers = found.ordered()
     except TooMuch as error:
-        raise refusals.too_much_to_protect(ground.root) from error
-    return Plan(covers, () if places.complete else (notices.repositories_overlooked(ground.root),))
-
-
-def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) -> None:
-    """Record a match, the links that led to it, and pins for the directories above each of them.
-
-    keep_above: this directory and those above it can still be renamed.
-    """
-    last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
-    for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
-        kinds[path] = max(kinds.get(path, its), its)
-        for above in project_search.chain(os.path.dirname(path)):
-            if above and not paths.contains(above, keep_above):
-                kinds.setdefault(above, Kind.PIN)
-        if len(kinds) > COVERS_AT_MOST:
-            raise TooMuch
+        raise refusals.too_much_to_protect(ground.root, found.parts()) from error
+    unsearched = [notices.directories_unsearched(ground.root, summary(walked.unsearched))] if walked.unsearched else []
+    return Plan(covers, (*unsearched, *found.notices))
 
 
 def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
@@ -141,19 +101,6 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
         finally:
             os.close(target)
     return False
-
-
-def _identity(ground: ProjectView, path: str) -> tuple[int, int] | None:
-    try:
-        target = _looked_at(ground, path)
-    except OSError as error:  # another session is changing the project
-        raise_machine_fault(error)
-        return None
-    try:
-        status = os.fstat(target)
-        return status.st_dev, status.st_ino
-    finally:
-        os.close(target)
 
 
 def _looked_at(ground: ProjectView, path: str) -> int:

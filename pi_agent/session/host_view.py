@@ -159,7 +159,7 @@ def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory
     """
     home = os.path.realpath(caller.home)
     hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden)
+    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden, home)
 
 
 def viewer_of(root: int, otherwise: Identity) -> Identity:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
-from pi_agent.sandbox import project_search, protection
+from pi_agent.sandbox import covers, project_search, project_walk, protection
 from pi_agent.sandbox.protection import Cover, Kind
 from tests.support import people
 from tests.support.limits import open_descriptors
@@ -109,16 +109,16 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
-        put(tmp_path / f".git/modules/{number}/hooks/x")
-    assert sum(kind is PROTECT for kind in planned(tmp_path, ".git/modules/*/hooks").values()) == 6
-    # Six, the directories above each, and the two above all.
-    for module, name, enough in ((protection, "COVERS_AT_MOST", 14), (project_search, "LOOKS_AT_MOST", 20)):
+        put(tmp_path / f"store/{number}/hooks/x")
+    assert sum(kind is PROTECT for kind in planned(tmp_path, "store/*/hooks").values()) == 6
+    # Six, the directories above each, and the one above all.
+    for module, name, enough in ((covers, "COVERS_AT_MOST", 13), (project_search, "LOOKS_AT_MOST", 19)):
         with monkeypatch.context() as limited:
             limited.setattr(module, name, enough)
-            assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
+            assert len(planned(tmp_path, "store/*/hooks")) == 13
             limited.setattr(module, name, enough - 1)
             with pytest.raises(Refusal) as refused:
-                planned(tmp_path, ".git/modules/*/hooks")
+                planned(tmp_path, "store/*/hooks")
             assert refused.value.status == EX_UNAVAILABLE
 
 
@@ -161,7 +161,7 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
 def test_what_is_hidden_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         put(tmp_path / f"secrets/{number}")
-    monkeypatch.setattr(protection, "COVERS_AT_MOST", 6)
+    monkeypatch.setattr(covers, "COVERS_AT_MOST", 6)
     with pytest.raises(Refusal):
         planned(tmp_path, hidden=(f"{tmp_path}/secrets/*",))
 
@@ -182,9 +182,12 @@ def test_a_project_too_wide_to_find_its_repositories_is_told_of(
     for number in range(5):
         put(tmp_path / f"{number}/.git/config")
     with ground(tmp_path) as there:
-        for most, told in ((6, ()), (3, (notices.repositories_overlooked(str(tmp_path)),))):
-            monkeypatch.setattr(project_search, "_VISITED_AT_MOST", most)
-            assert protection.plan(there, str(tmp_path), [".git/config"], []).notices == told
+        for most in (11, 10):
+            monkeypatch.setattr(project_walk, "_DIRECTORIES_AT_MOST", most)
+            told = [notices.directories_unsearched(str(tmp_path), f"{number}/.git") for number in range(5) if most < 11]
+            found = protection.plan(there, str(tmp_path), [".git/config"], [])
+            assert len(found.covers) == 10
+            assert [*found.notices] in ([each] for each in told) if told else found.notices == ()
 
 
 # -- what is hidden
@@ -301,10 +304,13 @@ def test_a_directory_that_may_not_be_listed_is_no_reason_to_fail(ordinary: Path)
     (ordinary / "fifo").mkdir()
     os.mkfifo(ordinary / "fifo/.git")
     try:
-        found = planned(ordinary, ".git/config", ".envrc")
-        assert found == {"fifo/.git": PROTECT}
+        with ground(ordinary) as there:
+            found = protection.plan(there, str(ordinary), [".git/config", ".envrc", "searched/.git/config"], [])
         # If a pattern names it, search permission is enough.
-        assert "searched/.git/config" in planned(ordinary, "searched/.git/config")
+        assert {cover.path for cover in found.covers if cover.kind is PROTECT} == {"fifo/.git", "searched/.git/config"}
+        assert found.notices in [
+            (notices.directories_unsearched(str(ordinary), parts),) for parts in ("shut, searched", "searched, shut")
+        ]
     finally:
         (ordinary / "shut").chmod(0o700)
         (ordinary / "searched").chmod(0o700)
@@ -345,10 +351,10 @@ def test_a_failed_change_of_identity_leaves_nothing_uncovered_in_silence(
 
     put(tmp_path / ".envrc")
     with ground(tmp_path) as there:
-        covers = protection.plan(there, str(tmp_path), [".envrc"], []).covers
+        planned_covers = protection.plan(there, str(tmp_path), [".envrc"], []).covers
         monkeypatch.setattr(protection, "acting_as", refused)
         with pytest.raises(PermissionError):
-            protection.mount(there, covers, -1, -1)
+            protection.mount(there, planned_covers, -1, -1)
 
 
 def test_planning_leaves_no_descriptor_open(tmp_path: Path) -> None:

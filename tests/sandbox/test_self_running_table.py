@@ -91,7 +91,7 @@ def test_which_entries_run_by_themselves_is_known() -> None:
                 *(".vimrc", ".gvimrc", ".vim/plugin/x.vim", ".exrc", ".nvim.lua", ".dir-locals.el", ".dir-locals-2.el"),
                 *("mise.toml", "mise.local.toml", ".mise.local.toml", ".mise.dev.local.toml", ".tool-versions"),
                 *(".envrc", ".envrc.local", "opencode.json", "opencode.jsonc", ".opencode/plugin/x.ts"),
-                *(".cargo/config.toml", ".cargo/config", ".lintstagedrc", ".lintstagedrc.json", ".bsp/sbt.json"),
+                *(".cargo/config.toml", ".cargo/config", ".lintstagedrc", ".lintstagedrc.json", "hie.yaml"),
                 *("x.sublime-project", "x.code-workspace", ".git/worktrees/w/modules/m/hooks", ".git/hooks/pre-commit"),
                 *(".git/worktrees/w/modules/m/config", ".local/bin/ls", ".config/nvim/init.lua", ".1password"),
                 *(".local/share/systemd/user/x.service", ".config/systemd/user/x.service", ".config/systemd/x"),
@@ -109,7 +109,7 @@ def test_which_entries_run_by_themselves_is_known() -> None:
             )
         ),
         *((TOLD, path) for path in ("package.json", "flake.nix", "shell.nix", "composer.json", "eslint.config.js")),
-        *((TOLD, path) for path in ("AGENTS.md", "CLAUDE.md", "build.rs", "CMakePresets.json", "pnpm-workspace.yaml")),
+        *((TOLD, path) for path in ("AGENTS.md", "CLAUDE.md", "build.rs", "CMakePresets.json", ".bsp/sbt.json")),
         *((LEFT, path) for path in ("Makefile", "Cargo.toml", "CMakeLists.txt", "pyproject.toml", "justfile", ".env")),
         *((LEFT, path) for path in (".gitattributes", ".editorconfig", "go.mod", "pom.xml", ".nvmrc", "Gemfile")),
     ],

@@ -1,0 +1,64 @@
+"""Tells which of many patterns can match in a directory, from the names in it: most of hundreds cannot.
+
+The answer may name too many patterns, but never too few. A file system may find a name that differs in case, in a
+composed letter or in a character that it ignores (ext4's casefold, CVE-2014-9390), so names are compared in a form in
+which all of these are equal. A pure module.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+# Between names in one text: the one character that no name has, apart from a slash.
+_END: Final = "\0"
+# Full-width forms, which ZFS may take for their ASCII originals (normalization=formKD).
+_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
+
+class PatternIndex:
+    """Patterns prepared for many directories. A pattern is a relative path in which `*` is part of a component.
+
+    all: the patterns as they were given.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.all = tuple(patterns)
+        self._always: list[str] = []
+        self._plain: dict[str, list[str]] = {}
+        # The text to find in the names, each with an _END before and after it, → the patterns that need it.
+        self._starred: dict[str, list[str]] = {}
+        for pattern in self.all:
+            first = pattern.split("/", 1)[0]
+            if not first.isascii():
+                self._always.append(pattern)
+            elif "*" in first:
+                self._starred.setdefault(_longest(first.lower()), []).append(pattern)
+            else:
+                self._plain.setdefault(first.lower(), []).append(pattern)
+
+    def possible(self, names: Iterable[str]) -> list[str]:
+        """The patterns whose first component may match one of the names in a directory."""
+        text = _END.join(["", *names, ""])
+        text = text.lower() if text.isascii() else _folded(text)
+        found = list(self._always)
+        for first in sorted(self._plain.keys() & set(text.split(_END))):
+            found += self._plain[first]
+        for part, patterns in self._starred.items():
+            if part in text:
+                found += patterns
+        return found
+
+
+def _longest(component: str) -> str:
+    """The longest text that every name of the component has, with the end of the name where it is one."""
+    return max((_END + component + _END).split("*"), key=len)
+
+
+def _folded(text: str) -> str:
+    """The text in small ASCII letters: a name that a file system may take for an ASCII one becomes that one."""
+    wide = text.translate(_WIDE)
+    # Two ways, because upper and lower case do not pair up beyond ASCII: ß, ſ and ı.
+    return "".join(each.encode("ascii", "ignore").decode() for each in (wide.casefold(), _END, wide.upper().lower()))
