@@ -54,6 +54,10 @@ def leads_to(where: str) -> str:
     return f"leads to {escaped(where)}"
 
 
+def named_by(setting: str) -> str:
+    return f"{escaped(setting)} names it"
+
+
 def leads_to_running(where: str, keys: Sequence[str]) -> str:
     return f"leads git to {escaped(where)}, where it would run {_listed(keys)}"
 

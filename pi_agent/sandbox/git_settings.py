@@ -68,6 +68,8 @@ _SIGNS: Final = (
     *{f"[{section}".encode() for table, _ in _EFFECTS for section in table if section not in _USUAL},
     *{name.encode() for table, _ in _EFFECTS for section in _USUAL for name in table.get(section, ())},
 )
+# In every repository's configuration, and the name of another setting is in it. It is the whole of a name.
+_USUAL_NAME: Final = b"logallrefupdates"
 # What separates the words of a command, besides white space.
 _SEPARATORS: Final = str.maketrans(dict.fromkeys("'\"();|&<>=`{}$\t\n\r", " "))
 _WORDS_AT_MOST: Final = 64
@@ -84,7 +86,7 @@ def effect_of(setting: Setting) -> Effect | None:
 
 def is_plain(content: bytes) -> bool:
     """Whether the text of a configuration file certainly has no setting with an effect. A pure function."""
-    small = content.lower()
+    small = content.lower().replace(_USUAL_NAME, b" ")
     return not any(sign in small for sign in _SIGNS)
 
 

@@ -95,7 +95,9 @@ class Judge:
             what = self._led(change.real, looked)
             return (None if what is None else (what,)), ()
         if stat.S_ISLNK(os.fstat(looked).st_mode):
-            return self._behind(change, rule, looked)
+            return self._behind(change, looked)
+        if rule.kind == rules.NAMED:
+            return (texts.named_by(change.before),), ()
         if rule.kind == rules.CONFIGURATION:
             return self._settings(change, seeing.content_of(self._ground, looked))
         if rule.kind == rules.PARTLY:
@@ -107,7 +109,7 @@ class Judge:
             return None, ()
         return (), ()
 
-    def _behind(self, change: Change, rule: Rule, looked: int) -> tuple[tuple[str, ...] | None, tuple[Pair, ...]]:
+    def _behind(self, change: Change, looked: int) -> tuple[tuple[str, ...] | None, tuple[Pair, ...]]:
         """Of a link: where it leads if that is outside; the rest is told by what it leads to."""
         where = os.readlink("", dir_fd=looked)
         found = seeing.target(self._ground, change.path)
@@ -161,7 +163,7 @@ class Judge:
             if content is None:
                 return texts.UNREADABLE
             where = os.fsdecode(content[:_POINTER_AT_MOST].split(b"\0")[0]).rstrip("\r\n")
-            if path.rpartition("/")[2].lower() == DOT_GIT:
+            if DOT_GIT in rules.forms(path.rpartition("/")[2]):
                 if not where.startswith("gitdir:"):
                     return None  # git refuses such a file
                 where = where.removeprefix("gitdir:").lstrip(" ")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
+    from pi_agent.sandbox.self_running.named import Named
     from pi_agent.sandbox.self_running.report import Report
 
 # Seconds. A session's start waits for the first, its end for the others.
@@ -50,28 +51,38 @@ def before(policy: Policy, caller: Identity, project: Project) -> bytes:
     began = time.time_ns() - _GRANULARITY
     known = rules.compiled(self_running_table.load(), policy.sandbox.protected_paths)
     record = unlisted(DEFAULT)
+    obeyed: Named = {}
     try:
         with ground_of(caller, project) as ground:
             top = seeing.directory(ground, ground.top, ".")
             try:
-                record = Recorder(ground, known, _RECORDING).directory(top, "", DEFAULT)
+                recorder = Recorder(ground, known, _RECORDING)
+                record = recorder.directory(top, "", DEFAULT)
             finally:
                 os.close(top)
+            if recorder.armed:
+                from pi_agent.sandbox.self_running import named
+
+                obeyed = named.look(ground, recorder.armed)
     except OSError:
         pass
-    return marshal.dumps((began, record))
+    return marshal.dumps((began, record, obeyed))
 
 
 def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -> Report | None:
     """What runs by itself and did not when it was recorded; None if nothing does and everything was seen."""
     from pi_agent.sandbox.self_running.comparison import Comparison
 
-    began, record = marshal.loads(recorded)  # noqa: S302 (root's own file)
+    began, record, obeyed = marshal.loads(recorded)  # noqa: S302 (root's own file)
     table = self_running_table.load()
     known = rules.compiled(table, policy.sandbox.protected_paths)
     with ground_of(caller, project) as ground:
         comparison = Comparison(ground, known, began, _COMPARING)
         comparison.run(record)
+        if obeyed:
+            from pi_agent.sandbox.self_running import named
+
+            comparison.changes += named.changes(ground, obeyed, {change.path for change in comparison.changes})
         if not comparison.changes and not comparison.unseen:
             return None
         from pi_agent.sandbox.self_running import report

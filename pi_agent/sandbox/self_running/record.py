@@ -11,7 +11,7 @@ import stat
 import time
 
 from pi_agent.linux.signatures import Signature, signature_of
-from pi_agent.sandbox.self_running import beyond, seeing
+from pi_agent.sandbox.self_running import beyond, rules, seeing
 from pi_agent.sandbox.self_running.rules import DEFAULT, Context, File, Rules
 from pi_agent.sandbox.self_running.seeing import Ground
 
@@ -28,6 +28,7 @@ Find = tuple["int | None", Context, Signature, "Any", "Beyond | None"]
 # Identity; context; directories in it by name, None if it could not be listed; finds by name.
 Directory = tuple[Identity, Context, "dict[str, Directory] | None", "dict[str, Find]"]
 _UNLISTED: Final = (0, 0, 0)
+_ARMED_AT_MOST: Final = 200
 DEPTH_AT_MOST: Final = 200  # directories; each holds a descriptor
 
 
@@ -53,6 +54,7 @@ class Recorder:
         self._ground = ground
         self._rules = known
         self._until = time.monotonic() + patience
+        self.armed: list[str] = []  # git configurations with a setting that runs something
 
     def directory(self, descriptor: int, path: str, context: Context, depth: int = 0) -> Directory:
         """Record the open directory and all below it. path: below the root."""
@@ -106,4 +108,6 @@ class Recorder:
         content = None
         if (rule := self._rules.all[number]).kind in seeing.COMPARED_BY_CONTENT:
             content = seeing.matters(rule, seeing.content(self._ground, parent, name))
+            if rule.kind == rules.CONFIGURATION and content and len(self.armed) < _ARMED_AT_MOST:
+                self.armed.append(path)
         return number, context, signature_of(status), content, None

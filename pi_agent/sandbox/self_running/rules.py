@@ -21,6 +21,7 @@ FILE: Final = "file"
 CONFIGURATION: Final = "configuration"  # of git
 POINTER: Final = "pointer"  # leads git to another directory
 HOOK: Final = "hook"
+NAMED: Final = "named"  # by a setting of git, which runs or obeys it
 PARTLY: Final = "partly"  # JSON, of which only some keys run
 
 GIT: Final = "git"
@@ -49,8 +50,9 @@ GIT_RULES: Final = (
     Rule("config", GIT, CONFIGURATION, True, True),
     Rule("commondir", GIT, POINTER, True, True),
     Rule("hooks", GIT, HOOK, True, True),
+    Rule("named", GIT, NAMED, True, True),
 )
-CONFIGURATION_RULE, POINTER_RULE, HOOK_RULE = range(3)
+CONFIGURATION_RULE, POINTER_RULE, HOOK_RULE, NAMED_RULE = range(4)
 _STRUCTURE: Final = {
     "config": CONFIGURATION_RULE,
     "config.worktree": CONFIGURATION_RULE,
@@ -67,6 +69,9 @@ _GITS_KINDS: Final = {
 DOT_GIT: Final = ".git"
 INERT: Final = ".sample"  # git's example hooks, in every new repository
 DISARMED: Final = ".disarmed-"  # what we have renamed, before a time in nanoseconds
+
+# Full-width forms, which a file system may take for their ASCII originals.
+_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 
 # What is still to be matched below a directory: components, and the number of the rule.
 Pending = tuple[tuple[str, ...], int]
@@ -111,6 +116,8 @@ class Rules:
         found = Sorted({}, {})
         names = {name.lower() for name in folders}
         names.update([name.lower() for name in others])
+        if not all(map(str.isascii, names)):
+            names.update([form for name in (*folders, *others) for form in forms(name)])
         is_git = ("objects" in names and "refs" in names) or "commondir" in names
         if context == DEFAULT and not is_git and self._known.isdisjoint(names):
             if not self._ends or not any([name.endswith(self._ends) for name in names]):
@@ -121,7 +128,7 @@ class Rules:
                 found.folders[name] = below
         for name in others:
             below = self._below(name, context, is_git=is_git)
-            number = POINTER_RULE if name.lower() == DOT_GIT else below[1]
+            number = POINTER_RULE if DOT_GIT in forms(name) else below[1]
             inert = number is not None and self.all[number].kind == HOOK and name.endswith(INERT)
             if (number is not None or below[0]) and not inert and not is_disarmed(name):
                 found.files[name] = (number, below)
@@ -129,16 +136,31 @@ class Rules:
 
     def _below(self, name: str, context: Context, *, is_git: bool) -> Context:
         """How what lies below name is looked at, if it is a directory; the rule is that of name itself."""
-        lower = name.lower()
         active, whole, filled = context
-        matches = [*self._first.get(lower, ()), *(each for wild, each in self._wild if fits(lower, wild))]
-        matches += [(rest[1:], number) for rest, number in active if fits(lower, rest[0])]
+        matches: list[Pending] = []
+        for form in forms(name):
+            matches += self._first.get(form, ())
+            matches += [each for wild, each in self._wild if fits(form, wild)]
+            matches += [(rest[1:], number) for rest, number in active if fits(form, rest[0])]
         if filled:
             matches = [each for each in matches if self.all[each[1]].alone]
         complete = next((number for rest, number in matches if not rest), whole)
-        if is_git and lower in _STRUCTURE:
-            complete = _STRUCTURE[lower]
-        return tuple([each for each in matches if each[0]]), complete, filled or lower == _FILLED_BY_TOOLS
+        if is_git:
+            complete = next((_STRUCTURE[form] for form in forms(name) if form in _STRUCTURE), complete)
+        return tuple([each for each in matches if each[0]]), complete, filled or name == _FILLED_BY_TOOLS
+
+
+def forms(name: str) -> tuple[str, ...]:
+    """What a file system that ignores case, or some characters, may take the name for, in small ASCII letters.
+
+    ext4's casefold, HFS+ (CVE-2014-9390), ZFS with normalization=formKD.
+    """
+    if name.isascii():
+        return (name.lower(),)
+    wide = name.translate(_WIDE)
+    # Two ways, because upper and lower case do not pair up beyond ASCII: ß, ſ and ı.
+    folded = [each.encode("ascii", "ignore").decode() for each in (wide.casefold(), wide.upper().lower())]
+    return (name.lower(), *dict.fromkeys(folded))
 
 
 def is_disarmed(name: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,14 +59,12 @@ def test_an_answer_holds_for_the_content_and_what_it_names(left: Left, setting: 
 
 
 def test_an_answer_holds_for_one_root_and_one_path(tmp_path: Path) -> None:
-    found = set()
+    found: set[str | None] = set()
     for root in ("one", "two"):
         (tmp_path / root).mkdir()
         left = Left(tmp_path / root)
         for place in ("a", "b"):
-            found |= set(
-                digests(left, lambda left=left, place=place: put(left.root / place / ".envrc", "same")).values()
-            )
+            found |= {*digests(left, partial(put, left.root / place / ".envrc", "same")).values()}
     assert len(found) == 4 and None not in found
 
 

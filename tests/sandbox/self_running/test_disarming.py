@@ -115,7 +115,7 @@ def test_what_is_not_the_users_to_rename_is_told(tmp_path: Path) -> None:
 
 
 def test_a_name_is_never_overwritten(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disarming.time, "time_ns", lambda: 1234567890123456789)
+    monkeypatch.setattr("time.time_ns", lambda: 1234567890123456789)
     taken = left.root / ".envrc.disarmed-1234567890123456789"
     put(taken, "precious")
     [outcome] = disarmed(left, lambda: put(left.root / ".envrc"))

@@ -374,4 +374,29 @@ def test_without_any_record_everything_recent_is_told(left: Left) -> None:
     from pi_agent.sandbox.self_running.rules import DEFAULT
 
     put(left.root / ".envrc")
-    assert left.after(marshal.dumps((0, unlisted(DEFAULT)))) != Report((), ())
+    assert left.after(marshal.dumps((0, unlisted(DEFAULT), {}))) != Report((), ())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "made", "what"),
+    [
+        ("core.fsmonitor", "./tools/watch.sh", "tools/watch.sh", "core.fsmonitor names it"),
+        ("core.hooksPath", "hooks.d", "hooks.d/pre-commit", "core.hookspath names it"),
+        ("include.path", "../more", "more", "core.pager"),
+    ],
+)
+def test_what_the_users_own_settings_name_is_news_once_it_is_made(
+    left: Left, setting: str, value: str, made: str, what: str
+) -> None:
+    git(left.root, "init", "-q")
+    git(left.root, "config", setting, value)
+    put(left.root / made, "[core]\n")
+    assert left.news(lambda: None) == {}
+    assert left.news(lambda: put(left.root / made, "[core]\npager = x\n")) == {made: (what,)}
+    (left.root / made).unlink()
+    assert left.news(lambda: put(left.root / made, "[core]\npager = x\n")) == {made: (what,)}
+
+
+@pytest.mark.parametrize("name", [".ＧＩＴ", ".g\u200cit", ".gıt"])
+def test_a_name_that_a_file_system_takes_for_gits_is_one(left: Left, name: str) -> None:
+    assert [*left.news(lambda: put(left.root / name, "gitdir: /elsewhere"))] == [name]
