@@ -39,11 +39,10 @@ def run(tools: Tools, session: Session, start: Start, meanwhile: Callable[[], No
             if _is_clean(end, start, report):
                 return 0
             killed = _end(tools, session.unit)
-            if before is not None and _was_killed(end, report):
-                before.put_right()
             return _status(end, start, report, killed, session.unit)
     finally:
         if before is not None:
+            before.put_right()
             before.close()
 
 
@@ -118,12 +117,6 @@ def _is_clean(end: _End, start: Start, report: Report) -> bool:
     return end.cut_short is None and not start.terminal and end.status == 0 == report.ended
 
 
-def _was_killed(end: _End, report: Report) -> bool:
-    """Whether Pi, or the process that carried its terminal, was killed before it could restore the terminal."""
-    killed = report.started and (report.ended is None or _by_a_signal(report.ended))
-    return killed or _by_a_signal(end.status)
-
-
 def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> int:
     """The exit status of the session. killed: the status of a unit that was killed before it could report."""
     if end.cut_short is not None:
@@ -136,10 +129,6 @@ def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> 
     if not report.started:
         raise start_refusals.session_not_started(unit)
     return killed
-
-
-def _by_a_signal(status: int) -> bool:
-    return 128 < status <= 128 + signal.SIGRTMAX
 
 
 def _release(session: Session) -> None:

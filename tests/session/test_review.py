@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pi_agent.messages import self_running_texts as texts
-from pi_agent.sandbox.self_running import answers, disarming
+from pi_agent.sandbox.self_running import disarming
 from pi_agent.session import audit, patience, provenance, review
 from pi_agent.session.audit import Known
 from tests.support.journal import Journal
@@ -232,7 +232,7 @@ def test_a_failure_of_the_machine_is_said_and_changes_no_status(
 def test_an_entry_in_the_journal_is_one_line_a_path(journal: Journal) -> None:
     audit.self_running(Known("p"), ["a\nb", "c"], [])
     assert audit._listed([str(number) for number in range(1000)]).count("\n") == 199
-    assert [entry["PI_AGENT_PATHS"] for entry in journal.received()] == ["a\\nb\nc"]
+    assert [entry["PI_AGENT_PATHS"] for entry in map(dict, journal.entries())] == ["a\\nb\nc"]
 
 
 def test_every_group_of_the_table_has_a_heading() -> None:
