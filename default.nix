@@ -74,6 +74,7 @@ let
             tools = {
               inherit sudo;
               bash = lib.getExe pkgs.bash;
+              git = lib.getExe pkgs.git;
               setpriv = lib.getExe' pkgs.util-linux "setpriv";
               setsid = lib.getExe' pkgs.util-linux "setsid";
               systemctl = lib.getExe' systemd "systemctl";

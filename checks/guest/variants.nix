@@ -210,4 +210,7 @@ in
   };
 
   pi-nodaemon.sandbox.nixDaemon = false;
+
+  pi-tells.sandbox.onSelfRunning = "tell";
+  pi-disarms.sandbox.onSelfRunning = "disarm";
 }

@@ -7,6 +7,7 @@ let
     mkOption
     types
     ;
+  shared = import ../shared.nix;
 in
 {
   options.m3ta.pi-agent.sandbox = {
@@ -54,6 +55,24 @@ in
 
         A value replaces the default. The example adds to it, in a module that
         takes `options` as an argument.
+      '';
+    };
+
+    onSelfRunning = mkOption {
+      type = types.enum shared.onSelfRunning;
+      default = "ask";
+      example = "disarm";
+      description = ''
+        What happens after a session that has added or changed files which the
+        host may run by itself: git hooks, settings of git that name a program,
+        an {file}`.envrc`, tasks of an editor. Nothing prevents an agent from
+        making new ones. `"ask"` asks at a terminal, before the command returns,
+        whether to keep or to disarm them, and tells elsewhere. `"tell"` names
+        them. `"disarm"` disarms them without a question and says where the
+        originals are. Disarming removes the settings that run something from a
+        git configuration and keeps a copy beside it; other files are renamed.
+        Files that run only on a command, or that every project edits, such as
+        {file}`package.json`, are only named.
       '';
     };
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pi_agent.messages import command_refusals, installation_refusals, notices, refusals, start_refusals, statuses
+from pi_agent.messages import (
+    command_refusals,
+    installation_refusals,
+    notices,
+    refusals,
+    self_running_texts,
+    start_refusals,
+    statuses,
+)
 from pi_agent.messages.refusal import Refusal
 
 _ANY: Final = "…"
@@ -65,7 +73,10 @@ REFUSALS: Final[Sequence[Refusal]] = (
 )
 # A notice → what it means for its reader.
 NOTICES: Final[Mapping[str, str]] = {
-    notices.self_running_files_changed([]).partition(".")[0]: "Look at them before you build, open or commit.",
+    self_running_texts.CHANGED: "See `sandbox.onSelfRunning`.",
+    self_running_texts.could_not_see([], _ANY).partition(".")[0]: "The agent may have hidden something there.",
+    self_running_texts.DISARMED.rstrip(":"): "It says what each file is called now, or which settings were removed.",
+    self_running_texts.NOT_DISARMED.partition(".")[0]: "Something runs as soon as you use the project.",
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
     notices.directories_unsearched(_ANY, _ANY): "More than 20,000 directories, or 500,000 names, were found, or a "
     "directory cannot be listed.",

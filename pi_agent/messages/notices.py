@@ -58,12 +58,6 @@ def sockets_not_looked_for(root: str) -> str:
     return f"could not look for programs that listen on sockets in {escaped(root)}, to which the agent can connect"
 
 
-def self_running_files_changed(changed: Sequence[str]) -> str:
-    """changed: paths, the first of which are listed."""
-    first = "this session changed files that your machine may run by itself. Review them before you use the project:"
-    return _with_paths(first, changed)
-
-
 def hidden_paths_exposed(paths: Sequence[str]) -> str:
     first = "these hidden files were replaced on the host, and for a moment the agent could read them:"
     return f"{_with_paths(first, paths)}\nIf they hold secrets, assume that the agent knows them."

@@ -7,13 +7,13 @@ unknown version or key is refused: it belongs to a policy made for another pi-ag
 from __future__ import annotations
 
 from pi_agent.messages import installation_refusals
-from pi_agent.policy.shared import NETWORKS
+from pi_agent.policy.shared import NETWORKS, ON_SELF_RUNNING
 from pi_agent.python import json_reader
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, TypeVar
 
     _T = TypeVar("_T")
@@ -69,6 +69,7 @@ class Sandbox:
     deny_addresses: tuple[str, ...]
     allow_addresses: tuple[str, ...]
     nix_daemon: bool
+    on_self_running: str
 
 
 @record
@@ -81,6 +82,7 @@ class Tools:
     systemctl: str
     systemd_run: str
     sudo: str
+    git: str
 
 
 @record
@@ -174,14 +176,8 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
 
 def _tools(table: dict[str, Any]) -> Tools:
     entry = _Table(table, "tools")
-    tools = Tools(
-        bash=entry.absolute("bash"),
-        setpriv=entry.absolute("setpriv"),
-        setsid=entry.absolute("setsid"),
-        systemctl=entry.absolute("systemctl"),
-        systemd_run=entry.absolute("systemd-run"),
-        sudo=entry.absolute("sudo"),
-    )
+    names: tuple[str, ...] = Tools._fields  # type: ignore[attr-defined]
+    tools = Tools(*(entry.absolute(name.replace("_", "-")) for name in names))
     entry.finish()
     return tools
 
@@ -194,14 +190,13 @@ def _sandbox(table: dict[str, Any]) -> Sandbox:
         read_only_paths=entry.places("readOnlyPaths"),
         read_write_paths=entry.places("readWritePaths"),
         properties=entry.texts("properties"),
-        network=entry.text("network"),
+        network=entry.one_of("network", NETWORKS),
         deny_addresses=entry.texts("denyAddresses"),
         allow_addresses=entry.texts("allowAddresses"),
         nix_daemon=entry.boolean("nixDaemon"),
+        on_self_running=entry.one_of("onSelfRunning", ON_SELF_RUNNING),
     )
     entry.finish()
-    if sandbox.network not in NETWORKS:
-        raise ValueError(f"sandbox.network is {sandbox.network!r}, not one of {', '.join(NETWORKS)}")
     return sandbox
 
 
@@ -245,6 +240,12 @@ class _Table:
         value = self.take(key)
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError(f"{self._where}.{key} is not a non-empty string")
+        return value
+
+    def one_of(self, key: str, known: Sequence[str]) -> str:
+        value = self.text(key)
+        if value not in known:
+            raise ValueError(f"{self._where}.{key} is {value!r}, not one of {', '.join(known)}")
         return value
 
     def is_null(self, key: str) -> bool:

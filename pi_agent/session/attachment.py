@@ -36,7 +36,7 @@ _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Attachment:
-    """What to attach for one session. A context manager: what was not attached is gone afterwards."""
+    """What to attach for one session. Close it: what was not attached is gone afterwards."""
 
     def __init__(self, plan: Plan, state: State) -> None:
         """Prepare it. state: the user's own tree. Raises Refusal: 69; 78 for a state tree that cannot map owners."""
@@ -48,10 +48,8 @@ class Attachment:
         most = divided(_TERMINALS, session_directory.others(request.session))
         self._own.append(Mount(mounts.new_terminals(most), "/dev/pts", writable=True, mapped=False))
 
-    def __enter__(self) -> Attachment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the mounts. Those that are attached stay."""
         for mount in self._own:
             os.close(mount.tree)
 

@@ -33,17 +33,15 @@ _SHELL: Final = f"{os.path.dirname(__file__)}/waiter.bash"
 PASSED_ON: Final = {"HUP": signal.SIGHUP, "INT": signal.SIGINT, "QUIT": signal.SIGQUIT, "TERM": signal.SIGTERM}
 
 
-def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
-    """Wait until the session has ended, and systemd-run with it. Returns whether systemd-run ended first.
+def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
+    """Wait until the session has ended, and systemd-run with it; or systemd-run alone.
 
     Meanwhile, its covers are kept. May become another program, and then does not return. Raises Refusal (69) if the
     session must not go on.
     """
     client, covered = running.client.process, running.covered
     renewal = None if covered is None else Renewal(running.session, running.known, covered)
-    while not report.over:
-        if processes.has_ended(client):
-            return True
+    while not (report.over or processes.has_ended(client)):
         known = len(report.heard)
         if report.wait(client, _SOON, None if covered is None else covered.queue):
             if renewal is not None:
@@ -54,7 +52,6 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
             # After a signal, the time is short. And only this process can tell how long each step took.
             _become_shell(running, report, relay)
     processes.has_ended(client, _PATIENCE)
-    return False
 
 
 def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:

@@ -45,9 +45,9 @@ class Session:
         return f"{self.directory}/unfinished"
 
     @property
-    def before(self) -> str:
-        """The file of what the host may run by itself, as it was before the session (aftermath.py)."""
-        return f"{self.directory}/before"
+    def record(self) -> str:
+        """The file that says what ran by itself in the project when the session began (provenance.py)."""
+        return f"{self.directory}/record"
 
     @property
     def exposed(self) -> str:

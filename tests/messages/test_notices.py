@@ -16,7 +16,7 @@ _TABLE: dict[str, Callable[[str], str]] = {
     "git_settings_unread": lambda x: notices.git_settings_unread(x),
     "git_setting_names_all": lambda x: notices.git_setting_names_all(x, x),
     "protected_path_vanished": lambda x: notices.protected_path_vanished(x),
-    "self_running_files_changed": lambda x: notices.self_running_files_changed([x, x]),
+    "hidden_paths_exposed": lambda x: notices.hidden_paths_exposed([x, x]),
     "sockets_reachable": lambda x: notices.sockets_reachable([x, x]),
     "sockets_not_looked_for": lambda x: notices.sockets_not_looked_for(x),
     "left_out": lambda x: notices.left_out(x, x),
@@ -58,10 +58,3 @@ def test_a_notice_with_several_facts_says_each_of_them() -> None:
     replaced = notices.isolated_file_replaced("auth.json", "no object", "auth.json.displaced-1")
     assert all(word in replaced for word in ("auth.json ", "no object", "auth.json.displaced-1"))
     assert "skills.displaced-1" in notices.isolated_path_overgrown("skills", "skills.displaced-1")
-
-
-@pytest.mark.parametrize(("count", "more"), [(1, 0), (20, 0), (21, 1), (500, 480)])
-def test_of_many_changed_files_the_first_are_listed_and_the_rest_counted(count: int, more: int) -> None:
-    _, *lines = notices.self_running_files_changed([f"/p/{number}" for number in range(count)]).split("\n")
-    listed = [f"  /p/{number}" for number in range(count - more)]
-    assert lines == listed + ([f"  and {more} more"] if more else [])

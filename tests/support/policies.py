@@ -55,6 +55,7 @@ def tools(**overrides: str) -> dict[str, str]:
         "systemctl": "/nix/store/systemd/bin/systemctl",
         "systemd-run": "/nix/store/systemd/bin/systemd-run",
         "sudo": "/run/wrappers/bin/sudo",
+        "git": "/nix/store/git/bin/git",
         **overrides,
     }
 
@@ -71,6 +72,7 @@ def sandbox(**overrides: Any) -> dict[str, Any]:
         "denyAddresses": ["link-local"],
         "allowAddresses": [],
         "nixDaemon": True,
+        "onSelfRunning": "ask",
         **overrides,
     }
 

@@ -46,6 +46,7 @@ in
           "hiddenPaths"
           "network"
           "nixDaemon"
+          "onSelfRunning"
           "properties"
           "protectedPaths"
           "readOnlyPaths"
@@ -87,6 +88,7 @@ in
       );
   "every tool is an absolute path" = case [
     "bash"
+    "git"
     "setpriv"
     "setsid"
     "sudo"
