@@ -103,7 +103,7 @@ def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked:
 def signalled_when_parent_dies(number: int) -> None:
     """From now on, have the kernel send this process the signal when its parent dies (PR_SET_PDEATHSIG, prctl(2)).
 
-    It stays so after execve(2).
+    It stays so after execve(2), but not once this process acts as another user.
     """
     libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
@@ -120,6 +120,15 @@ def has_ended(process: int, seconds: float = 0) -> bool:
     events = select.poll()
     events.register(process, select.POLLIN)
     return bool(events.poll(seconds * 1000))
+
+
+def was_killed(process: int) -> bool:
+    """Whether a signal ended our child (pidfd_open(2)). False if that is not known: it still runs, or was reaped."""
+    try:
+        found = os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return found is not None and found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
 
 
 def _spawn(

@@ -41,12 +41,13 @@ def prepare(request: Request) -> Project | None:
     return project
 
 
-def see_out(running: Unfinished, report: Report, relay: Relay, care: Care) -> int:
+def see_out(running: Unfinished, report: Report, relay: Relay, care: Care, *, let_go: bool = False) -> int:
     """Wait for the end of the session, and return its exit status. Raises Refusal (69) if Pi never ran.
 
-    May become another program meanwhile, and then does not return.
+    let_go: whether systemd-run is known to have ended first. May become another program meanwhile, and then does not
+    return.
     """
-    let_go = attendance.until_end(running, report, relay)
+    let_go = attendance.until_end(running, report, relay) or let_go
     relay.stop()
     timing.mark("session run")
     status = conclusion.conclude(running, report, relay, let_go=let_go)

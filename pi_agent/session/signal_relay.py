@@ -30,6 +30,15 @@ class Above:
     process: int
     terminal: Terminal | None
 
+    def watch(self) -> None:
+        """From now on, get SIGTERM when it dies; at once if it has died.
+
+        Whoever acts as another user in between must call this again: the kernel forgets it then (prctl(2)).
+        """
+        processes.signalled_when_parent_dies(signal.SIGTERM)
+        if os.getppid() != self.process:  # it died before
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def look(self) -> None:
         """If it has died, put its terminal right at once: the shell is about to show its prompt."""
         if self.terminal is not None and os.getppid() != self.process:
@@ -37,10 +46,11 @@ class Above:
 
 
 def above(environ: Mapping[str, str] | None) -> Above:
-    """What started this process. From now on, it gets SIGTERM when that dies. environ: None without a terminal."""
+    """What started this process, which is told of its death. environ: None without a terminal."""
     parent = os.getppid()
-    processes.signalled_when_parent_dies(signal.SIGTERM)
-    return Above(parent, None if environ is None else terminals.beyond_sudo(environ, parent))
+    found = Above(parent, None if environ is None else terminals.beyond_sudo(environ, parent))
+    found.watch()
+    return found
 
 
 class Relay:
@@ -62,7 +72,6 @@ class Relay:
     def __enter__(self) -> Relay:
         for number in HEARD:
             signal.signal(number, self.hear)
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # see attendance.py
         signal.signal(signal.SIGALRM, self._kill)
         return self
 
@@ -72,7 +81,7 @@ class Relay:
     @contextmanager
     def resting(self) -> Iterator[None]:
         """While entered, signals do what they do by default."""
-        for number in (signal.SIGIO, *HEARD):
+        for number in HEARD:
             signal.signal(number, signal.SIG_DFL)
         try:
             yield

@@ -50,9 +50,12 @@ def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) ->
     """Start the unit, and let the session run when it is furnished.
 
     furnish: called once launch.bash waits, with a descriptor of its process (pidfd_open(2)); it gives the session what
-    it needs, and nothing of the agent runs before. Raises Refusal (69), and what furnish raises: then the unit is gone.
+    it needs, and nothing of the agent runs before. Raises Refusal (69), also if a signal came before, and what furnish
+    raises: then the unit is gone.
     """
     tools, session, start = plan.request.policy.tools, plan.request.session, plan.start
+    if relay.cut_short is not None:
+        raise start_refusals.session_not_started(session.unit)
     ours, theirs = os.pipe()
     try:
         # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C

@@ -40,7 +40,7 @@ def test_the_status_is_the_reported_one_whatever_systemd_makes_of_it(
     running: Running, status: int, terminal: bool
 ) -> None:
     """systemd 257 may mistake the launcher for «not our child», and then knows no status of it."""
-    for client, show in ((status, facts(1, status)), (0, facts(0, 0, "inactive")), (0, facts(1, 0)), (1, facts(2, 9))):
+    for client, show in ((status), (0), (0), (1)):
         assert running.run(running.ended(status) + f"exit {client}", show, terminal=terminal) == status
 
 
@@ -52,20 +52,20 @@ def test_the_status_is_the_reported_one_whatever_systemd_makes_of_it(
 def test_without_a_report_of_the_end_it_was_killed(
     running: Running, client: int, code: int, number: int, expected: int, terminal: bool
 ) -> None:
-    assert running.run(f"exit {client}", facts(code, number), terminal=terminal) == expected
+    assert running.run(f"exit {client}", terminal=terminal) == expected
     assert "systemctl reset-failed u.service" in running.bin.calls()
 
 
 def test_a_unit_that_never_came_to_run_pi_is_refused(running: Running) -> None:
     with pytest.raises(Refusal) as caught:
-        running.run("exit 1", facts(1, 1), started=False)
+        running.run("exit 1", started=False)
     assert caught.value.status == EX_UNAVAILABLE
     assert "u.service" in caught.value.remedy
 
 
 def test_what_runs_without_being_let_in_is_killed_and_refused(running: Running) -> None:
     with pytest.raises(Refusal) as caught:
-        running.run(f'echo started >"{running.session.report}"\n' + running.ended(0), facts(1, 0), started=False)
+        running.run(f'echo started >"{running.session.report}"\n' + running.ended(0), started=False)
     assert caught.value.status == EX_UNAVAILABLE
     assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
     assert running.limited == []
@@ -93,31 +93,31 @@ def test_a_session_that_cannot_be_limited_is_not_let_in(running: Running, monkey
     monkeypatch.setattr("pi_agent.session.supervision.Limiter.limit", fail)
     ran = running.bin.top / "ran"
     with pytest.raises(Refusal) as caught:
-        running.run(f'touch "{ran}"', facts(1, 0))
+        running.run(f'touch "{ran}"')
     assert "no control group" in caught.value.what
     assert not ran.exists()
     assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
 
 
 def test_a_launcher_that_ended_in_pis_place_has_its_own_status(running: Running) -> None:
-    assert running.run(running.let_in + running.ended(77) + "exit 77", facts(1, 77), started=False) == 77
+    assert running.run(running.let_in + running.ended(77) + "exit 77", started=False) == 77
 
 
 def test_a_unit_that_outlives_the_client_is_stopped_and_reports_how_it_ended(running: Running) -> None:
     stopped = f"[ $1 != stop ] || {running.ended(143)}"
-    assert running.run("kill -9 $$", facts(0, 0, "active"), systemctl=stopped) == 143
+    assert running.run("kill -9 $$", systemctl=stopped) == 143
     assert "systemctl stop u.service" in running.bin.calls()
 
 
 def test_at_a_terminal_a_client_that_lets_go_of_the_unit_is_no_end(running: Running) -> None:
     """systemd-run then ends with success: ^] was typed three times."""
-    assert running.run("exit 0", facts(0, 0, "active"), terminal=True) == 137
+    assert running.run("exit 0", terminal=True) == 137
     assert "systemctl stop u.service" in running.bin.calls()
 
 
 @pytest.mark.parametrize("state", ["inactive", "failed"])
 def test_at_a_terminal_a_success_of_a_unit_that_has_ended_is_one(running: Running, state: str) -> None:
-    assert running.run(running.ended(0), facts(1, 0, state), terminal=True) == 0
+    assert running.run(running.ended(0), terminal=True) == 0
     assert "systemctl stop u.service" not in running.bin.calls()
 
 
@@ -141,7 +141,7 @@ def test_a_terminal_is_put_right_where_a_signal_ended_who_was_on_it(
     monkeypatch.setattr(terminals, "seen", lambda environ: screen)
     for word in ("ended 0", "ended 3", "ended 255", "ended 137", "ended 143"):
         body = body.replace(word, running.ended(int(word.split()[1])).rstrip())
-    running.run(body, facts(1, 0), terminal=True)
+    running.run(body, terminal=True)
     os.set_blocking(master, False)
     try:
         assert (os.read(master, 100) == b"reset") == reset
@@ -151,15 +151,15 @@ def test_a_terminal_is_put_right_where_a_signal_ended_who_was_on_it(
 
 
 def test_a_unit_that_has_ended_is_not_stopped(running: Running) -> None:
-    running.run("exit 1", facts(1, 1, "inactive"))
+    running.run("exit 1")
     assert "systemctl stop u.service" not in running.bin.calls()
 
 
 def test_running_a_unit_leaves_no_descriptor_open(running: Running) -> None:
     before = open_descriptors()
-    running.run("exit 1", facts(1, 1))
+    running.run("exit 1")
     with pytest.raises(Refusal):
-        running.run("exit 1", facts(1, 1), started=False)
+        running.run("exit 1", started=False)
     assert open_descriptors() == before
 
 
@@ -183,4 +183,4 @@ def test_once_pi_runs_nothing_stays_mounted_for_the_host(running: Running, monke
 def test_what_never_ran_is_left_to_the_guard(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "unstage", lambda places: pytest.fail("there is nothing to release"))
     with pytest.raises(Refusal):
-        running.run("exit 1", facts(1, 1), started=False)
+        running.run("exit 1", started=False)

@@ -154,7 +154,10 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __exit__(self, *_: object) -> None:
             pass
 
-        def limit(self) -> None:
+        def begin(self) -> None:
+            pass
+
+        def finish(self) -> None:
             limited.append(self._unit)
 
     monkeypatch.setattr(supervision, "Limiter", Limiter)
