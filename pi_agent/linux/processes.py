@@ -72,7 +72,9 @@ def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool, d
     return _spawn(list(argv), {**environ, **PLAIN_SYSTEMD}, actions, own_group=own_group)
 
 
-def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked: Sequence[int]) -> int:
+def start_apart(
+    argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], *, blocked: Sequence[int]
+) -> int:
     """Start argv in a session of its own (setsid(2)) without streams, and return its pid. Raises Refusal (69).
 
     descriptors: what it has open, number there → number here. blocked: signals that it never receives.
@@ -87,7 +89,7 @@ def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked:
             return os.posix_spawn(
                 argv[0],
                 list(argv),
-                PLAIN_SYSTEMD,
+                {**environ, **PLAIN_SYSTEMD},
                 file_actions=actions,
                 setsid=True,
                 setsigmask=blocked,

@@ -17,7 +17,7 @@ import time
 
 from pi_agent.linux import processes, timing
 from pi_agent.python.standard import signal
-from pi_agent.session import unfinished
+from pi_agent.session import guard, unfinished
 from pi_agent.session.report import Report
 from pi_agent.session.signal_relay import Relay
 from pi_agent.session.unfinished import Unfinished
@@ -51,7 +51,7 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
     turn = _TURN
     while not report.over:
         if processes.has_ended(client):
-            return True
+            break
         # Only this process can tell how long each step took.
         may_become_shell = report.is_quiet and not timing.is_running()
         if not report.wait(client, _SOON if may_become_shell else None):
@@ -60,8 +60,9 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
         elif not report.over:
             time.sleep(turn)
             turn = min(2 * turn, _TURN_AT_MOST)
+    let_go = not report.over
     processes.has_ended(client, _PATIENCE)
-    return processes.was_killed(client)
+    return let_go or processes.was_killed(client)
 
 
 def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
@@ -94,13 +95,9 @@ def _command(running: Unfinished) -> tuple[str, ...]:
 
 
 def environment(environ: Mapping[str, str], policy: str) -> dict[str, str]:
-    """The environment of the shell, and of this program after it.
-
-    Nix collects no garbage that the environment of a process names (nix-store(1), --gc): what is to run at the end
-    stays, even if the system is another one by then.
-    """
+    """The environment of the shell, and of this program after it. policy: its file."""
     kept = {name: environ[name] for name in _KEPT if name in environ}
-    return {**kept, "PI_AGENT_NEEDS": f"{sys.executable} {policy}"}
+    return {**kept, **guard.needs(policy)}
 
 
 def close_to_others(running: Unfinished) -> None:

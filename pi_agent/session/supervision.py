@@ -72,6 +72,9 @@ def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) ->
         to.gate.close()
         systemctl.kill(tools, session.unit, "--signal=KILL")
         processes.has_ended(client.process, _PATIENCE)
+        relay.stop()  # it signals the client
+        os.close(client.process)
+        os.close(client.alive)
         raise
     timing.mark("session start")
     return client

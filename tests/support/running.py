@@ -82,7 +82,6 @@ class Running:
         tools, line = plan.request.policy.tools, supervision.line(self.session)
         screen = _screen(plan.start.environ) if plan.start.terminal else None
         kept = Descriptors()
-        kept.hold(line.report.pipe)
         with Relay(tools, self.session.unit, line.report, NOTHING_ABOVE) as relay:
             try:
                 client = supervision.begin(plan, line, relay, furnish)
@@ -96,6 +95,7 @@ class Running:
                 return 128 + relay.cut_short
             finally:
                 line.gate.close()
+                line.report.close()
                 kept.close()
                 if screen is not None:
                     screen.close()
