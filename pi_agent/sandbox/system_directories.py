@@ -27,6 +27,6 @@ def look(*, nix_daemon: bool, network: bool) -> tuple[str, ...]:
     for file in (*_ACCOUNTS, *((_RESOLV_CONF,) if network else ())):
         real = os.path.realpath(file)
         shown = (*_SHOWN_ALREADY, *(f"{path}/" for path in found))
-        if not real.startswith(shown) and os.path.exists(real):
+        if real not in found and not real.startswith(shown) and os.path.exists(real):
             found.append(real)
     return tuple(found)

@@ -41,7 +41,6 @@ class Running:
         self.session = Session("u.service", str(tmp / "session"))
         self.is_gone = True
         monkeypatch.setattr(control_group, "is_gone", lambda unit: self.is_gone)
-        monkeypatch.setattr(control_group, "process_of", lambda unit: (os.getpid(), os.pidfd_open(os.getpid())))
         monkeypatch.setattr(journald, "send", lambda entry: None)
         self.care = cast(Care, SimpleNamespace(has_unit=True))
         os.mkdir(self.session.directory)
