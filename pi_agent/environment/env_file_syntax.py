@@ -1,8 +1,7 @@
 """Parses and writes environment files as systemd does (systemd.exec(5), EnvironmentFile=). Pure functions.
 
-systemd reads only text that `rendered` wrote. Files of other people are parsed here first, for two reasons. systemd
-logs a line that it does not understand, and that line may be a secret. And a file that does not say what its author
-meant is refused, not half applied.
+A file that does not say what its author meant is refused, not half applied. No message has the content of a line, which
+may be a secret.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def is_name(name: str) -> bool:
 
 
 def is_value(value: str) -> bool:
-    """Whether systemd passes value on: no control characters except tab and newline."""
+    """Whether value can be a variable's: no control characters except tab and newline, as systemd has it."""
     return all(char.isprintable() or char in "\t\n" or ord(char) >= 0xA0 for char in value)
 
 

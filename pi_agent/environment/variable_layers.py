@@ -108,19 +108,6 @@ def merged(layers: Iterable[Layer]) -> dict[str, str]:
     return {name: value for layer in layers for name, value in layer.variables.items()}
 
 
-# The dynamic linker and the C library load code that these name, into any program (ld.so(8), iconv(1), locale(7)).
-_LOADS_CODE: Final = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH")
-
-
-def parted(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables that a unit may start with, and those that only the agent's own programs get. A pure function.
-
-    Code that somebody chose must not run before the session is confined: in setpriv(1), or in launch.bash.
-    """
-    late = {name: value for name, value in variables.items() if name.startswith(_LOADS_CODE)}
-    return {name: value for name, value in variables.items() if name not in late}, late
-
-
 @record
 class Sources:
     """The sources of variables, apart from the policy.

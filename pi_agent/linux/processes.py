@@ -97,7 +97,9 @@ def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool, d
     return _spawn(list(argv), {**environ, **PLAIN_SYSTEMD}, actions, own_group=own_group)
 
 
-def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked: Sequence[int]) -> int:
+def start_apart(
+    argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], *, blocked: Sequence[int]
+) -> int:
     """Start argv in a session of its own (setsid(2)) without streams, and return its pid. Raises Refusal (69).
 
     descriptors: what it has open, number there → number here. blocked: signals that it never receives.
@@ -112,7 +114,7 @@ def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked:
             return os.posix_spawn(
                 argv[0],
                 list(argv),
-                PLAIN_SYSTEMD,
+                {**environ, **PLAIN_SYSTEMD},
                 file_actions=actions,
                 setsid=True,
                 setsigmask=blocked,
@@ -128,7 +130,7 @@ def start_apart(argv: Sequence[str], descriptors: Mapping[int, int], *, blocked:
 def signalled_when_parent_dies(number: int) -> None:
     """From now on, have the kernel send this process the signal when its parent dies (PR_SET_PDEATHSIG, prctl(2)).
 
-    It stays so after execve(2).
+    It stays so after execve(2), but not once this process acts as another user.
     """
     libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 

@@ -42,7 +42,7 @@ def look(*, nix_daemon: bool, network: bool, compile_cache: str | None = None) -
     for file in (*_ACCOUNTS, *((_RESOLV_CONF,) if network else ())):
         real = os.path.realpath(file)
         shown = (*_SHOWN_ALREADY, *(f"{path}/" for path in found))
-        if not real.startswith(shown) and os.path.exists(real):
+        if real not in found and not real.startswith(shown) and os.path.exists(real):
             found.append(real)
     made = compile_cache if compile_cache is not None and os.path.exists(compile_cache) else None
     return System(tuple(found), made)

@@ -59,6 +59,12 @@ class Attachment:
         Returns notices of paths that vanished before they could be protected. Raises Refusal (69): then the session
         must not run. Afterwards, `covered` is what is to be watched, None if nothing is covered.
         """
+        try:
+            return self._attach(process)
+        except OSError as error:
+            raise refusals.staging_failed("What the session sees", reason(error)) from error
+
+    def _attach(self, process: int) -> Sequence[str]:
         view = self._plan.view
         prepared = os.open(view.root.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -68,12 +68,21 @@ def posted(tools: Tools, session: Session, shared: int | None, terminal: Termina
         if terminal is not None:
             given[_TERMINAL] = terminal.descriptor
         command = [tools.bash, "-p", _SHELL, *_command(tools, session, terminal)]
-        return Guard(processes.start_apart(command, given, blocked=_BLOCKED), tell)
+        return Guard(processes.start_apart(command, needs(tools.systemctl), given, blocked=_BLOCKED), tell)
     except BaseException:
         os.close(tell)
         raise
     finally:
         os.close(listen)
+
+
+def needs(path: str) -> dict[str, str]:
+    """A variable that has Nix keep this interpreter and what path needs, as long as a process has it.
+
+    Nix collects no garbage that the environment of a process names (nix-store(1), --gc). The system may be another one
+    by the time that a long session ends.
+    """
+    return {"PI_AGENT_NEEDS": f"{sys.executable} {path}"}
 
 
 def _command(tools: Tools, session: Session, terminal: Terminal | None) -> Sequence[str]:

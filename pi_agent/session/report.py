@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 1 << 16  # bytes: the capacity of a pipe (pipe(7))
 _READY: Final = b"ready\n"
+# What launch.bash has said while Pi runs.
+QUIET: Final = _READY + b"started\n"
 _ENDED: Final = b"ended "
 
 
@@ -69,6 +71,11 @@ class Report:
         """What was read so far."""
         self._read()
         return self._text
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether launch.bash alone has said something so far, and Pi runs."""
+        return self.heard == QUIET
 
     @property
     def over(self) -> bool:

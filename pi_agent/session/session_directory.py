@@ -81,9 +81,10 @@ def fill(session: Session, about: bytes) -> None:
     about: see running_sessions.describe.
     """
     try:
-        with open(session.about, "xb") as file:
-            file.write(about)
-        os.close(os.open(session.request, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        for path, content in ((session.about, about), (session.request, b"")):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
         os.mkfifo(session.report, 0o600)
     except OSError as error:
         raise refusals.staging_failed(session.directory, reason(error)) from error

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
-UNITS: Final = f"{_UNIT_PREFIX}*.service"
+# All units of sessions, as systemctl(1) takes a pattern: they end with 16 hexadecimal digits.
+UNITS: Final = f"{_UNIT_PREFIX}*-{'?' * 16}.service"
 
 
 @record

@@ -30,6 +30,15 @@ class Above:
     process: int
     terminal: Terminal | None
 
+    def watch(self) -> None:
+        """From now on, get SIGTERM when it dies; at once if it has died.
+
+        Whoever acts as another user in between must call this again: the kernel forgets it then (prctl(2)).
+        """
+        processes.signalled_when_parent_dies(signal.SIGTERM)
+        if os.getppid() != self.process:  # it died before
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def look(self) -> None:
         """If it has died, put its terminal right at once: the shell is about to show its prompt."""
         if self.terminal is not None and os.getppid() != self.process:
@@ -37,10 +46,11 @@ class Above:
 
 
 def above(environ: Mapping[str, str] | None) -> Above:
-    """What started this process. From now on, it gets SIGTERM when that dies. environ: None without a terminal."""
+    """What started this process, which is told of its death. environ: None without a terminal."""
     parent = os.getppid()
-    processes.signalled_when_parent_dies(signal.SIGTERM)
-    return Above(parent, None if environ is None else terminals.beyond_sudo(environ, parent))
+    found = Above(parent, None if environ is None else terminals.beyond_sudo(environ, parent))
+    found.watch()
+    return found
 
 
 class Relay:

@@ -49,9 +49,11 @@ def line(session: Session) -> Line:
 def begin(plan: Plan, to: Line, relay: Relay, furnishing: Furnishing) -> Client:
     """Start the unit, and let the session run when it is furnished. Nothing of the agent runs before.
 
-    Raises Refusal (69), and whatever else goes wrong: then the unit is gone.
+    Raises Refusal (69), also if a signal came before, and whatever else goes wrong: then the unit is gone.
     """
     tools, session, start = plan.request.policy.tools, plan.request.session, plan.start
+    if relay.cut_short is not None:
+        raise start_refusals.session_not_started(session.unit)
     ours, theirs = os.pipe()
     try:
         # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C
@@ -69,6 +71,9 @@ def begin(plan: Plan, to: Line, relay: Relay, furnishing: Furnishing) -> Client:
         to.gate.close()
         systemctl.kill(tools, session.unit, "--signal=KILL")
         processes.has_ended(client.process, _PATIENCE)
+        relay.stop()  # it signals the client
+        os.close(client.process)
+        os.close(client.alive)
         raise
     timing.mark("session start")
     return client

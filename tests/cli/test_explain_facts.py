@@ -14,6 +14,7 @@ from pi_agent.cli.explain_facts import Facts
 from pi_agent.environment import variable_layers
 from pi_agent.messages import refusals
 from pi_agent.policy.project_roots import Root
+from pi_agent.sandbox import prepared_root
 from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session.launch_plan import Plan
 from tests.support import policies
@@ -125,7 +126,8 @@ def test_what_is_mounted_is_told_project_first(tmp_path: Path, monkeypatch: pyte
     assert data == {
         "source": f"{tmp_path}/data", "target": f"{tmp_path}/data", "writable": False, "owners_mapped": True,
     }  # fmt: skip
-    assert tuple(mount["target"] for mount in system) == plan.view.system.binds
+    shown = (*prepared_root.content().directories, prepared_root.SYSTEM, *plan.view.system.paths)
+    assert tuple(mount["target"] for mount in system) == shown
     assert (cache["source"], cache["target"]) == (f"{tmp_path}/cache/node", COMPILE_CACHE)
     assert not any(mount["writable"] for mount in (*system, cache))
 

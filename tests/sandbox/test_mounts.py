@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import mount_api
 from pi_agent.linux.identities import Identity
 from pi_agent.messages.quoting import escaped
 from pi_agent.messages.refusal import EX_CONFIG, EX_UNAVAILABLE, Refusal
@@ -26,12 +26,11 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> tuple[Path, Path]:
-    """What is mounted, and where."""
-    source, target = tmp_path / 'a "b" %h:c', tmp_path / "target"
-    source.mkdir()
-    target.mkdir()
-    return source, target
+def source(tmp_path: Path) -> Path:
+    """What is mounted."""
+    made = tmp_path / 'a "b" %h:c'
+    made.mkdir()
+    return made
 
 
 _CALLER = Identity("alice", 1000, 100, (), "/home/alice")
@@ -105,54 +104,41 @@ def test_closing_maps_closes_what_there_is(kernel: Kernel) -> None:
 # -- mounts
 
 
-def staged(source: Path, target: Path, owners: int | None = 0) -> bool:
-    """Mount source at target. Returns whether owners are mapped."""
+def prepared(source: Path, owners: int | None = 0, *, writable: bool = True) -> bool:
+    """Prepare a mount of source. Returns whether owners are mapped."""
     before = open_descriptors()
     descriptor = os.open(source, os.O_PATH)
     try:
-        tree, mapped = mounts.prepared(descriptor, owners)
-        try:
-            mounts.stage(tree, str(target), paths.real_path(descriptor))
-        finally:
-            os.close(tree)
+        tree, mapped = mounts.prepared(descriptor, owners, writable=writable)
+        os.close(tree)
         return mapped
     finally:
         os.close(descriptor)
         assert open_descriptors() == before
 
 
-def test_a_mount_is_mapped_before_it_is_attached(kernel: Kernel, places: tuple[Path, Path]) -> None:
-    source, target = places
-    assert staged(source, target) is True
-    assert kernel.calls() == [
-        f"clone {source}",
-        f"idmap {source} 0",
-        f"set_attributes {source} {_FLAGS}",
-        f"attach {source} at {target}",
-        f"set_attributes {source} 0",
-    ]
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_mount_is_mapped_and_gives_nobody_rights(kernel: Kernel, source: Path, writable: bool) -> None:
+    assert prepared(source, writable=writable) is True
+    flags = _FLAGS if writable else _FLAGS | mount_api.RDONLY
+    assert kernel.calls() == [f"clone {source}", f"idmap {source} 0", f"set_attributes {source} {flags}"]
 
 
 @pytest.mark.parametrize("owners", [0, None])
-def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(
-    kernel: Kernel, places: tuple[Path, Path], owners: int | None
-) -> None:
-    source, target = places
+def test_where_owners_cannot_be_mapped_it_is_mounted_as_it_is(kernel: Kernel, source: Path, owners: int | None) -> None:
     kernel.refuses = {"idmap"}
-    assert staged(source, target, owners) is False
-    assert kernel.calls()[-3:-1] == [f"set_attributes {source} {_FLAGS}", f"attach {source} at {target}"]
+    assert prepared(source, owners) is False
+    assert kernel.calls()[-1] == f"set_attributes {source} {_FLAGS}"
     assert len(kernel.calls("idmap")) == (0 if owners is None else 1)
 
 
-@pytest.mark.parametrize("what", ["clone", "set_attributes", "attach"])
-def test_where_nothing_can_be_mounted_the_launch_is_refused(
-    kernel: Kernel, places: tuple[Path, Path], what: str
-) -> None:
+@pytest.mark.parametrize("what", ["clone", "set_attributes"])
+def test_where_nothing_can_be_mounted_the_launch_is_refused(kernel: Kernel, source: Path, what: str) -> None:
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        staged(*places)
+        prepared(source)
     assert caught.value.status == EX_UNAVAILABLE
-    assert escaped(str(places[0])) in caught.value.what and "Invalid argument" in caught.value.what
+    assert escaped(str(source)) in caught.value.what and "Invalid argument" in caught.value.what
 
 
 # -- the state
@@ -172,19 +158,15 @@ def prepared_state(source: Path, accounts: Accounts, owners: int | None = 0) -> 
 
 
 @pytest.mark.parametrize("accounts", [_ACCOUNTS, _SOLE])
-def test_the_state_is_mapped_also_where_the_agent_owns_it(
-    kernel: Kernel, places: tuple[Path, Path], accounts: Accounts
-) -> None:
-    source, _ = places
+def test_the_state_is_mapped_also_where_the_agent_owns_it(kernel: Kernel, source: Path, accounts: Accounts) -> None:
     assert prepared_state(source, accounts) is True
     assert kernel.calls() == [f"clone {source}", f"idmap {source} 0", f"set_attributes {source} {_FLAGS}"]
 
 
 @pytest.mark.parametrize("owners", [0, None])
 def test_a_state_that_cannot_be_mapped_is_refused_unless_the_agent_owns_it(
-    kernel: Kernel, places: tuple[Path, Path], owners: int | None
+    kernel: Kernel, source: Path, owners: int | None
 ) -> None:
-    source, _ = places
     kernel.refuses = {"idmap"}
     with pytest.raises(Refusal) as caught:
         prepared_state(source, _ACCOUNTS, owners)
@@ -195,27 +177,19 @@ def test_a_state_that_cannot_be_mapped_is_refused_unless_the_agent_owns_it(
 
 @pytest.mark.parametrize("what", ["clone", "set_attributes"])
 @pytest.mark.parametrize("accounts", [_ACCOUNTS, _SOLE])
-def test_a_state_that_cannot_be_mounted_is_refused(
-    kernel: Kernel, places: tuple[Path, Path], accounts: Accounts, what: str
-) -> None:
+def test_a_state_that_cannot_be_mounted_is_refused(kernel: Kernel, source: Path, accounts: Accounts, what: str) -> None:
     kernel.refuses = {what}
     with pytest.raises(Refusal) as caught:
-        prepared_state(places[0], accounts)
+        prepared_state(source, accounts)
     assert caught.value.status == EX_UNAVAILABLE
 
 
 # -- terminals
 
 
-@pytest.mark.parametrize("what", ["new", "attach"])
 @pytest.mark.parametrize(("group", "owner"), [(3, "gid=3,"), (None, "")])
 def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
-    kernel: Kernel,
-    places: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    what: str,
-    group: int | None,
-    owner: str,
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, group: int | None, owner: str
 ) -> None:
     def named(name: str) -> grp.struct_group:
         if group is None:
@@ -223,19 +197,10 @@ def test_terminals_are_an_instance_of_their_own_that_gains_nothing(
         return grp.struct_group((name, "x", group, []))
 
     monkeypatch.setattr(grp, "getgrnam", named)
-    mounts.stage_terminals(str(places[1]), 32)
+    os.close(mounts.new_terminals(32))
     flags = mount_api.NOSUID | mount_api.NOEXEC
-    assert kernel.calls() == [
-        f"new devpts {owner}max=32,mode=0620,ptmxmode=0666 {flags}",
-        f"attach /dev/null at {places[1]}",
-        "set_attributes /dev/null 0",
-    ]
-    kernel.refuses = {what}
+    assert kernel.calls() == [f"new devpts {owner}max=32,mode=0620,ptmxmode=0666 {flags}"]
+    kernel.refuses = {"new"}
     with pytest.raises(Refusal) as caught:
-        mounts.stage_terminals(str(places[1]), 32)
+        mounts.new_terminals(32)
     assert caught.value.status == EX_UNAVAILABLE
-
-
-def test_everything_is_unmounted(kernel: Kernel) -> None:
-    mounts.unstage(["/a", "/b"])
-    assert kernel.calls() == ["detach /a", "detach /b"]

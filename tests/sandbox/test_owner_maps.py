@@ -19,7 +19,7 @@ from pi_agent.messages.refusal import EX_CONFIG, Refusal
 from pi_agent.policy.accounts import Accounts
 from pi_agent.sandbox import mounts
 from pi_agent.sandbox.mounts import Extent, one_way
-from tests.support.namespaces import alone, mounted, tmpfs
+from tests.support.namespaces import alone, attach, mounted, tmpfs
 from tests.support.people import needs_root
 from tests.support.policies import replaced
 
@@ -117,7 +117,7 @@ class Mapped:
         if not mapped:
             os._exit(_CANNOT_BE_MAPPED)
         owners.close()
-        mounts.stage(tree, str(self.target), "a test")
+        attach(tree, self.target)
         # Nobody else can enter pytest's own directories.
         self.inside, self.outside = (os.open(place, os.O_RDONLY) for place in (self.target, self.disk))
 
@@ -255,7 +255,7 @@ def test_a_file_system_that_cannot_map_owners_is_shown_as_it_is(tmp_path: Path) 
         (tmp_path / "target").mkdir()
         owners = mounts.owner_maps(_ACCOUNTS)
         tree, mapped = mounts.prepared(os.open("/proc", os.O_PATH), owners.project)
-        mounts.stage(tree, str(tmp_path / "target"), "/proc")
+        attach(tree, tmp_path / "target")
         assert mapped is False
         assert (tmp_path / "target/self/comm").exists()
         assert {"nosuid", "nodev"} <= mounted(tmp_path / "target")

@@ -6,51 +6,39 @@ from collections.abc import Callable
 import pytest
 
 from pi_agent.sandbox import system_directories
-from pi_agent.sandbox.system_directories import System
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Simulates another machine: the paths that exist, the links among them, and where resolv.conf really is."""
+    """Simulates another machine: the paths that exist, and where resolv.conf really is."""
 
-    def make(*paths: str, links: dict[str, str] | None = None, resolver: str = "/etc/resolv.conf") -> None:
-        known = links or {}
-        monkeypatch.setattr(os.path, "exists", lambda path: path in (*paths, *known, resolver))
-        monkeypatch.setattr(os.path, "islink", lambda path: path in known)
-        monkeypatch.setattr(os, "readlink", lambda path: known[path])
+    def make(*paths: str, resolver: str = "/etc/resolv.conf") -> None:
+        monkeypatch.setattr(os.path, "exists", lambda path: path in (*paths, resolver))
         monkeypatch.setattr(os.path, "realpath", lambda path: resolver if path == "/etc/resolv.conf" else path)
 
     return make
 
 
-def look(*, nix_daemon: bool = True, network: bool = True) -> System:
+def look(*, nix_daemon: bool = True, network: bool = True) -> tuple[str, ...]:
     return system_directories.look(nix_daemon=nix_daemon, network=network)
 
 
 def test_on_this_machine_only_what_exists_is_shown_and_no_place_of_users() -> None:
     found = look()
-    assert found.binds
-    assert all(os.path.exists(path) for path in found.binds)
-    assert not {"/", "/home", "/root", "/var", "/run", "/srv", "/mnt", "/proc", "/sys", "/dev"} & set(found.binds)
-
-
-def test_a_link_is_shown_as_a_link_and_not_bound(machine: Callable[..., None]) -> None:
-    machine("/etc", "/usr", "/lib", links={"/bin": "usr/bin", "/sbin": "usr/sbin"})
-    found = look()
-    assert found.links == (("/bin", "usr/bin"), ("/sbin", "usr/sbin"), ("/var/run", "/run"))
-    assert found.binds == ("/etc", "/usr", "/lib")
+    assert all(os.path.exists(path) for path in found)
+    assert not {"/", "/home", "/root", "/var", "/run", "/srv", "/mnt", "/proc", "/sys", "/dev"} & set(found)
 
 
 def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(machine: Callable[..., None]) -> None:
-    machine("/nix/store", "/etc", "/nix/var/nix/profiles", "/nix/var/nix/daemon-socket")
-    assert look().binds == ("/nix/store", "/etc", "/nix/var/nix/profiles", "/nix/var/nix/daemon-socket")
-    assert look(nix_daemon=False).binds == ("/nix/store", "/etc", "/nix/var/nix/profiles")
+    machine("/nix/store", "/etc", "/nix/var/nix/daemon-socket")
+    assert look() == ("/nix/var/nix/daemon-socket",)
+    assert look(nix_daemon=False) == ()
 
 
 def test_what_resolves_names_is_shown_only_with_a_network(machine: Callable[..., None]) -> None:
     machine("/etc", "/run/nscd", "/run/systemd/resolve", resolver="/run/systemd/resolve/stub-resolv.conf")
-    assert look().binds == ("/etc", "/run/nscd", "/run/systemd/resolve")
-    assert look(network=False).binds == ("/etc",)
+    assert look() == ("/run/nscd", "/run/systemd/resolve")
+    assert look(network=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -66,8 +54,8 @@ def test_the_resolvers_file_is_shown_where_nothing_that_is_shown_holds_it(
     machine: Callable[..., None], resolver: str, shown: bool
 ) -> None:
     machine("/etc", "/run/systemd/resolve", resolver=resolver)
-    assert look().binds == ("/etc", "/run/systemd/resolve", *([resolver] if shown else []))
-    assert resolver not in look(network=False).binds
+    assert look().paths == ("/run/systemd/resolve", *([resolver] if shown else []))
+    assert resolver not in look(network=False).paths
 
 
 def test_the_compile_cache_is_shown_where_it_is(machine: Callable[..., None]) -> None:

@@ -1,27 +1,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 from pi_agent.linux.identities import Identity
 from pi_agent.sandbox import unit_properties
-from pi_agent.sandbox.mounts import Bind
-from pi_agent.sandbox.system_directories import System
 from tests.support import policies
 from tests.support.policies import frozen, replaced
 
 _AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
-_SYSTEM = System(("/nix/store", "/etc"), (("/bin", "usr/bin"), ("/var/run", "/run")))
-_BINDS = [Bind("/run/pi-agent/x/state", "/var/lib/pi-agent"), Bind("/run/pi-agent/x/project", "/home/alice/p q")]
+_SYSTEM = ("/nix/var/nix/daemon-socket", "/run/nscd")
 
 
-def properties(project_group: str | None = None, binds: Sequence[Bind] = _BINDS, **options: Any) -> list[str]:
+def properties(project_group: str | None = None, system: tuple[str, ...] = _SYSTEM, **options: Any) -> list[str]:
     policy = frozen(
         projectGroup=project_group, settings={"secret": "hunter2"}, environment={"A": "hunter2"},
         extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"], sandbox=policies.sandbox(**options),
     )  # fmt: skip
-    return unit_properties.properties(policy, _AGENT, _SYSTEM, binds)
+    return unit_properties.properties(policy, _AGENT, system)
 
 
 def values(name: str, found: list[str] | None = None) -> list[str]:
@@ -34,21 +30,10 @@ def test_the_unit_runs_as_the_agent() -> None:
     assert values("WorkingDirectory") == ["/"]
 
 
-def test_only_the_project_and_the_state_are_writable() -> None:
-    assert [shlex.split(each) for each in values("BindPaths")] == [
-        ["/run/pi-agent/x/state:/var/lib/pi-agent"], ["/run/pi-agent/x/project:/home/alice/p q"],
-    ]  # fmt: skip
-    assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [["/nix/store", "/etc"]]
-    assert values("ReadWritePaths") == []
-
-
-def test_further_paths_are_bound_each_as_it_may_be_used() -> None:
-    binds = [*_BINDS, Bind("/run/x/0", '/srv/a "b"%h', writable=False), Bind("/run/x/1", "/srv/w", writable=True)]
-    found = properties(binds=binds)
-    assert values("BindReadOnlyPaths", found)[1:] == [
-        f"{unit_properties.quoted('/run/x/0')}:{unit_properties.quoted(binds[2].target)}"
-    ]
-    assert [shlex.split(each) for each in values("BindPaths", found)[2:]] == [["/run/x/1:/srv/w"]]
+def test_of_the_host_only_the_systems_own_paths_are_bound_and_they_are_read_only() -> None:
+    assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [list(_SYSTEM)]
+    assert values("BindPaths") == values("ReadWritePaths") == []
+    assert values("BindReadOnlyPaths", properties(system=())) == []
 
 
 def test_the_compile_cache_is_read_only_and_may_go_away_while_the_unit_starts() -> None:
@@ -106,7 +91,3 @@ def test_what_no_filter_of_system_calls_would_see_is_refused() -> None:
 def test_every_property_is_one_line() -> None:
     for each in properties():
         assert each.isprintable() and "=" in each
-
-
-def test_a_path_with_blanks_is_one_word() -> None:
-    assert shlex.split(unit_properties.quoted("/a b")) == ["/a b"]

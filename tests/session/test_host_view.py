@@ -19,11 +19,9 @@ from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Refusal
 from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.project_roots import Project
-from pi_agent.sandbox.mounts import Bind
 from pi_agent.sandbox.protection import Kind
 from pi_agent.session import host_view
-from pi_agent.session.host_view import View, Wanted
-from pi_agent.session.session_names import Session
+from pi_agent.session.host_view import View
 from tests.support import people, policies
 from tests.support.fakes import Kernel
 from tests.support.limits import open_descriptors
@@ -31,7 +29,6 @@ from tests.support.people import needs_root
 from tests.support.policies import frozen, replaced
 from tests.support.trees import put
 
-_SESSION = Session("pi-agent-alice-0.service", "/run/pi-agent/1000/pi-agent-alice-0")
 _NOBODY = Identity("pi-agent-alice", 65534, 65534, (65534,), "/")
 
 
@@ -65,7 +62,7 @@ class Host:
         policy = frozen(sandbox=policies.sandbox(**options))
         state = os.open(self.tree, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return host_view.plan(policy, self.accounts, Wanted(project, _SESSION, state), self.held)
+            return host_view.plan(policy, self.accounts, project, state, self.held)
         finally:
             os.close(state)
 
@@ -87,10 +84,8 @@ def host(tmp_path: Path, kernel: Kernel) -> Iterator[Host]:
 def test_the_project_is_shown_where_it_is_with_owners_mapped(host: Host) -> None:
     view = host.view(host.project())
     assert view.project is not None
-    assert view.project.mapped
-    assert view.project.bind == Bind(_SESSION.project, str(host.root))
+    assert (view.project.target, view.project.writable, view.project.mapped) == (str(host.root), True, True)
     assert paths.real_path(view.project.tree) == str(host.root)
-    assert view.binds[-1] == view.project.bind
     assert view.notices == ()
     assert host.kernel.attached() == {}
 
@@ -98,7 +93,6 @@ def test_the_project_is_shown_where_it_is_with_owners_mapped(host: Host) -> None
 def test_without_a_project_nothing_of_the_host_is_shown(host: Host) -> None:
     view = host.view(None, readOnlyPaths=["/nonexistent"], readWritePaths=[str(host.top)], protectedPaths=[".envrc"])
     assert (view.project, view.covers, view.extras, view.notices) == (None, (), (), ())
-    assert [bind.target for bind in view.binds] == [host.agent.home, "/dev/pts"]
     assert host.kernel.calls("idmap ") == [f"idmap {host.tree} 0"], "whether the state can be mapped"
     assert host.kernel.attached() == {}
 
@@ -110,10 +104,9 @@ def test_further_paths_are_shown_where_they_are_each_as_it_may_be_used(host: Hos
     (host.top / "data dir").mkdir()
     (host.top / "file").write_text("precious")
     view = host.view(host.project(), readOnlyPaths=[f"{host.top}/file"], readWritePaths=[f"{host.top}/data dir"])
-    assert [extra.bind for extra in view.extras] == [
-        Bind(f"{_SESSION.extras}/0", f"{host.top}/file", writable=False),
-        Bind(f"{_SESSION.extras}/1", f"{host.top}/data dir", writable=True),
-    ]
+    assert [(extra.target, extra.writable) for extra in view.extras] == [
+        (f"{host.top}/file", False), (f"{host.top}/data dir", True),
+    ]  # fmt: skip
     assert [paths.real_path(extra.tree) for extra in view.extras] == [f"{host.top}/file", f"{host.top}/data dir"]
     assert all(extra.mapped for extra in view.extras)
     assert host.kernel.calls("idmap ")[2:] == [f"idmap {host.top}/file 0", f"idmap {host.top}/data dir 0"]
@@ -149,7 +142,7 @@ def test_a_further_path_is_followed_through_the_links_of_root(host: Host) -> Non
     (host.top / "link").symlink_to("real")
     [extra] = host.view(host.project(), readOnlyPaths=[f"{host.top}/link"]).extras
     assert paths.real_path(extra.tree) == f"{host.top}/real"
-    assert extra.bind.target == f"{host.top}/link"
+    assert extra.target == f"{host.top}/link"
 
 
 # -- where owners cannot be mapped

@@ -11,6 +11,7 @@ import pytest
 from pi_agent.environment import git_identity
 from pi_agent.messages import notices, self_running_texts
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.sandbox import prepared_root
 from pi_agent.session import launch_plan
 from tests.support import policies
 from tests.support.launching import Launching
@@ -73,7 +74,7 @@ def test_for_help_and_version_nothing_isolated_changes(
     before = statuses(here.state)
     assert here.launch(question) == 0
     assert statuses(here.state) == before
-    assert here.asked()[1:] == [here.agent.home, "", here.policy.program, question]
+    assert here.asked().command == (here.policy.program, question)
 
 
 @pytest.mark.parametrize("status", [0, 1, 77, 130, 255])
@@ -82,11 +83,12 @@ def test_the_status_is_pis(here: Launching, status: int) -> None:
     assert here.launch() == status
 
 
-def test_the_unit_runs_with_what_was_staged(here: Launching) -> None:
-    here.unit(f'[ -e "{here.staging}/{os.geteuid()}" ] || exit 9')
+def test_pi_runs_as_asked_once_everything_is_attached(here: Launching) -> None:
+    here.unit(f'grep -q "^attach {here.root} at " "{here.kernel.log}" || exit 9')
     assert here.launch("-p", "hunter2") == 0
-    assert here.asked()[1:] == [str(here.directory), "", here.policy.program, "-p", "hunter2"]
-    assert here.environment()["A"] == "nix"
+    asked = here.asked()
+    assert (asked.directory, asked.command) == (str(here.directory), (here.policy.program, "-p", "hunter2"))
+    assert asked.variables["A"] == "nix"
     [call] = here.bin.calls("systemd_run")
     assert "hunter2" not in call
 
@@ -101,7 +103,7 @@ def test_nothing_of_the_session_stays_and_nothing_that_the_plan_held(here: Launc
     here.carry_out(plan)
     assert left_in(here.staging) == []
     assert set(open_descriptors()) < before
-    assert {call.split()[1] for call in here.kernel.calls("detach")} >= {*plan.request.session.mounts}
+    assert here.kernel.calls("detach") == [], "nothing is mounted on the host"
 
 
 def test_what_the_plan_holds_is_closed_before_pi_runs(here: Launching) -> None:
@@ -122,15 +124,58 @@ def test_a_session_that_does_not_come_to_run_pi_is_refused_and_gone(here: Launch
     assert here.events() == ["start"], "who catches the refusal tells of it"
 
 
-@pytest.mark.parametrize("what", ["new", "attach"])
-def test_a_session_that_cannot_be_staged_is_refused_and_gone(here: Launching, what: str) -> None:
+def test_a_session_whose_mounts_cannot_be_made_does_not_even_start(here: Launching) -> None:
     plan = here.plan()
-    here.kernel.refuses = {what}
+    here.kernel.refuses = {"new"}
     with pytest.raises(Refusal) as caught:
         here.carry_out(plan)
     assert caught.value.status == EX_UNAVAILABLE
     assert left_in(here.staging) == []
-    assert here.bin.calls("systemd_run") == [] and here.events() == []
+    assert here.bin.calls("systemd_run") == []
+
+
+@pytest.mark.parametrize("what", ["enter", "attach", "clone", "set_attributes"])
+def test_a_session_to_which_something_cannot_be_attached_never_hears_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    here = Launching(tmp_path, monkeypatch, sandbox=policies.sandbox(protectedPaths=[".envrc"]))
+    put(here.root / ".envrc")
+    here.unit(f"touch '{here.top}/ran'")
+    plan = here.plan()
+    enter = here.kernel.enter
+
+    def entering(process: int) -> None:
+        here.kernel.refuses = {what}
+        enter(process)
+
+    monkeypatch.setattr(here.kernel, "enter", entering)
+    with pytest.raises(Refusal) as caught:
+        here.carry_out(plan)
+    assert caught.value.status == EX_UNAVAILABLE and "Invalid argument" in caught.value.what
+    assert not (here.top / "ran").exists() and not here.kept.exists()
+    assert "systemctl kill --signal=KILL" in " ".join(here.bin.calls("systemctl"))
+    assert left_in(here.staging) == []
+
+
+# -- the system directories
+
+
+def test_where_the_prepared_root_is_missing_its_service_is_started(here: Launching) -> None:
+    root = prepared_root.look()
+    os.unlink(root.mark)
+    here.bin.script("systemctl", f'[ "$1" != start ] || touch "{root.mark}"')
+    assert here.launch() == 0
+    assert here.bin.calls("systemctl start") == ["systemctl start pi-agent-root.service"]
+    here.launch()
+    assert len(here.bin.calls("systemctl start")) == 1, "it is there"
+
+
+def test_where_the_service_mounts_nothing_the_launch_is_refused(here: Launching) -> None:
+    os.unlink(prepared_root.look().mark)
+    with pytest.raises(Refusal) as caught:
+        here.launch()
+    assert caught.value.status == EX_UNAVAILABLE and "pi-agent-root.service" in caught.value.remedy
+    assert left_in(here.staging) == [] and here.bin.calls("systemd_run") == []
 
 
 # -- who is told what

@@ -13,6 +13,7 @@ from pi_agent.environment.git_identity import rendered
 from pi_agent.environment.variable_layers import Sources
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, Refusal
+from pi_agent.sandbox import prepared_root
 from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session import launch_plan
 from pi_agent.session.launch_plan import Configuration, Plan
@@ -31,10 +32,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launching:
         tmp_path, monkeypatch,
         extraRunArgs=["--extra", "hunter2"], environment={"A": "hunter2"}, extraEnvironment={"WRAPPER": "1"},
     )  # fmt: skip
-
-
-def binds(plan: Plan, name: str = "BindPaths") -> list[str]:
-    return [each.removeprefix(f"{name}=") for each in plan.properties if each.startswith(f"{name}=")]
 
 
 def files_of(plan: Plan) -> dict[str, bytes]:
@@ -182,24 +179,19 @@ def test_the_unit_is_started_with_the_plans_properties_in_their_order(here: Laun
     plan = here.plan()
     given = [word.removeprefix("--property=") for word in plan.start.argv if word.startswith("--property=")]
     assert tuple(given) == plan.properties
-    assert f"EnvironmentFile={plan.request.session.environment}" in given
+    assert f"RootDirectory={prepared_root.look().path}" in given
 
 
-def test_state_terminals_and_project_are_bound_where_they_belong(here: Launching) -> None:
+def test_nothing_of_the_callers_or_the_agents_is_among_the_properties(here: Launching) -> None:
     plan = here.plan()
-    session = plan.request.session
-    assert binds(plan) == [
-        f'"{session.state}":"{here.agent.home}"',
-        f'"{session.terminals}":"/dev/pts"',
-        f'"{session.project}":"{here.root}"',
-    ]
+    session = plan.request.session.directory
+    assert not any(str(here.top) in each.replace(session, "") for each in plan.properties if "Root" not in each)
     assert plan.directory == str(here.directory)
 
 
-def test_without_a_project_nothing_of_the_host_is_bound(here: Launching) -> None:
+def test_without_a_project_nothing_of_the_host_is_mounted(here: Launching) -> None:
     plan = here.plan("--version")
-    assert not any(plan.request.session.project in bind for bind in binds(plan))
-    assert plan.directory == here.agent.home
+    assert plan.view.project is None and plan.directory == here.agent.home
     assert here.kernel.calls("clone") == [f"clone {here.state}"], "whether the state can be mapped"
     assert here.kernel.attached() == {}
 

@@ -136,7 +136,8 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
         monkeypatch.setattr(namespace_limits, "_NAMESPACES", 7)
         opened = open_descriptors()
         with Limiter("u.service", {11: 77, resource.RLIMIT_MEMLOCK: 4096}, 7) as limiter:
-            limiter.limit()
+            limiter.begin()
+            limiter.finish()
         assert resource.prlimit(process.pid, 11) == (77, 77)
         assert resource.prlimit(process.pid, resource.RLIMIT_MEMLOCK) == (4096, 4096)
         assert open_descriptors() == opened
@@ -155,7 +156,8 @@ def test_who_cannot_be_limited_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     for processes in ((), (os.getpid(),)):
         unit(tmp_path, *processes)
         with Limiter("u.service", {}, 0) as limiter, pytest.raises(Refusal) as caught:
-            limiter.limit()
+            limiter.begin()
+            limiter.finish()
         assert caught.value.status == EX_UNAVAILABLE
     assert open_descriptors() == opened
 
@@ -168,7 +170,8 @@ def test_a_child_that_cannot_be_made_is_told_when_it_is_needed(monkeypatch: pyte
     opened = open_descriptors()
     monkeypatch.setattr(os, what, fail)
     with Limiter("u.service", {}, 0) as limiter, pytest.raises(Refusal) as caught:
-        limiter.limit()
+        limiter.begin()
+        limiter.finish()
     assert os.strerror(errno.EAGAIN) in caught.value.what
     assert open_descriptors() == opened
 

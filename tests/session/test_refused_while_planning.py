@@ -464,7 +464,7 @@ class Prepared(Runner):
         self.kernel.log.unlink()
 
     def everything(self) -> dict[str, object]:
-        """Everything that a launch could change: state and memory, staging, home with configuration and project."""
+        """Everything that a launch could change: state and memory, sessions, home with configuration and project."""
         found: dict[str, object] = {}
         for place in (self.state, self.memory.parents[1], self.top / "away", self.staging, self.home):
             if place.exists():

@@ -1,12 +1,10 @@
-"""A session's staging directory, in a temporary one, with stand-ins for systemd and the kernel's mounts."""
+"""A session's directory, in a temporary one, with stand-ins for systemd and the kernel's mounts."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +13,6 @@ import pytest
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.session import session_directory, session_names
 from pi_agent.session.session_names import Session
-from tests.support.checkout import TOP, importable
 from tests.support.fakes import Bin, Kernel
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
@@ -51,10 +48,9 @@ def test_the_other_sessions_of_the_same_host_user_are_counted(tmp_path: Path) ->
 # -- removing
 
 
-def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin, tmp_path: Path) -> None:
+def test_cleaning_up_stops_the_unit_and_removes_the_directory(bin_: Bin, tmp_path: Path) -> None:
     own = session_in(tmp_path / "staging")
     fill(own)
-    places = own.mounts
     session_directory.clean_up(bin_.tools(), own, ended=False)
     assert not os.path.exists(own.directory)
     assert bin_.calls() == [
@@ -62,14 +58,13 @@ def test_cleaning_up_stops_the_unit_unmounts_and_removes_the_directory(bin_: Bin
         "systemctl is-active --quiet pi-agent-alice-0.service",
         "systemctl stop pi-agent-alice-0.service",
         "systemctl reset-failed pi-agent-alice-0.service",
-        *(f"detach {place}" for place in places),
     ]
 
 
 def test_a_unit_that_ended_is_not_stopped_again(bin_: Bin, tmp_path: Path) -> None:
     own = session_in(tmp_path / "staging")
     session_directory.clean_up(bin_.tools(), own, ended=True)
-    assert {call.split()[0] for call in bin_.calls()} == {"detach"}
+    assert bin_.calls() == []
     assert not os.path.exists(own.directory)
 
 
@@ -78,145 +73,26 @@ def test_cleaning_up_what_is_gone_or_fails_to_stop_is_fine(bin_: Bin, tmp_path: 
     session_directory.clean_up(bin_.tools(systemctl="exit 5"), own, ended=False)
 
 
-def test_removal_follows_no_link(tmp_path: Path) -> None:
+def test_removal_follows_no_link(bin_: Bin, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
     own = session_in(tmp_path / "staging")
-    fill(own)
-    Path(f"{own.root}/out").symlink_to(outside)
+    Path(f"{own.directory}/directory").symlink_to(outside)
     Path(f"{own.directory}/file").symlink_to(outside / "precious")
-    session_directory._remove(own.directory, os.stat(own.directory).st_dev)
+    session_directory.clean_up(bin_.tools(), own, ended=True)
     assert not os.path.exists(own.directory)
     assert snapshot(outside) == {"precious": b"x"}
 
 
-def test_nothing_on_another_device_is_touched(tmp_path: Path) -> None:
-    """A mount that remains has another device number. Here, the expected number differs instead."""
+def test_what_no_session_makes_is_left_alone(bin_: Bin, tmp_path: Path) -> None:
+    """A directory may be a mount point."""
     own = session_in(tmp_path / "staging")
-    os.makedirs(f"{own.project}/src")
-    Path(f"{own.project}/src/precious").write_text("x")
-    Path(own.argv).write_text("x")
-    with pytest.raises(OSError):
-        session_directory._remove(own.directory, os.stat(own.directory).st_dev + 1)
-    assert Path(f"{own.project}/src/precious").read_text() == "x"
-
-
-@pytest.mark.parametrize("which", ["project", "state", "terminals"])
-def test_while_a_mount_point_cannot_be_removed_the_rest_stays_for_the_next_sweep(
-    bin_: Bin, tmp_path: Path, which: str
-) -> None:
-    """What cannot be unmounted holds foreign content, and shows the device number of its origin."""
-    own = session_in(tmp_path / "staging")
-    fill(own)
-    busy = Path(getattr(own, which))
-    (busy / "precious").write_text("x")
-    before = snapshot(tmp_path / "staging")
+    os.mkdir(f"{own.directory}/mounted")
+    Path(f"{own.directory}/mounted/precious").write_text("x")
     with pytest.raises(OSError):
         session_directory.clean_up(bin_.tools(), own, ended=True)
-    left = snapshot(tmp_path / "staging")
-    assert left[f"pi-agent-alice-0/{which}/precious"] == b"x"
-    gone = before.keys() - left.keys()
-    mounted = {f"pi-agent-alice-0/{name}" for name in ("project", "state", "terminals", "extras/0")}
-    assert gone <= mounted, "nothing but an empty mount point may be gone"
-    (busy / "precious").unlink()
-    session_directory.clean_up(bin_.tools(), own, ended=True)
-    assert not os.path.exists(own.directory)
-
-
-_MOUNTED = """
-import os, sys
-from pathlib import Path
-from pi_agent.linux import mount_api
-from pi_agent.session import session_directory
-from pi_agent.session.session_names import Session
-from tests.support.fakes import Bin
-mount_api.detach = lambda path: None
-own = Session("x.service", sys.argv[1])
-try:
-    session_directory.clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
-except OSError as error:
-    print(error.strerror)
-print(sorted(os.listdir(own.directory)), os.listdir(sys.argv[3]))
-"""
-
-
-@needs_root
-@pytest.mark.parametrize("which", ["project", "state", "terminals"])
-@pytest.mark.parametrize("kind", ["another file system", "this file system", "this file system, empty"])
-def test_what_is_still_mounted_survives_the_clean_up(bin_: Bin, tmp_path: Path, kind: str, which: str) -> None:
-    own = session_in(tmp_path / "staging")
-    fill(own)
-    (tmp_path / "source").mkdir()
-    if kind == "this file system":
-        (tmp_path / "source/precious").write_text("x")
-    target = getattr(own, which)
-    options = ["-t", "tmpfs", "tmpfs"] if kind == "another file system" else ["--bind", f"{tmp_path}/source"]
-    fill_mount = f'touch "{target}/precious"; ' if kind == "another file system" else ""
-    script = f'mount "$@" || exit 77; {fill_mount}exec "$PYTHON" -B -c "$CODE" "$DIRECTORY" "$BIN" "$TARGET"'
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", *options, target],
-        cwd=TOP,
-        env={
-            **os.environ,
-            **importable(),
-            "PYTHON": sys.executable,
-            "CODE": _MOUNTED,
-            "DIRECTORY": own.directory,
-            "BIN": str(bin_.top),
-            "TARGET": target,
-        },
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode == 77:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.decode()}")
-    why, left = done.stdout.decode().splitlines()
-    assert "busy" in why
-    mounts = ["project", "state", "terminals"]
-    names = {"argv", "environment", "lock", "root", "report", "extras", "empty-directory", "empty-file", *mounts}
-    names -= set(mounts[: mounts.index(which)])
-    assert left == f"{sorted(names)} {[] if kind.endswith('empty') else ['precious']}"
-
-
-_FILE_MOUNTED = """
-import os, sys
-from pathlib import Path
-from pi_agent.linux import mount_api
-from pi_agent.session import session_directory
-from pi_agent.session.session_names import Session
-from tests.support.fakes import Bin
-own = Session("x.service", sys.argv[1])
-if sys.argv[3] == "busy":
-    mount_api.detach = lambda path: None
-try:
-    session_directory.clean_up(Bin(Path(sys.argv[2])).tools(), own, ended=True)
-except OSError as error:
-    print(error.strerror)
-print(os.path.exists(own.directory) and Path(own.mounts[-1]).read_text())
-"""
-
-
-@needs_root
-@pytest.mark.parametrize(("kind", "said"), [("busy", "Device or resource busy\nprecious\n"), ("free", "False\n")])
-def test_a_file_that_is_mounted_outlives_the_clean_up(bin_: Bin, tmp_path: Path, kind: str, said: str) -> None:
-    own = session_in(tmp_path / "staging")
-    os.mkdir(own.extras)
-    Path(f"{own.extras}/0").write_text("")
-    (tmp_path / "source").write_text("precious")
-    script = 'mount --bind "$1" "$2" || exit 77; exec "$PYTHON" -B -c "$CODE" "$3" "$4" "$5"'
-    arguments = [str(tmp_path / "source"), f"{own.extras}/0", own.directory, str(bin_.top), kind]
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", *arguments],
-        cwd=TOP,
-        env={**os.environ, **importable(), "PYTHON": sys.executable, "CODE": _FILE_MOUNTED},
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode == 77:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.decode()}")
-    assert done.stdout.decode() == said
-    assert (tmp_path / "source").read_text() == "precious"
+    assert Path(f"{own.directory}/mounted/precious").read_text() == "x"
 
 
 # -- making
@@ -313,22 +189,13 @@ def test_what_a_dead_runner_left_is_swept_and_what_lives_is_not(staging: Path, b
     assert "systemctl stop pi-agent-half.service" in bin_.calls()
     assert not any("pi-agent-live" in call for call in bin_.calls())
     assert half.unit == "pi-agent-half.service"
-    assert os.path.isfile(f"{live.directory}/argv")
+    assert os.path.isfile(live.request)
 
 
 @needs_root
-def test_a_directory_that_cannot_be_removed_does_not_refuse_every_launch(
-    staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(session_in(place_of(staging), "pi-agent-busy"))
-    remove = session_directory._remove
-
-    def busy(directory: str, device: int) -> None:
-        if directory.endswith("pi-agent-busy"):
-            raise OSError(16, "Device or resource busy")
-        remove(directory, device)
-
-    monkeypatch.setattr(session_directory, "_remove", busy)
+def test_a_directory_that_cannot_be_removed_does_not_refuse_every_launch(staging: Path, bin_: Bin) -> None:
+    left = session_in(place_of(staging), "pi-agent-busy")
+    os.mkdir(f"{left.directory}/of an earlier version")
     own = session_of(staging)
     os.close(session_directory.create(bin_.tools(), own))
     assert os.path.isdir(own.directory)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from pi_agent.session import session_names
 from pi_agent.session.session_names import Session
-from tests.support.staged import fill, session_in
 
 # Characters that systemd accepts in a unit name (systemd.unit(5)), without the colon and the backslash.
 _UNIT = re.compile(r"pi-agent-[A-Za-z0-9_.-]*-0\.service")
@@ -18,16 +16,9 @@ _UNIT = re.compile(r"pi-agent-[A-Za-z0-9_.-]*-0\.service")
 
 def test_everything_of_a_session_is_in_its_directory() -> None:
     own = Session("x.service", "/run/pi-agent/x")
-    places = [*own.mounts, own.extras, *own.empty, own.root, own.argv, own.about, own.report, own.environment, own.lock]
+    places = [own.request, own.about, own.report, own.gate, own.lock]
     assert len(set(places)) == len(places)
     assert all(os.path.dirname(place) == "/run/pi-agent/x" for place in places)
-    assert set(own.mounts) == {own.project, own.state, own.terminals}
-
-
-def test_further_paths_that_were_staged_are_among_the_mounts(tmp_path: Path) -> None:
-    own = session_in(tmp_path)
-    fill(own)
-    assert sorted(own.mounts[3:]) == [f"{own.extras}/0", f"{own.extras}/1"]
 
 
 def test_a_session_is_named_by_its_user_and_lies_with_those_of_the_same_uid() -> None:

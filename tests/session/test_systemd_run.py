@@ -69,11 +69,10 @@ def test_who_suspends_itself_at_a_terminal_goes_on_at_once() -> None:
     os.close(master)
 
 
-def test_what_is_staged_for_a_unit_is_given_to_it_by_its_properties() -> None:
-    assert systemd_run.staged(_SESSION) == [
-        f"RootDirectory={_SESSION.root}",
-        f"EnvironmentFile={_SESSION.environment}",
-        f"OpenFile={_SESSION.argv}:argv:read-only",
+def test_a_unit_gets_its_root_and_what_connects_it_by_its_properties() -> None:
+    assert systemd_run.connected(_SESSION, "/run/pi-agent-root/system") == [
+        "RootDirectory=/run/pi-agent-root/system",
+        f"OpenFile={_SESSION.request}:request:read-only",
         f"OpenFile={_SESSION.report}:report:append",
         f"OpenFile={_SESSION.gate}:gate",
     ]

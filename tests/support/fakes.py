@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import mount_api, mount_namespaces, paths
 from pi_agent.policy.policy_file import Tools
-from pi_agent.session import supervision
+from pi_agent.sandbox import mount_points, prepared_root
+from pi_agent.session import control_group, supervision
 from tests.support import policies
 from tests.support.policies import frozen
 
@@ -70,15 +71,14 @@ class Bin:
 class Kernel:
     """Replaces mount_api: mounts nothing, and logs what would be mounted, one line per call.
 
-    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace. error: how they fail.
-    shows: whether a mount shows its source, as a copy.
+    refuses: the functions that fail from now on; "idmap" is set_attributes with a user namespace, "enter" enters a
+    mount namespace. error: how they fail.
     """
 
     def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = log
         self.refuses: set[str] = set()
         self.error = errno.EINVAL
-        self.shows = False
         self._real = {name: getattr(mount_api, name) for name in _MOUNTS}
         for name in _MOUNTS:
             monkeypatch.setattr(mount_api, name, getattr(self, name))
@@ -98,15 +98,17 @@ class Kernel:
         pairs = [call.removeprefix("attach ").split(" at ") for call in self.calls("attach ")]
         return {target: source for source, target in pairs}
 
-    def clone(self, descriptor: int) -> int:
+    def clone(self, descriptor: int, *, recursive: bool = False) -> int:
         """A descriptor of the same object."""
-        self._called("clone", paths.real_path(descriptor))
+        self._called("clone", paths.real_path(descriptor) + (" and below" if recursive else ""))
         return os.dup(descriptor)
 
-    def set_attributes(self, tree: int, attributes: int, user_namespace: int | None = None) -> None:
+    def set_attributes(
+        self, tree: int, attributes: int, user_namespace: int | None = None, *, recursive: bool = False
+    ) -> None:
         """Only log the call."""
         name = "set_attributes" if user_namespace is None else "idmap"
-        self._called(name, f"{paths.real_path(tree)} {attributes}")
+        self._called(name, f"{paths.real_path(tree)} {attributes}{' and below' if recursive else ''}")
 
     def new(self, kind: str, options: Mapping[str, str], attributes: int) -> int:
         """A meaningless descriptor."""
@@ -114,29 +116,78 @@ class Kernel:
         return os.open("/dev/null", os.O_PATH)
 
     def detach(self, path: str) -> None:
-        """Remove what was shown."""
+        """Only log the call."""
         self._called("detach", path)
-        if self.shows and os.path.isdir(path):
-            shutil.rmtree(path)
-            os.mkdir(path)
 
     def attach(self, tree: int, target: int) -> None:
-        """Show a copy of a whole directory."""
-        source, place = paths.real_path(tree), paths.real_path(target)
-        self._called("attach", f"{source} at {place}")
-        if self.shows and source != place and os.path.isdir(source) and not os.listdir(place):
-            shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
+        """Only log the call."""
+        self._called("attach", f"{paths.real_path(tree)} at {paths.real_path(target)}")
 
     def user_namespace(self, uid_map: str, gid_map: str) -> int:
         """A meaningless descriptor."""
         self._called("user_namespace", f"{uid_map}/{gid_map}".replace("\n", ";"))
         return os.open("/dev/null", os.O_PATH)
 
+    def enter(self, process: int) -> None:
+        """Only log that a mount namespace is entered."""
+        os.fstat(process)
+        self._called("enter", "")
+
     def _called(self, name: str, said: str) -> None:
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"{name} {said}\n")
         if name in self.refuses:
             raise OSError(self.error, os.strerror(self.error))
+
+
+class Namespace:
+    """Replaces a unit's mount namespace: a directory in which mount points are made, and the prepared root in it."""
+
+    def __init__(self, top: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = top / "namespace"
+        self._kernel = kernel
+        self._place = str(top / "prepared")
+        for name, path in _IN_THE_ROOT.items():
+            monkeypatch.setattr(prepared_root, name, f"{self.root}{path}")
+        monkeypatch.setattr(prepared_root, "PLACE", self._place)
+        monkeypatch.setattr(mount_namespaces, "entered", self._entered)
+        monkeypatch.setattr(mount_points.MountPoints, "at", lambda points, path, **kind: self._at(points, path, **kind))
+        Path(f"{self.root}{_IN_THE_ROOT['EMPTY_DIRECTORY']}").mkdir(parents=True)
+        Path(f"{self.root}{_IN_THE_ROOT['EMPTY_FILE']}").touch()
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Have the prepared root of this machine mounted."""
+        root = prepared_root.look()
+        os.makedirs(root.path, 0o755, exist_ok=True)
+        Path(root.mark).touch()
+
+    def attached(self) -> dict[str, str]:
+        """What would be attached at mount points of the session, by path."""
+        place = f"{self.root}/"
+        found = self._kernel.attached()
+        return {f"/{target.removeprefix(place)}": found[target] for target in found if target.startswith(place)}
+
+    @contextmanager
+    def _entered(self, process: int) -> Iterator[None]:
+        self._kernel.enter(process)
+        yield
+
+    def _at(self, points: mount_points.MountPoints, path: str, *, directory: bool) -> int:
+        place = Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if directory:
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+        return points._held.hold(os.open(place, os.O_PATH | os.O_CLOEXEC))
+
+
+_IN_THE_ROOT: Final = {
+    "EMPTY_DIRECTORY": "/var/hidden/directory",
+    "EMPTY_FILE": "/var/hidden/file",
+    "SYSTEM": "/run/current-system",
+}
 
 
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -154,8 +205,13 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __exit__(self, *_: object) -> None:
             pass
 
-        def limit(self) -> None:
+        def begin(self) -> None:
+            pass
+
+        def finish(self) -> None:
             limited.append(self._unit)
 
     monkeypatch.setattr(supervision, "Limiter", Limiter)
+    monkeypatch.setattr(control_group, "process_of", lambda unit: (os.getpid(), os.pidfd_open(os.getpid())))
+    monkeypatch.setattr(control_group, "is_gone", lambda unit: True)
     return limited

@@ -14,23 +14,23 @@ from typing import Any, Final
 import pytest
 
 from pi_agent.cli import launch_request
-from pi_agent.environment import env_file_syntax
 from pi_agent.linux import identities, journald
 from pi_agent.linux.identities import Identity
 from pi_agent.policy import accounts, project_roots
 from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
-from pi_agent.python.records import values
-from pi_agent.session import guard, launch, launch_plan, session_names, staging
+from pi_agent.python.records import record, values
+from pi_agent.session import guard, launch, launch_plan, request_file, session_directory, session_names
+from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan, Request
 from pi_agent.state import user_state
 from tests.support import people, policies
-from tests.support.fakes import Bin, Kernel, no_limits, waits
+from tests.support.fakes import Bin, Kernel, Namespace, no_limits, waits
 from tests.support.policies import USER, replaced
 
-# A unit, as systemd-run would run it: what is staged is kept, and launch.bash reports where its pipe is.
+# A unit, as systemd-run would run it: launch.bash waits, and then what its directory holds is kept.
 _UNIT: Final = """
 for word; do
   case $word in --property=OpenFile=*:report:append)
@@ -38,6 +38,8 @@ for word; do
     report=${report%:report:append}
   esac
 done
+"""
+_KEEP: Final = """
 rm -rf "KEPT"
 cp -R "${report%/*}" "KEPT"
 """
@@ -47,8 +49,8 @@ class Launching:
     """A policy with the overrides, and everything that it names.
 
     host: alice's `.pi/agent`. root: her project root; directory: her directory in it. state: the state directory; tree:
-    the agent's home; isolated: its `.pi/agent`; memory: sync's own directory. staging: where sessions are staged.
-    journal: the entries received. agent: its identity, if it is not the user who runs the tests.
+    the agent's home; isolated: its `.pi/agent`; memory: sync's own directory. staging: where sessions have their
+    directories. namespace: the unit's. journal: the entries received. agent: its identity, if it is not the user who runs the tests.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Launching:
         self.top = top
         self.bin = Bin(top / "bin")
         self.kernel = Kernel(top / "kernel.log", monkeypatch)
+        self.namespace = Namespace(top, self.kernel, monkeypatch)
         self.limited = no_limits(monkeypatch)
         self.home = top / "home"
         self.host = self.home / ".pi/agent"
@@ -106,8 +109,9 @@ class Launching:
         starts: whether the unit gets as far as running Pi.
         """
         let_in = f"{waits('${report%/*}')} || exit 99\n"
-        reports = f'{let_in}echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
-        self.bin.script("systemd_run", f"{_UNIT.replace('KEPT', str(self.kept))}\n{reports}\nexit {status}")
+        kept = _KEEP.replace("KEPT", str(self.kept))
+        reports = f'{let_in}{kept}echo started >"$report"\n{body}\necho ended {status} >"$report"\n' if starts else body
+        self.bin.script("systemd_run", f"{_UNIT}\n{reports}\nexit {status}")
 
     def policy_file(self) -> Path:
         """The policy as the module would write it."""
@@ -115,7 +119,7 @@ class Launching:
 
     @property
     def kept(self) -> Path:
-        """What was staged for the last session when its unit started."""
+        """What the directory of the last session held when Pi started."""
         return self.top / "kept"
 
     def request(self, *arguments: str) -> Request:
@@ -136,27 +140,52 @@ class Launching:
         root = None if project is None else project.root
         return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
 
-    def fill(self, plan: Plan) -> Sequence[str]:
-        """Fill a staging directory as planned, without a guard, and return the notices."""
+    def attach(self, plan: Plan) -> Sequence[str]:
+        """Attach everything as planned, without a unit, and return the notices."""
+        process = os.pidfd_open(os.getpid())
+        try:
+            return self.attach_in(process, plan)
+        finally:
+            os.close(process)
+
+    def attach_in(self, process: int, plan: Plan) -> Sequence[str]:
+        """The same in the mount namespace of the process."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
         state = user_state.prepare(self.policy, self.owner, USER, plan.state)
-        return staging.fill(plan, state)
+        with Attachment(plan, state) as attachment:
+            return attachment.attach(process)
 
-    def asked(self) -> list[str]:
+    def asked_by(self, plan: Plan) -> Asked:
+        """The request of the plan, as launch.bash reads it. Nothing else of it is carried out."""
+        os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
+        session_directory.fill(plan.request.session, b"")
+        request_file.write(plan)
+        return asked_in(Path(plan.request.session.request))
+
+    def asked(self) -> Asked:
         """The request of the last session, as launch.bash reads it."""
-        return words_in(self.kept / "argv")
-
-    def environment(self) -> Mapping[str, str]:
-        """The last session's environment."""
-        return env_file_syntax.parse((self.kept / "environment").read_bytes())
+        return asked_in(self.kept / "request")
 
     def events(self) -> list[str]:
         """The entries in the journal, in short."""
         return [entry["PI_AGENT_EVENT"] for entry in self.journal]
 
 
-def words_in(path: Path) -> list[str]:
-    """The NUL-terminated strings in a file."""
+@record
+class Asked:
+    """What launch.bash is asked to do. refusal: what it says if it cannot enter the directory."""
+
+    refusal: str
+    directory: str
+    variables: Mapping[str, str]
+    command: tuple[str, ...]
+
+
+def asked_in(path: Path) -> Asked:
+    """The request in a file."""
     content = path.read_bytes()
     assert content.endswith(b"\0")
-    return [os.fsdecode(word) for word in content[:-1].split(b"\0")]
+    refusal, directory, *rest = [os.fsdecode(word) for word in content[:-1].split(b"\0")]
+    end = rest.index("")
+    pairs = [each.split("=", 1) for each in rest[:end]]
+    return Asked(refusal, directory, {name: value for name, value in pairs}, tuple(rest[end + 1 :]))

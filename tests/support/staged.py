@@ -1,4 +1,4 @@
-"""Staging directories of sessions, as a runner makes them."""
+"""Directories of sessions, as a runner makes them."""
 
 from __future__ import annotations
 
@@ -27,27 +27,24 @@ def left_in(staging: Path) -> list[str]:
 
 
 def session_in(directory: Path, name: str = "pi-agent-alice-0") -> Session:
-    """A session with an empty staging directory."""
+    """A session with an empty directory."""
     (directory / name).mkdir(parents=True)
     return Session(f"{name}.service", f"{directory}/{name}")
 
 
 def fill(own: Session) -> None:
     """The content of a session, with links that must not be followed."""
-    for directory in (*own.mounts, f"{own.root}/deep/er", f"{own.extras}/0", own.empty[0]):
-        os.makedirs(directory)
-    for path in (f"{own.extras}/1", own.empty[1], own.argv, own.environment, own.lock):
-        Path(path).write_text("x")
-    os.mkfifo(own.report)
-    Path(f"{own.root}/bin").symlink_to("/usr/bin")
-    Path(f"{own.root}/dangling").symlink_to("/nonexistent")
+    fill_more(own)
+    Path(own.lock).write_text("x")
+    Path(f"{own.directory}/bin").symlink_to("/usr/bin")
+    Path(f"{own.directory}/dangling").symlink_to("/nonexistent")
 
 
 def fill_more(own: Session) -> None:
-    """The same for a session that has its lock."""
-    for directory in (*own.mounts, own.root):
-        os.mkdir(directory)
-    Path(own.argv).write_text("x")
+    """The content of a session that has its lock."""
+    for path in (own.request, own.about):
+        Path(path).write_text("x")
+    os.mkfifo(own.report)
 
 
 def until(done: Callable[[], bool], seconds: float = 30) -> None:
