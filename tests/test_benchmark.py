@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,7 @@ _ABOUT = '{"cores": 2}'
 @pytest.fixture(autouse=True)
 def same_handlers() -> Iterator[None]:
     """The program handles signals until it ends; these tests go on."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     yield
     for number, handler in before:
         signal.signal(number, handler)
@@ -173,18 +174,30 @@ def _lines(*keys: str) -> list[str]:
     return [_ABOUT, *(json.dumps(results.dumped(_result(key))) for key in keys)]
 
 
-def _measures(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, lines: Sequence[str], error: BaseException | None = None
-) -> None:
-    """Have the machine write these lines, and then end, or fail with an error."""
+@dataclass
+class _Machine:
+    """A machine that writes these lines. signals: comes before the last of them. error: comes at the end."""
 
-    def measuring(_names: Sequence[str], _pace: tuple[int, int]) -> Iterator[str]:
-        yield from lines
-        if error is not None:
-            raise error
+    lines: Sequence[str]
+    signals: Sequence[signal.Signals] = ()
+    error: CheckError | None = None
+    stopped: bool = False
 
-    monkeypatch.setattr(bench, "FOLDER", folder)
-    monkeypatch.setattr(bench, "_measuring", measuring)
+    def stop(self) -> None:
+        self.stopped = True
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.lines[:-1]
+        for number in self.signals:
+            os.kill(os.getpid(), number)
+        yield self.lines[-1]
+        if self.error is not None:
+            raise self.error
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        """Have the program measure with this machine, and keep the results in this folder."""
+        monkeypatch.setattr(bench, "FOLDER", folder)
+        monkeypatch.setattr(bench, "_measuring", lambda _names, _pace: self)
 
 
 def test_each_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path) -> None:
@@ -203,54 +216,60 @@ def test_each_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path) -> None:
     assert "Not measured" not in (tmp_path / "results/results.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM]], ids=str
+)
 def test_an_interruption_keeps_what_was_measured_and_says_what_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    signals: Sequence[signal.Signals],
 ) -> None:
-    _measures(monkeypatch, tmp_path, _lines("launch-pipe"), KeyboardInterrupt())
+    # The last row was measured, but not yet read.
+    machine = _Machine(_lines("launch-pipe", "refusal"), signals=signals)
+    machine.put_in_place(monkeypatch, tmp_path)
     assert bench.main(["--rows=launch,refusal"]) == 130
-    said = capsys.readouterr()
-    assert "bench: interrupted\n" in said.err
-    assert "bench: kept 1 row; not measured: launch-terminal, refusal\n" in said.err
-    assert "| launch, through pipes" in said.out
+    assert machine.stopped
+    said = capfd.readouterr()
+    assert "bench: interrupted; " in said.err
+    assert "bench: kept 2 rows; not measured: launch-terminal\n" in said.err
+    assert "| launch, through pipes" in said.out and "| refusal" in said.out
+    assert len(results.load((tmp_path / "results.json").read_text())[1]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "results.md", "results.svg"}
 
 
+def test_a_second_interruption_waits_for_nothing_and_costs_no_row_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = _Machine(_lines("launch-pipe", "refusal"), signals=[signal.SIGINT, signal.SIGINT])
+    machine.put_in_place(monkeypatch, tmp_path)
+    assert bench.main(["--rows=launch,refusal"]) == 130
+    assert results.load((tmp_path / "results.json").read_text())[1] == [_result("launch-pipe")]
+
+
 def test_an_interruption_before_the_first_row_keeps_the_earlier_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "results.json").write_text("earlier")
-    _measures(monkeypatch, tmp_path, _lines(), KeyboardInterrupt())
+    _Machine(_lines(), signals=[signal.SIGINT]).put_in_place(monkeypatch, tmp_path)
     assert bench.main([]) == 130
     assert (tmp_path / "results.json").read_text() == "earlier"
-    assert "bench: no row was measured; earlier results stay as they are\n" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_it_takes_other_signals_for_interruptions_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    def measuring(_names: Sequence[str], _pace: tuple[int, int]) -> Iterator[str]:
-        yield from _lines("refusal")
-        os.kill(os.getpid(), number)
-
-    _measures(monkeypatch, tmp_path, ())
-    monkeypatch.setattr(bench, "_measuring", measuring)
-    assert bench.main(["--rows=refusal,steps"]) == 130
+    assert "bench: no row was measured; earlier results stay as they are\n" in capfd.readouterr().err
 
 
 def test_a_machine_that_fails_costs_no_row_that_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _measures(monkeypatch, tmp_path, _lines("refusal"), CheckError("it has ended", "start it"))
+    machine = _Machine(_lines("refusal"), error=CheckError("it has ended", "start it"))
+    machine.put_in_place(monkeypatch, tmp_path)
     assert bench.main(["--rows=refusal,steps"]) == 2
-    said = capsys.readouterr().err
-    assert "bench: it has ended\nstart it\n" in said and "not measured: steps\n" in said
+    said = capfd.readouterr().err
+    assert "bench: it has ended\nstart it\n" in said and "bench: kept 1 row; not measured: steps\n" in said
     assert results.load((tmp_path / "results.json").read_text())[1] == [_result("refusal")]
 
 
 def test_the_status_says_whether_all_bounds_were_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _measures(monkeypatch, tmp_path, _lines("refusal"))
-    assert bench.main(["--rows=refusal"]) == 0
-    _measures(monkeypatch, tmp_path, _lines("launch-pipe"))
-    assert bench.main(["--rows=launch-pipe"]) == 1
+    for key, status in (("refusal", 0), ("launch-pipe", 1)):
+        _Machine(_lines(key)).put_in_place(monkeypatch, tmp_path)
+        assert bench.main([f"--rows={key}"]) == status
     assert bench.main(["--rows=lunch"]) == 2

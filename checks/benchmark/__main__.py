@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from harness import layout
-from harness.run import CheckError, say, stream
+from harness.run import CheckError, Stream, say
 
 from benchmark import plot, rows
 from benchmark.kept import Kept
@@ -28,6 +28,7 @@ _CHECKS: Final = layout.GUEST_PROJECT / "checks"
 _PACE: Final = (7, 8)
 _QUICK: Final = (3, 4)
 _INTERRUPTED: Final = 128 + signal.SIGINT
+_STOPPING: Final = b"\nbench: interrupted; waiting until the machine is as it was\n"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,27 +43,36 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         say(f"bench: {error}")
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    lines = _measuring(names, _QUICK if options.quick else _PACE)
     kept = Kept(FOLDER, wanted)
-    status = 0
     try:
-        with closing(lines):
-            for line in lines:
-                kept.add(json.loads(line))
-    except KeyboardInterrupt:
-        say("\nbench: interrupted")
-        status = _INTERRUPTED
+        return _measured(kept, _measuring(names, _QUICK if options.quick else _PACE))
+    except KeyboardInterrupt:  # the second: whoever is at the keyboard does not want to wait
+        return _INTERRUPTED
     except CheckError as error:
         say(f"bench: {error}\n{error.remedy}")
-        status = 2
+        _report(kept)
+        return 2
+
+
+def _measured(kept: Kept, lines: Stream) -> int:
+    """Keep what is measured until all is, or until an interruption; then report. Returns the exit status."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if not lines.stopped:
+            lines.stop()
+        elif number == signal.SIGINT:  # others may come twice: timeout(1) sends them to all, and make(1) passes them on
+            raise KeyboardInterrupt
+        else:
+            return
+        # Not by print, which a signal may have come into.
+        os.write(sys.stderr.fileno(), _STOPPING)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    for line in lines:
+        kept.add(json.loads(line))
     bad = _report(kept)
-    return status or bad
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    return _INTERRUPTED if lines.stopped else bad
 
 
 def _report(kept: Kept) -> int:
@@ -70,7 +80,6 @@ def _report(kept: Kept) -> int:
     if not kept.found:
         say("bench: no row was measured; earlier results stay as they are")
         return 0
-    kept.write()  # an interruption may have come in between
     plot.draw(kept.found, FOLDER / "results.svg")
     print(kept.text())
     bad = [result for result in kept.found if not result.good]
@@ -83,12 +92,12 @@ def _report(kept: Kept) -> int:
     return 1 if bad else 0
 
 
-def _measuring(names: Sequence[str], pace: tuple[int, int]) -> Generator[str]:
-    """The lines of benchmark.measure in the machine, which must be up."""
+def _measuring(names: Sequence[str], pace: tuple[int, int]) -> Stream:
+    """The output of benchmark.measure in the machine, which must be up."""
     paths = f"--env=PYTHONPATH={_CHECKS}:{layout.GUEST_PROJECT}"
     words = ["python3", "-B", "-m", "benchmark.measure", *map(str, pace), *names]
     machine = [str(layout.CHECKOUT / "checks/machine"), "exec", paths, f"--cwd={layout.GUEST_PROJECT}", "--", *words]
-    return stream(machine)
+    return Stream(machine)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,16 @@ from typing import Final
 
 from support import policy_override
 from support.commands import Word, as_user, on_machine
-from support.installed import FACTS, Json, home, isolated, memory
+from support.installed import FACTS, STAGING, Json, home, isolated, memory
+from support.waiting import until
 
 VARIANT: Final = "pi-true"
 SYNCED: Final = "pi-synced"
 _RULES: Final = Path("/etc/sudoers.d/system")
 _OWN_RULES: Final = Path("/etc/sudoers.d/system-bench")
 _ROOTS: Final = Path("/var/lib/pi-agent-bench")
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_END_WITHIN: Final = 120.0  # seconds in which a session ends that was interrupted
 _TREES: Final = Path(__file__).with_name("trees.py")
 
 
@@ -136,6 +139,9 @@ def desk(user: str = "alice") -> Iterator[Desk]:
 
 
 def _clear(made: Desk) -> None:
+    # A launch that was interrupted still ends: as long as something is mounted in a project, the project stays.
+    # systemd is not asked: it may be busy with thousands of mounts for longer than anybody waits for an answer.
+    until(lambda: f" {STAGING}/" not in _MOUNTS.read_text(encoding="utf-8"), "no session has mounts", _END_WITHIN)
     _OWN_RULES.unlink(missing_ok=True)
     counter = made.configuration.with_name(f".{made.configuration.name}.turn")
     as_user(made.user, "rm", "-rf", made.private, made.configuration, made.project, counter, timeout=600).ok()
