@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pi_agent.linux import journald
+from pi_agent.session import attendance
 from tests.support import limits, people, trust
 from tests.support.journal import Journal
 from tests.support.trees import Nest
@@ -55,6 +56,12 @@ def process_state() -> Iterator[None]:
     for number, handler in handlers.items():
         signal.signal(number, handler)
     os.umask(umask)
+
+
+@pytest.fixture(autouse=True)
+def stays_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has no session of a test last long enough for the process to become another program."""
+    monkeypatch.setattr(attendance, "_SOON", 3600.0)
 
 
 @pytest.fixture

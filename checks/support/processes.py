@@ -64,12 +64,21 @@ def ours(among: Sequence[Process] | None = None) -> dict[str, list[Process]]:
             found["systemd-run"].append(process)
         elif program == "sudo" and any(facts["runner"] in process.words for facts in FACTS["variants"].values()):
             found["sudo"].append(process)
-        # The runner is a wrapped script: an interpreter that runs the wrapped file beside the program.
-        elif program.startswith("python3") and len(process.words) > 1 and _is_runner(process.words[1]):
+        elif _is_runner(process.words):
             found["runner"].append(process)
+        # Once the runner has died, the guard is another program. It has the shell's name until it has started.
+        elif any("guard.stand_in" in word or word.endswith("/session/guard.bash") for word in process.words):
+            found["guard"].append(process)
     return found
 
 
-def _is_runner(path: str) -> bool:
+def _is_runner(words: Sequence[str]) -> bool:
+    """Whether it is the runner: its program, the shell that it becomes while Pi runs, or its program once more."""
+    program = os.path.basename(words[0])
+    if program == "bash":
+        return len(words) > 2 and words[2].endswith("/session/waiter.bash")
+    if not program.startswith("python3") or len(words) < 2:
+        return False
+    # A wrapped script: an interpreter that runs the wrapped file beside the program.
     directories = {os.path.dirname(facts["runner"]) for facts in FACTS["variants"].values()}
-    return os.path.dirname(path) in directories
+    return os.path.dirname(words[1]) in directories or any("resumption.main" in word for word in words)

@@ -28,11 +28,11 @@ def run(command: str, main: Callable[[], int]) -> int:
     """
     given = command_line.arguments()
     if not command_line.is_timed(given):
-        return _status(command, main)
+        return answered(command, main)
     from pi_agent.cli import timing_report  # no other launch needs it
 
     timing.start()
-    status = _status(command, main)
+    status = answered(command, main)
     timing_report.write(command, timing.stop(), as_json=given[0] == command_line.TIMING_JSON)
     return status
 
@@ -49,7 +49,8 @@ def exit_at_once(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _status(command: str, main: Callable[[], int]) -> int:
+def answered(command: str, main: Callable[[], int]) -> int:
+    """Run main and return the exit status. Refusals and bugs are printed on standard error."""
     try:
         return main()
     except KeyboardInterrupt:

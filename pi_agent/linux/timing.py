@@ -39,6 +39,11 @@ def start() -> None:
     _running = _Stopwatch()
 
 
+def is_running() -> bool:
+    """Whether this launch is measured."""
+    return _running is not None
+
+
 def mark(step: str) -> None:
     """Add the time since the last mark to step, which may be marked several times."""
     if _running is not None:

@@ -1,69 +1,82 @@
 """Carries out the plan of a launch. Only this module writes, mounts and starts.
 
 Runs as root. A change since the plan was made is noticed where it matters: a sync by another launch, a document that a
-running Pi has written, a protected path that has vanished. However it ends, no unit, mount or file of the session
-stays.
+running Pi has written, a protected path that has vanished. However it ends, no unit or file of the session stays.
 """
 
 from __future__ import annotations
 
 import time
 
-from pi_agent.linux import standard_error, timing
-from pi_agent.messages import notices, start_refusals
+from pi_agent.linux import terminals, timing
+from pi_agent.messages import start_refusals
+from pi_agent.messages.refusal import Refusal
 from pi_agent.sandbox import prepared_root
 from pi_agent.session import (
+    aftermath,
     audit,
-    guard,
-    request_file,
+    care,
     running_sessions,
     session_directory,
+    signal_relay,
     supervision,
     systemctl,
 )
-from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.launch_plan import Plan
+from pi_agent.session.signal_relay import Relay
+from pi_agent.session.unfinished import Unfinished
 from pi_agent.state import home_files, sync, user_state
 from pi_agent.state.user_state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 def carry_out(plan: Plan, known: Known) -> int:
     """Launch as planned, and return Pi's exit status. known: what the journal is told about the launch.
 
-    Raises Refusal: 65 or 69 if something has changed since it was planned, or if the machine fails.
+    A session that takes long is seen out by another process image (attendance.py): then this does not return. Raises
+    Refusal: 65 or 69 if something has changed since it was planned, or if the machine fails.
     """
     request, accounts = plan.request, plan.request.accounts
     state = user_state.prepare(request.policy, accounts.owner, accounts.caller.name, plan.state)
     timing.mark("state")
     told = [*plan.notices, *_configure(plan, state)]
-    with guard.guarded(request.policy.tools, request.session, plan.held):
-        _mount_root(plan)
+    _mount_root(plan)
+    above = signal_relay.above(request.environ if request.terminal else None)
+    with care.taken(request.policy.tools, request.session, state.memory, above.terminal) as taken:
         session_directory.fill(request.session, _description(plan))
+        line = supervision.line(request.session)
         timing.mark("guard")
-        look_again = _watch(plan)
-        timing.mark("provenance")
         audit.started(known)
-        with Attachment(plan, state) as attachment:
-
-            def furnish(process: int) -> None:
-                for notice in [*told, *attachment.attach(process)]:
-                    standard_error.say(request.policy.command_name, notice)
-                plan.held.close()
-                request_file.write(plan)
-                timing.mark("mounts")
-
-            status = supervision.run(request.policy.tools, request.session, plan.start, furnish)
-        audit.ended(known, status)
-    timing.mark("session end")
-    if changed := look_again():
-        standard_error.say(request.policy.command_name, notices.self_running_files_changed(changed))
-    timing.mark("provenance")
-    return status
+        with Relay(request.policy.tools, request.session.unit, line.report, above) as relay:
+            terminal = terminals.seen(plan.start.environ) if plan.start.terminal else None
+            try:
+                with Furnishing(plan, state, told) as furnishing:
+                    client = supervision.begin(plan, line, relay, furnishing)
+            except Refusal:
+                if relay.cut_short is None:
+                    raise
+                return 128 + relay.cut_short
+            running = Unfinished(
+                request.policy.tools,
+                request.session,
+                request.policy.command_name,
+                known,
+                client,
+                taken.guard,
+                line.report.pipe,
+                state.memory,
+                taken.kept,
+                above,
+                terminal,
+                request.project,
+                furnishing.covered,
+            )
+            return aftermath.see_out(running, line.report, relay, taken)
 
 
 def _mount_root(plan: Plan) -> None:
@@ -94,13 +107,3 @@ def _configure(plan: Plan, state: State) -> Sequence[str]:
         home_files.make_link(owner, state, configuration.link)
     timing.mark("environment")
     return told
-
-
-def _watch(plan: Plan) -> Callable[[], Sequence[str]]:
-    """At a terminal, look at what the host may run by itself. The result looks again and returns what has changed."""
-    request = plan.request
-    if not request.terminal or request.project is None:
-        return tuple
-    from pi_agent.sandbox import self_running  # only a launch at a terminal needs it
-
-    return self_running.watch(request.policy, request.accounts.caller, request.project)

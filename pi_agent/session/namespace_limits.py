@@ -21,7 +21,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.python.c_library import checked, libc
 from pi_agent.python.records import record
 from pi_agent.python.standard import signal, suppress
-from pi_agent.session.systemd_run import SLICE
+from pi_agent.session.control_group import process_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,11 +58,9 @@ _CLONE_NEWUSER: Final = 0x10000000
 
 @record
 class Machine:
-    """Where the kernel shows its limits and the control groups."""
+    """Where the kernel shows its limits."""
 
     sysctl: str = "/proc/sys"
-    control_groups: str = "/sys/fs/cgroup"
-    first: str = "/proc/1/cgroup"
 
 
 MACHINE: Final = Machine()
@@ -186,30 +184,6 @@ def _child(unit: str, rlimits: Mapping[int, int], others: int, wait: int) -> int
     except OSError as error:
         return min(error.errno or errno.EIO, 255)
     return 0
-
-
-def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
-    """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
-    with open(machine.first, encoding="utf-8") as file:
-        own = next((line[3:].strip() for line in file if line.startswith("0::")), "")
-    # A slice lies below those that its name begins with (systemd.slice(5)).
-    words = SLICE.removesuffix(".slice").split("-")
-    slices = "/".join(f"{'-'.join(words[: number + 1])}.slice" for number in range(len(words)))
-    path = f"{machine.control_groups}{own.removesuffix('/init.scope').rstrip('/')}/{slices}/{unit}/cgroup.procs"
-    process = _listed(path)[0]
-    descriptor = os.pidfd_open(process)
-    if process not in _listed(path):  # it has ended, and another one may have its number
-        os.close(descriptor)
-        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
-    return process, descriptor
-
-
-def _listed(path: str) -> list[int]:
-    with open(path, encoding="utf-8") as file:
-        listed = [int(line) for line in file]
-    if not listed:
-        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
-    return listed
 
 
 def enter(process: int) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
-UNITS: Final = f"{_UNIT_PREFIX}*.service"
+# All units of sessions, as systemctl(1) takes a pattern: they end with 16 hexadecimal digits.
+UNITS: Final = f"{_UNIT_PREFIX}*-{'?' * 16}.service"
 
 
 @record
@@ -38,6 +39,21 @@ class Session:
     def about(self) -> str:
         """The file that describes the session, for `--sandbox-status` (running_sessions.py)."""
         return f"{self.directory}/about"
+
+    @property
+    def unfinished(self) -> str:
+        """The file that tells the runner what it must know for the end (unfinished.py)."""
+        return f"{self.directory}/unfinished"
+
+    @property
+    def record(self) -> str:
+        """The file that says what ran by itself in the project when the session began (provenance.py)."""
+        return f"{self.directory}/record"
+
+    @property
+    def exposed(self) -> str:
+        """The file of hidden paths that stood open for a moment (renewal.py)."""
+        return f"{self.directory}/exposed"
 
     @property
     def report(self) -> str:

@@ -1,173 +1,98 @@
-"""Runs a session's unit to its end, passes signals on, and finds the exit status."""
+"""Starts a session's unit, and lets the session in once it is limited and furnished."""
 
 from __future__ import annotations
 
 import os
 
-from pi_agent.linux import processes, terminals, timing
+from pi_agent.linux import processes, timing
 from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals, start_refusals
-from pi_agent.messages.refusal import Refusal
-from pi_agent.policy.policy_file import Tools
 from pi_agent.python.records import record
-from pi_agent.python.standard import signal
-from pi_agent.session import session_directory, systemctl
+from pi_agent.session import control_group, report, session_directory, systemctl
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.gate import Gate
-from pi_agent.session.namespace_limits import Limiter, process_of
+from pi_agent.session.launch_plan import Plan
+from pi_agent.session.namespace_limits import Limiter
 from pi_agent.session.report import Report
 from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
-from pi_agent.session.systemd_run import Start
+from pi_agent.session.unfinished import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Final
 
-# siginfo's si_code, as ExecMainCode= shows it (sigaction(2)): ended by a signal, with or without a core dump.
-_BY_A_SIGNAL: Final = ("2", "3")
-
-
-def run(tools: Tools, session: Session, start: Start, furnish: Callable[[int], None]) -> int:
-    """Run the session to its end, passing signals on, and return Pi's exit status. The unit has then ended.
-
-    furnish: called once launch.bash waits, with a descriptor of its process (pidfd_open(2)); it gives the session what
-    it needs, and nothing of the agent runs before. Raises Refusal (69) if the unit did not come to run Pi, and what
-    furnish raises.
-    """
-    before = terminals.seen(start.environ) if start.terminal else None
-    try:
-        with Report(session.report) as report, _gate(session) as gate:
-            end = _run(tools, session, start, _Line(report, gate), furnish)
-            if _is_clean(end, start, report):
-                return 0
-            killed = _end(tools, session.unit)
-            if before is not None and _was_killed(end, report):
-                before.put_right()
-            return _status(end, start, report, killed, session.unit)
-    finally:
-        if before is not None:
-            before.close()
+_PATIENCE: Final = 5.0  # seconds that systemd may take to end a unit
 
 
 @record
-class _End:
-    """How systemd-run ended. status: its exit status. cut_short, ending: see Relay."""
-
-    status: int
-    cut_short: int | None
-    ending: int | None
-
-
-@record
-class _Line:
+class Line:
     """The line to launch.bash. report: what it says. gate: before which it waits."""
 
     report: Report
     gate: Gate
 
 
-def _gate(session: Session) -> Gate:
+def line(session: Session) -> Line:
+    """The line to the launch.bash of the session, which does not exist yet. Raises Refusal (69)."""
     try:
-        return Gate(session.gate)
+        opened = report.opened(session.report)
+        try:
+            return Line(opened, Gate(session.gate))
+        except OSError:
+            opened.close()
+            raise
     except OSError as error:
-        raise refusals.staging_failed(session.gate, reason(error)) from error
+        raise refusals.staging_failed(session.directory, reason(error)) from error
 
 
-def _run(tools: Tools, session: Session, start: Start, line: _Line, furnish: Callable[[int], None]) -> _End:
-    status = 0
-    with Relay(tools, session.unit, line.report) as relay:
+def begin(plan: Plan, to: Line, relay: Relay, furnishing: Furnishing) -> Client:
+    """Start the unit, and let the session run when it is furnished. Nothing of the agent runs before.
+
+    Raises Refusal (69), also if a signal came before, and whatever else goes wrong: then the unit is gone.
+    """
+    tools, session, start = plan.request.policy.tools, plan.request.session, plan.start
+    if relay.cut_short is not None:
+        raise start_refusals.session_not_started(session.unit)
+    ours, theirs = os.pipe()
+    try:
         # At a terminal, systemd-run must stay in the foreground group to read the keys and learn of resizes; Ctrl-C
         # arrives there as a byte. Otherwise, Ctrl-C signals the whole group, and must reach only us.
-        if relay.cut_short is None:
-            child = processes.start(start.argv, start.environ, own_group=not start.terminal)
-            relay.session_begins(child)
-            with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
-                refusal = _let_in(session.unit, line, limiter, child, furnish)
-                if refusal is None:
-                    line.report.await_start(child)
-            if refusal is not None and relay.cut_short is None:
-                line.gate.close()
-                systemctl.kill(tools, session.unit, "--signal=KILL")
-                processes.wait(child)
-                raise refusal
-            timing.mark("session start")
-            status = processes.wait(child)
-            timing.mark("session run")
-    return _End(status, relay.cut_short, relay.ending)
+        child = processes.start(start.argv, start.environ, own_group=not start.terminal, descriptors=[theirs])
+    finally:
+        os.close(theirs)
+    client = Client(os.pidfd_open(child), ours)
+    relay.session_begins(client.process)
+    try:
+        with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
+            furnishing.prepare()
+            _let_in(session.unit, client, to, limiter, furnishing)
+    except BaseException:
+        to.gate.close()
+        systemctl.kill(tools, session.unit, "--signal=KILL")
+        processes.has_ended(client.process, _PATIENCE)
+        relay.stop()  # it signals the client
+        os.close(client.process)
+        os.close(client.alive)
+        raise
+    timing.mark("session start")
+    return client
 
 
-def _let_in(unit: str, line: _Line, limiter: Limiter, child: int, furnish: Callable[[int], None]) -> Refusal | None:
-    """Limit and furnish the session once it waits, and let it run. Returns the refusal (69) if that fails.
-
-    child: systemd-run. If it ends before, there is nothing to let in.
-    """
-    if not line.report.await_ready(child):
-        return start_refusals.session_not_started(unit) if line.report.started else None
+def _let_in(unit: str, client: Client, to: Line, limiter: Limiter, furnishing: Furnishing) -> None:
+    """Limit and furnish the session once it waits, and let it run. Raises Refusal (69)."""
+    if not to.report.await_ready(client.process):
+        raise start_refusals.session_not_started(unit)
     timing.mark("session start")
     try:
         limiter.begin()
-        _, process = process_of(unit)
+        _, process = control_group.process_of(unit)
         try:
-            furnish(process)
+            furnishing.give(process)
         finally:
             os.close(process)
         limiter.finish()
-        line.gate.open()
-    except Refusal as refusal:
-        return refusal
-    except OSError:
-        return start_refusals.session_not_started(unit)
-    return None
-
-
-def _is_clean(end: _End, start: Start, report: Report) -> bool:
-    """Whether the unit certainly ended by itself, with 0. At a terminal, systemd-run may let go of it earlier."""
-    return end.cut_short is None and not start.terminal and end.status == 0 == report.ended
-
-
-def _was_killed(end: _End, report: Report) -> bool:
-    """Whether Pi, or the process that carried its terminal, was killed before it could restore the terminal."""
-    killed = report.started and (report.ended is None or _by_a_signal(report.ended))
-    return killed or _by_a_signal(end.status)
-
-
-def _status(end: _End, start: Start, report: Report, killed: int, unit: str) -> int:
-    """The exit status of the session. killed: the status of a unit that was killed before it could report."""
-    if end.cut_short is not None:
-        return 128 + end.cut_short
-    if start.terminal and report.ended == 128 + signal.SIGHUP and end.ending is not None:
-        # At a terminal, sudo signals the whole group: systemd-run ends too, and the terminal with it.
-        return 128 + end.ending
-    if report.ended is not None:
-        return report.ended
-    if not report.started:
-        raise start_refusals.session_not_started(unit)
-    return killed
-
-
-def _by_a_signal(status: int) -> bool:
-    return 128 < status <= 128 + signal.SIGRTMAX
-
-
-def _end(tools: Tools, unit: str) -> int:
-    """Make sure that the unit has ended, and return the status of one that was killed before it could report.
-
-    systemd-run's own status proves nothing. systemd-run dies before the unit if somebody kills it, and at a terminal it
-    lets go of the unit when `^]` is typed three times.
-    """
-    facts = _facts(tools, unit)
-    if facts.get("ActiveState") not in ("inactive", "failed"):
-        systemctl.stop(tools, unit)
-        facts = _facts(tools, unit)
-    systemctl.reset_failed(tools, unit)
-    # Every other end is reported or noticed by systemd, so it was KILL.
-    number = int(facts["ExecMainStatus"]) if facts.get("ExecMainCode") in _BY_A_SIGNAL else signal.SIGKILL
-    return 128 + number
-
-
-def _facts(tools: Tools, unit: str) -> dict[str, str]:
-    names = "--property=ActiveState,ExecMainCode,ExecMainStatus"
-    # If systemd cannot be asked, nothing is known. The session's end must still be reported.
-    output = processes.run([tools.systemctl, "show", names, unit], accept=range(256)).output
-    return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}
+        to.gate.open()
+    except OSError as error:
+        raise start_refusals.session_not_started(unit) from error
+    to.report.await_start(client.process)

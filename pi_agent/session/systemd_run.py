@@ -70,6 +70,8 @@ def command(
         tools.systemd_run,
         "--quiet",
         "--wait",
+        # Also a unit that failed is forgotten at once.
+        "--collect",
         # Since version 258, systemd-run starts an agent that asks for passwords at a terminal: as root, on the user's.
         "--no-ask-password",
         "--expand-environment=no",

@@ -1,6 +1,6 @@
-"""The guard of a session: whatever happens to the runner, nothing of the session stays.
+"""The guard of a session, and who takes care of it: whatever happens to the runner, nothing of the session stays.
 
-With stand-ins for systemd and the kernel's mounts.
+With a real shell, and a stand-in for systemctl.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,15 +21,19 @@ from types import ModuleType
 
 import pytest
 
-from pi_agent.linux.descriptors import Descriptors
+from pi_agent.linux import processes
+from pi_agent.linux.terminals import Terminal
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.policy.policy_file import Tools
-from pi_agent.session import guard, session_names
+from pi_agent.session import care, session_names
+from pi_agent.session.care import Care
 from pi_agent.session.session_names import Session
 from tests.support.checkout import TOP, importable
-from tests.support.fakes import Bin, Kernel
+from tests.support.fakes import Bin
+from tests.support.interpreters import HASTY_GUARD, PYTHON, importing
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
+from tests.support.policies import replaced
 from tests.support.staged import fill_more, left_in, place_of, until
 from tests.support.trees import snapshot
 
@@ -35,7 +41,7 @@ from tests.support.trees import snapshot
 @pytest.fixture
 def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(session_names, "STAGING", str(tmp_path / "staging"))
-    monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
+    monkeypatch.setattr(sys, "executable", importing(tmp_path / "python", HASTY_GUARD))
     return tmp_path / "staging"
 
 
@@ -44,31 +50,42 @@ def bin_(tmp_path: Path) -> Bin:
     return Bin(tmp_path / "bin")
 
 
-@pytest.fixture(autouse=True)
-def kernel(bin_: Bin, monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    return Kernel(bin_.log, monkeypatch)
+def tools(bin_: Bin) -> Tools:
+    """Stand-ins, but for the shell."""
+    return replaced(bin_.tools(), bash=shutil.which("bash"))
+
+
+def taken(bin_: Bin, number: str = "0", beyond: Terminal | None = None) -> tuple[Session, Care]:
+    """A session of alice's that this process takes care of."""
+    own = session_names.named("alice", 1000, number)
+    shared = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return own, care.taken(tools(bin_), own, shared, beyond)
+    except Refusal:
+        os.close(shared)
+        raise
 
 
 @contextmanager
-def guarded(tools: Tools, number: str = "0") -> Iterator[Session]:
-    """A guarded session of alice's."""
-    own = session_names.named("alice", 1000, number)
-    with guard.guarded(tools, own, Descriptors()):
+def cared_for(bin_: Bin, number: str = "0") -> Iterator[Session]:
+    """The same, until its unit has ended."""
+    own, care = taken(bin_, number)
+    with care:
         yield own
+        care.has_unit = False
 
 
 @pytest.fixture
 def guards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ids of the processes that are forked."""
+    """The ids of the guards that are started."""
     found: list[int] = []
-    fork = os.fork
+    start = processes.start_apart
 
-    def remembered() -> int:
-        pid = fork()
-        found.append(pid)
-        return pid
+    def remembered(*given: object, **named: object) -> int:
+        found.append(start(*given, **named))  # type: ignore[arg-type]
+        return found[-1]
 
-    monkeypatch.setattr(os, "fork", remembered)
+    monkeypatch.setattr(processes, "start_apart", remembered)
     return found
 
 
@@ -77,18 +94,18 @@ def guards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @needs_root
 def test_a_session_has_a_private_directory_that_is_gone_afterwards(staging: Path, bin_: Bin) -> None:
-    with guarded(bin_.tools()) as own:
+    with cared_for(bin_) as own:
         assert os.path.dirname(own.directory) == f"{staging}/1000"
         for place in (staging, staging / "1000", own.directory):
             assert os.stat(place).st_mode & 0o777 == 0o700
         fill_more(own)
     assert left_in(staging) == []
-    assert not bin_.calls("systemctl"), "whoever ran the unit saw to its end"
+    assert bin_.calls() == [], "whoever ran the unit saw to its end"
 
 
 @needs_root
 def test_a_session_that_fails_is_stopped_and_gone(staging: Path, bin_: Bin) -> None:
-    with pytest.raises(RuntimeError), guarded(bin_.tools()) as own:
+    with pytest.raises(RuntimeError), cared_for(bin_) as own:
         fill_more(own)
         raise RuntimeError
     assert left_in(staging) == []
@@ -97,8 +114,7 @@ def test_a_session_that_fails_is_stopped_and_gone(staging: Path, bin_: Bin) -> N
 
 @needs_root
 def test_two_sessions_do_not_disturb_each_other(staging: Path, bin_: Bin) -> None:
-    tools = bin_.tools()
-    with guarded(tools, "0") as first, guarded(tools, "1") as second:
+    with cared_for(bin_, "0") as first, cared_for(bin_, "1") as second:
         assert os.path.isdir(first.directory) and os.path.isdir(second.directory)
         assert not bin_.calls("systemctl"), "the first was not swept by the second"
     assert left_in(staging) == []
@@ -106,8 +122,8 @@ def test_two_sessions_do_not_disturb_each_other(staging: Path, bin_: Bin) -> Non
 
 @needs_root
 def test_the_users_directory_goes_with_the_last_session(staging: Path, bin_: Bin) -> None:
-    with guarded(bin_.tools(), "0"):
-        with guarded(bin_.tools(), "1") as second:
+    with cared_for(bin_, "0"):
+        with cared_for(bin_, "1") as second:
             assert Path(second.directory).parent == staging / "1000"
         assert (staging / "1000").is_dir()
     assert not (staging / "1000").exists()
@@ -120,7 +136,7 @@ def test_a_staging_directory_that_is_not_roots_is_refused(ordinary: Path, monkey
     monkeypatch.setattr(session_names, "STAGING", str(ordinary / "staging"))
     (ordinary / "staging").mkdir(mode=0o700)
     bin_ = Bin(ordinary / "bin")
-    with pytest.raises(Refusal) as caught, guarded(bin_.tools()):
+    with pytest.raises(Refusal) as caught, cared_for(bin_):
         pass
     assert caught.value.status == EX_UNAVAILABLE
     assert snapshot(ordinary / "staging") == {}
@@ -142,14 +158,16 @@ def test_where_others_can_enter_there_is_not_even_a_guard(
     else:
         shared.chmod(0o710 if kind == "group" else 0o700)
         os.chown(shared, 4321 if kind == "owner" else 0, 0)
-    with pytest.raises(Refusal) as caught, guarded(bin_.tools()):
+    with pytest.raises(Refusal) as caught, cared_for(bin_):
         pass
     assert caught.value.status == EX_UNAVAILABLE
     assert bin_.calls() == [] and guards == []
 
 
 @needs_root
-@pytest.mark.parametrize(("module", "call"), [(fcntl, "flock"), (os, "fstat"), (os, "pidfd_open")])
+@pytest.mark.parametrize(
+    ("module", "call"), [(fcntl, "flock"), (os, "fstat"), (os, "pipe"), (os, "posix_spawn"), (fcntl, "fcntl")]
+)
 def test_a_session_that_cannot_be_made_leaves_nothing_and_no_descriptor(
     staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
 ) -> None:
@@ -159,27 +177,28 @@ def test_a_session_that_cannot_be_made_leaves_nothing_and_no_descriptor(
     before = open_descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(module, call, failing)
-        with pytest.raises(Refusal) as caught, guarded(bin_.tools()):
+        with pytest.raises(Refusal) as caught, cared_for(bin_):
             pass
     assert caught.value.status == EX_UNAVAILABLE
     assert open_descriptors() == before
     assert not staging.exists() or left_in(staging) == []
 
 
-# -- when it cannot clean up by itself
+# -- when the runner cannot clean up by itself
 
 
 _RUNNER = """
-import os, sys, time
+import os, shutil, sys, time
 from pathlib import Path
-from pi_agent.linux.descriptors import Descriptors
-from pi_agent.session import guard, session_names
+from pi_agent.session import care, session_names
+from pi_agent.linux.terminals import Terminal
 from tests.support.fakes import Bin
+from tests.support.policies import replaced
 session_names.STAGING = sys.argv[1]
-guard._SECOND_LOOKS = (0.05, 0.05)
+sys.executable = sys.argv[3]
 own = session_names.named("alice", 1000, "0")
-with guard.guarded(Bin(Path(sys.argv[2])).tools(), own, Descriptors()):
-    os.mkfifo(own.report)
+tools = replaced(Bin(Path(sys.argv[2])).tools(), bash=shutil.which("bash"))
+with care.taken(tools, own, os.open(sys.argv[2], os.O_RDONLY), None):
     print(own.directory, flush=True)
     time.sleep(60)
 """
@@ -192,8 +211,9 @@ def started(
     staging: Path, bin_: Bin, systemctl: str = _ENDING, *, code: str = _RUNNER, below: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     code = code.replace(".tools()", f".tools(systemctl={systemctl!r})")
+    python = importing(bin_.top / "python", HASTY_GUARD)
     return subprocess.Popen(
-        [*below, sys.executable, "-B", "-c", code, str(staging), str(bin_.top)],
+        [*below, PYTHON, "-B", "-c", code, str(staging), str(bin_.top), python],
         cwd=TOP, env=importable(), stdout=subprocess.PIPE,
     )  # fmt: skip
 
@@ -228,46 +248,17 @@ def test_the_guard_holds_none_of_the_callers_streams(staging: Path, bin_: Bin) -
         until(lambda: not left_in(staging))
 
 
-def descriptors_of(pid: int) -> list[str]:
-    """What a process has open; nothing for one that has ended, reaped or not."""
-    try:
-        return os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return []
-
-
-@needs_root
-def test_a_runner_killed_with_its_parent_and_outlived_by_its_child_leaves_nothing_behind(
-    staging: Path, bin_: Bin
-) -> None:
-    """The child holds the pipe that reports the runner's death. The death of its parent must be enough, too."""
-    code = _RUNNER.replace(
-        "    time.sleep", "    child = os.fork()\n    child and print(os.getpid(), child, flush=True)\n    time.sleep"
-    )
-    with started(staging, bin_, code=code, below=["sh", "-c", '"$@" & wait', "sh"]) as parent:
-        assert parent.stdout is not None
-        directory = parent.stdout.readline().decode().strip()
-        runner, child = map(int, parent.stdout.readline().split())
-        os.kill(runner, signal.SIGKILL)
-        until(lambda: not descriptors_of(runner))
-        parent.kill()
-        until(lambda: not os.path.exists(directory))
-        os.kill(child, signal.SIGKILL)
-    assert left_in(staging) == []
-
-
 @needs_root
 def test_a_guard_that_was_killed_is_replaced_by_the_runner_itself(staging: Path, bin_: Bin, guards: list[int]) -> None:
-    with guarded(bin_.tools()) as own:
+    with cared_for(bin_) as own:
         fill_more(own)
         os.kill(guards[0], signal.SIGKILL)
     assert left_in(staging) == []
-    assert f"systemctl stop {own.unit}" in bin_.calls()
 
 
 @needs_root
 def test_signals_meant_for_a_session_do_not_end_its_guard(staging: Path, bin_: Bin, guards: list[int]) -> None:
-    with guarded(bin_.tools()):
+    with cared_for(bin_):
         comm = Path(f"/proc/{guards[0]}/comm")
         until(lambda: comm.read_text() == "pi-agent-guard\n")
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
@@ -276,14 +267,57 @@ def test_signals_meant_for_a_session_do_not_end_its_guard(staging: Path, bin_: B
     assert not bin_.calls("systemctl"), "the guard knew that the session had ended by itself"
 
 
+def inherited(number: int) -> bool:
+    """Whether it is a descriptor that whoever started the tests has handed down."""
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
+
+
 @needs_root
-def test_the_guard_keeps_nothing_open_of_what_the_plan_holds(staging: Path, bin_: Bin, guards: list[int]) -> None:
-    """Mounts are among it. They must vanish when the runner lets go of them."""
-    listen, tell = os.pipe()
-    held = Descriptors()
-    held.hold(tell)
-    with guard.guarded(bin_.tools(), session_names.named("alice", 1000, "0"), held):
-        held.close()
-        until(lambda: Path(f"/proc/{guards[0]}/comm").read_text() == "pi-agent-guard\n")
-        assert os.read(listen, 1) == b"", "nobody holds the other end"
-    os.close(listen)
+def test_the_guard_has_nothing_open_but_what_it_needs(staging: Path, bin_: Bin, guards: list[int]) -> None:
+    """Mounts that the plan holds vanish when the runner lets go of them, and a pipe of the caller's ends with it."""
+    held = os.open(bin_.top, os.O_PATH)
+    os.set_inheritable(held, False)
+    with cared_for(bin_):
+        place = Path(f"/proc/{guards[0]}")
+        until(lambda: (place / "comm").read_text() == "pi-agent-guard\n")
+        opened = {int(each.name): os.readlink(each) for each in (place / "fd").iterdir()}
+        assert {number: opened[number] for number in (0, 1, 2, 4)} == dict.fromkeys((0, 1, 2, 4), "/dev/null")
+        assert opened[3].startswith("pipe:")
+        others = {number for number in opened if number > 4 and not inherited(number)}
+        assert {opened[number] for number in others} == {f"{TOP}/pi_agent/session/guard.bash"}
+    os.close(held)
+
+
+@needs_root
+def test_the_guard_is_a_shell_with_an_environment_of_its_own(
+    staging: Path, bin_: Bin, guards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BASH_ENV", "/x"), ("TMOUT", "1"), ("POSIXLY_CORRECT", "1"), ("SECRET", "x")):
+        monkeypatch.setenv(name, value)
+    with cared_for(bin_):
+        environ = Path(f"/proc/{guards[0]}/environ").read_bytes()
+        assert not any(name in environ for name in (b"BASH_ENV", b"TMOUT", b"POSIX", b"SECRET"))
+        assert sys.executable.encode() in environ, "Nix keeps what an environment names"
+        assert os.path.basename(os.readlink(f"/proc/{guards[0]}/exe")) == "bash"
+
+
+@needs_root
+def test_a_guard_without_its_runner_puts_the_terminal_right_before_anything_else(
+    staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, slave = pty.openpty()
+    own, care = taken(bin_, beyond=Terminal(slave, None, b"reset"))
+    bin_.script("systemctl", f"sleep 0.2; {_ENDING}")
+    os.close(care.guard.tell)  # as if the runner had died
+    for kept in care.kept:
+        os.close(kept)
+    assert select.select([master], [], [], 20)[0]
+    assert os.read(master, 100) == b"reset"
+    assert os.path.isdir(own.directory)
+    until(lambda: not left_in(staging))
+    os.waitpid(care.guard.process, 0)
+    for descriptor in (master, slave):
+        os.close(descriptor)

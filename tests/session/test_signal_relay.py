@@ -12,7 +12,7 @@ import pytest
 from pi_agent.linux import processes
 from pi_agent.session import signal_relay, systemctl
 from pi_agent.session.signal_relay import Relay
-from tests.support.running import LISTENING, Running, facts, waiting
+from tests.support.running import LISTENING, Running, waiting
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_terminal_that_goes_with_a_term_is_not_what_ended_pi(
     begun = running.bin.top / "begun"
     # The runner waits already, so that the signal is for Pi and does not come too early.
     body = waiting(f'[ -e "{begun}" ]') + LISTENING + f"kill -TERM $PPID\n{running.ended(ended)}"
-    assert running.run(body, facts(1, ended), terminal=terminal, furnish=lambda _: begun.touch()) == expected
+    assert running.run(body, terminal=terminal, furnish=lambda process: begun.touch()) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_who_does_not_end_in_time_when_asked_to_is_killed(
     monkeypatch.setattr(systemctl, "GRACE", 1)
     killed = "systemctl kill --signal=KILL u.service"
     wait = waiting(f'grep -q "{killed}" "{running.bin.log}"')
-    assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", facts(2, 9)) == 137
+    assert running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255") == 137
     asked, *then = running.bin.calls("systemctl kill")
     assert asked == f"systemctl kill --kill-whom=main --signal={int(number)} u.service"
     assert set(then) == {killed}, "more than once where the script is slow to end"
@@ -88,7 +88,7 @@ def test_afterwards_no_signal_can_interrupt_the_clean_up(running: Running) -> No
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_before_pi_could_hear_it_ends_the_session(running: Running, number: signal.Signals) -> None:
     wait = waiting(f'grep -q "systemctl kill --signal=KILL u.service" "{running.bin.log}"')
-    said = running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", facts(2, 9), started=False)
+    said = running.run(f"{LISTENING}kill -{int(number)} $PPID\n{wait}\nexit 255", started=False)
     assert said == 128 + number
     assert not running.bin.calls("systemctl kill --kill-whom"), "nobody would hear it"
 
@@ -96,7 +96,7 @@ def test_a_signal_before_pi_could_hear_it_ends_the_session(running: Running, num
 def test_a_unit_that_has_no_process_yet_is_killed_until_it_has_ended(running: Running) -> None:
     """`systemctl kill` succeeds for it without having killed anything."""
     wait = waiting(f'[ "$(grep -c "systemctl kill --signal=KILL" "{running.bin.log}")" -ge 3 ]')
-    assert running.run(f"{LISTENING}kill -15 $PPID\n{wait}\nexit 255", facts(2, 9), started=False) == 143
+    assert running.run(f"{LISTENING}kill -15 $PPID\n{wait}\nexit 255", started=False) == 143
 
 
 def test_who_asks_systemd_for_a_unit_that_never_comes_is_told_to_let_go(
@@ -105,7 +105,7 @@ def test_who_asks_systemd_for_a_unit_that_never_comes_is_told_to_let_go(
     monkeypatch.setattr(signal_relay, "_PATIENCE", 0.1)
     told = running.bin.top / "told"
     asking = f"trap 'echo >\"{told}\"; exit 1' TERM\n{LISTENING}kill -15 $PPID\n" + waiting("false")
-    assert running.run(asking, facts(0, 0, "inactive"), started=False) == 143
+    assert running.run(asking, started=False) == 143
     assert told.exists(), "it did not let go by itself, tired of waiting"
 
 
@@ -115,14 +115,16 @@ def test_a_signal_right_after_the_start_hits_the_session_and_not_the_runner(
 ) -> None:
     start = processes.start
 
-    def interrupted(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool) -> int:
-        pid = start(argv, environ, own_group=own_group)
+    def interrupted(
+        argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool, descriptors: Sequence[int]
+    ) -> int:
+        pid = start(argv, environ, own_group=own_group, descriptors=descriptors)
         os.kill(os.getpid(), number)
         return pid
 
     monkeypatch.setattr(processes, "start", interrupted)
     try:
-        assert running.run("exit 255", facts(2, 9), started=False) == 128 + number
+        assert running.run("exit 255", started=False) == 128 + number
     except KeyboardInterrupt:
         pytest.fail("it hit the runner")
     assert "systemctl kill --signal=KILL u.service" in running.bin.calls()
@@ -140,6 +142,6 @@ def test_a_signal_before_the_start_starts_nothing(
         return entered
 
     monkeypatch.setattr(Relay, "__enter__", interrupted)
-    assert running.run("exit 0", furnish=lambda _: pytest.fail("nothing starts")) == 128 + number
+    assert running.run("exit 0", furnish=lambda process: pytest.fail("nothing starts")) == 128 + number
     assert not running.bin.calls("systemd_run")
     assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"

@@ -15,7 +15,7 @@ import pytest
 from pi_agent.linux import mount_api, mount_namespaces, paths
 from pi_agent.policy.policy_file import Tools
 from pi_agent.sandbox import mount_points, prepared_root
-from pi_agent.session import supervision
+from pi_agent.session import control_group, supervision
 from tests.support import policies
 from tests.support.policies import frozen
 
@@ -213,5 +213,6 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             limited.append(self._unit)
 
     monkeypatch.setattr(supervision, "Limiter", Limiter)
-    monkeypatch.setattr(supervision, "process_of", lambda unit: (os.getpid(), os.pidfd_open(os.getpid())))
+    monkeypatch.setattr(control_group, "process_of", lambda unit: (os.getpid(), os.pidfd_open(os.getpid())))
+    monkeypatch.setattr(control_group, "is_gone", lambda unit: True)
     return limited
