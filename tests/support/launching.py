@@ -153,8 +153,11 @@ class Launching:
         """The same in the mount namespace of the process."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
         state = user_state.prepare(self.policy, self.owner, USER, plan.state)
-        with Attachment(plan, state) as attachment:
+        attachment = Attachment(plan, state)
+        try:
             return attachment.attach(process)
+        finally:
+            attachment.close()
 
     def asked_by(self, plan: Plan) -> Asked:
         """The request of the plan, as launch.bash reads it. Nothing else of it is carried out."""

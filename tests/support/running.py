@@ -18,6 +18,7 @@ from pi_agent.policy.policy_file import Tools
 from pi_agent.session import aftermath, control_group, supervision
 from pi_agent.session.audit import Known
 from pi_agent.session.care import Care
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.guard import Guard
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.session_names import Session
@@ -83,7 +84,7 @@ class Running:
         kept = Descriptors()
         with Relay(tools, self.session.unit, line.report, NOTHING_ABOVE) as relay:
             try:
-                client = supervision.begin(plan, line, relay, furnish)
+                client = supervision.begin(plan, line, relay, cast(Furnishing, _Furnished(furnish)))
                 kept.hold(client.process)
                 kept.hold(client.alive)
                 running = unfinished(tools, self.session, client, line.report.pipe, screen)
@@ -100,6 +101,16 @@ class Running:
                     screen.close()
 
 
+class _Furnished:
+    """What is given to a session, as the tests want it."""
+
+    def __init__(self, give: Callable[[int], None]) -> None:
+        self.give = give
+
+    def prepare(self) -> None:
+        """There is nothing to prepare."""
+
+
 def _screen(environ: Mapping[str, str]) -> Terminal:
     """The terminal of the tests, or one of which nothing is seen."""
     return terminals.seen(environ) or Terminal(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC), None, b"")
@@ -108,7 +119,10 @@ def _screen(environ: Mapping[str, str]) -> Terminal:
 def unfinished(tools: Tools, session: Session, client: Client, report: int, screen: Terminal | None) -> Unfinished:
     """A session that runs, without a guard, locks and a project."""
     known, guard = Known("/policy.json"), Guard(0, -1)
-    return Unfinished(tools, session, "pi", known, client, guard, report, (), NOTHING_ABOVE, screen, None)
+    memory = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    return Unfinished(
+        tools, session, "pi", known, client, guard, report, memory, (), NOTHING_ABOVE, screen, None, None
+    )  # fmt: skip
 
 
 def waiting(condition: str) -> str:
