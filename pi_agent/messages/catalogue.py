@@ -66,6 +66,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
 # A notice → what it means for its reader.
 NOTICES: Final[Mapping[str, str]] = {
     notices.self_running_files_changed([]).partition(".")[0]: "Look at them before you build, open or commit.",
+    notices.self_running_files_unknown(_ANY): "Review what is new in the project before you build, open or commit.",
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
     notices.repositories_overlooked(_ANY): "More than 20,000 directories were found.",
     notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",

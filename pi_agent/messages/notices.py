@@ -45,6 +45,10 @@ def self_running_files_changed(changed: Sequence[str]) -> str:
     return "\n".join([first, *lines])
 
 
+def self_running_files_unknown(why: str) -> str:
+    return f"could not tell whether this session changed files that your machine may run by itself: {escaped(why)}"
+
+
 # -- the configuration
 
 

@@ -11,6 +11,7 @@ import os
 
 from pi_agent.linux import standard_error, timing
 from pi_agent.messages import notices
+from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import accounts, policy_file
 from pi_agent.policy.project_roots import Project
 from pi_agent.session import attendance, audit, conclusion
@@ -54,10 +55,22 @@ def see_out(running: Unfinished, report: Report, relay: Relay, care: Care, *, le
     care.has_unit = False
     audit.ended(running.known, status)
     timing.mark("session end")
-    if running.project is not None and (changed := _changed(running, running.project)):
-        standard_error.say(running.command, notices.self_running_files_changed(changed))
+    if running.project is not None:
+        _tell_changes(running, running.project)
     timing.mark("provenance")
     return status
+
+
+def _tell_changes(running: Unfinished, project: Project) -> None:
+    """Tell what the session left that the host may run by itself. The exit status is the session's in any case."""
+    try:
+        changed = _changed(running, project)
+    except (OSError, ValueError, Refusal) as error:
+        why = error.what if isinstance(error, Refusal) else str(error)
+        standard_error.say(running.command, notices.self_running_files_unknown(why))
+        return
+    if changed:
+        standard_error.say(running.command, notices.self_running_files_changed(changed))
 
 
 def _changed(running: Unfinished, project: Project) -> Sequence[str]:

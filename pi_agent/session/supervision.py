@@ -69,13 +69,14 @@ def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) ->
         with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
             _let_in(session.unit, client, to, limiter, furnish)
     except BaseException:
-        to.gate.close()
+        to.gate.close()  # launch.bash ends
         systemctl.kill(tools, session.unit, "--signal=KILL")
         processes.has_ended(client.process, _PATIENCE)
         relay.stop()  # it signals the client
         os.close(client.process)
         os.close(client.alive)
         raise
+    to.gate.close()
     timing.mark("session start")
     return client
 

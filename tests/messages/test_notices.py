@@ -14,6 +14,7 @@ _TABLE: dict[str, Callable[[str], str]] = {
     "owners_not_mapped": lambda x: notices.owners_not_mapped(x),
     "repositories_overlooked": lambda x: notices.repositories_overlooked(x),
     "protected_path_vanished": lambda x: notices.protected_path_vanished(x),
+    "self_running_files_unknown": notices.self_running_files_unknown,
     "self_running_files_changed": lambda x: notices.self_running_files_changed([x, x]),
     "left_out": lambda x: notices.left_out(x, x),
     "not_a_file": lambda x: notices.not_a_file(x),
