@@ -1,6 +1,6 @@
 # The programs, built from a frozen configuration.
 #
-# module.nix passes `frozen` and gets `{ policy, runner, wrapper, prepareRoot }` for it.
+# module.nix passes `frozen` and gets `{ policy, program, runner, wrapper, prepareRoot }` for it.
 # Without it, as in `nix-build -A wrapper`, the same is built for the example
 # configuration, and the rest of the flake's outputs stands beside it.
 {
@@ -67,10 +67,14 @@ let
             path = map (extra: "${lib.getBin extra}/bin") extraPackages;
             shell = lib.getExe pkgs.bashInteractive;
             launcher = "${./pi_agent/session/launch.bash}";
+            # See nix/host/compile-cache.nix.
+            compileCache = "/var/cache/pi-agent-compile-cache/${baseNameOf "${program}"}/node";
+            forgetCompileCache = "${./pi_agent/session/forget_compile_cache.cjs}";
             systemCallFilter = "${systemCallFilter}";
             tools = {
               inherit sudo;
               bash = lib.getExe pkgs.bash;
+              git = lib.getExe pkgs.git;
               setpriv = lib.getExe' pkgs.util-linux "setpriv";
               setsid = lib.getExe' pkgs.util-linux "setsid";
               systemctl = lib.getExe' systemd "systemctl";
@@ -97,7 +101,7 @@ let
     in
     {
       policy = policyFile // { inherit hostUsers; };
-      inherit runner wrapper prepareRoot;
+      inherit program runner wrapper prepareRoot;
     };
 
   # What both programs share. Compiled here, since a store is read-only at
@@ -145,11 +149,13 @@ let
       {
         inherit (withPiAgent) interpreter;
         options = ./docs/options.md;
+        selfRunning = ./docs/self-running.md;
       }
       ''
         "$interpreter" -I -m pi_agent.cli.installed_pages ${name} "$out"
         mkdir -p "$out/share/doc/pi-agent"
         cp "$options" "$out/share/doc/pi-agent/options.md"
+        cp "$selfRunning" "$out/share/doc/pi-agent/self-running.md"
       '';
 
   systemCallFilter = pkgs.runCommandLocal "pi-agent-system-call-filter" { } ''

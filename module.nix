@@ -14,6 +14,7 @@
     ./nix/assertions.nix
     ./nix/policy.nix
     ./nix/warnings.nix
+    ./nix/host/compile-cache.nix
     ./nix/host/directories.nix
     ./nix/host/name-service.nix
     ./nix/host/packages.nix

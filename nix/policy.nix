@@ -69,6 +69,7 @@ in
             denyAddresses
             allowAddresses
             nixDaemon
+            onSelfRunning
             ;
           inherit properties;
         };

@@ -29,6 +29,18 @@ class Round:
     theirs: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of one command in one round.
+
+    seconds: of each run. processor: seconds of processor time per run, on the whole machine; None if something else ran
+    in between.
+    """
+
+    seconds: tuple[float, ...]
+    processor: float | None
+
+
 def figure(values: Sequence[float]) -> Figure:
     """The figure of one or more values."""
     if len(values) == 1:
@@ -66,3 +78,9 @@ def exponent(points: Sequence[tuple[float, float]]) -> float:
         raise ValueError(f"no logarithm of all of {points}")
     line = statistics.linear_regression([math.log(x) for x, _ in points], [math.log(y) for _, y in points])
     return line.slope
+
+
+def processor(metered: str, runs: int) -> float:
+    """Seconds of processor time per run. metered: microseconds before and after all of the runs."""
+    before, after = map(int, metered.split())
+    return (after - before) / 1e6 / runs

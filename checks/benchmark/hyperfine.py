@@ -16,10 +16,24 @@ from typing import Final
 from support.commands import as_user
 from support.terminals import ended, terminal
 
+from benchmark import figures
+from benchmark.figures import Runs
 from benchmark.prepared import Desk
 
-_PATIENCE: Final = 900.0  # seconds for the commands of one round
+PATIENCE: Final = 900.0  # seconds for the commands of one round
 _TAIL: Final = 4096  # bytes of a terminal's output that an error shows
+# Writes the processor time of the whole machine, in microseconds, before and after a command: cgroups(7), cpu.stat. It
+# contains what sudo, the runner and the session do, and what systemd does for them; all of it would be hard to find.
+_METERED: Final = """
+read -r _ before </sys/fs/cgroup/cpu.stat
+meter=$1
+shift
+"$@"
+status=$?
+read -r _ after </sys/fs/cgroup/cpu.stat
+echo "$before $after" >"$meter"
+exit "$status"
+"""
 
 
 class CommandError(Exception):
@@ -58,8 +72,9 @@ class Setting:
 
 PLAIN: Final = Setting()
 
-# For one round: the seconds of each run, per command.
-Times = list[list[float]]
+
+# For one round: the runs of each command.
+Times = list[Runs]
 
 
 def rounds(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Setting = PLAIN) -> list[Times]:
@@ -70,12 +85,12 @@ def rounds(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: S
     found = []
     for number in range(pace.rounds):
         forth = 1 if number % 2 == 0 else -1
-        found.append(_once(desk, commands[::forth], pace, setting)[::forth])
+        found.append([_runs(desk, command, pace, setting) for command in commands[::forth]][::forth])
     return found
 
 
-def _once(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Setting) -> Times:
-    export = desk.private / "times.json"
+def _runs(desk: Desk, command: Sequence[str], pace: Pace, setting: Setting) -> Runs:
+    export, meter = desk.private / "times.json", desk.private / "processor"
     export.unlink(missing_ok=True)
     words = ["hyperfine", "-N", "--style=none", f"--runs={pace.runs}", f"--warmup={int(pace.warm)}"]
     words += [f"--export-json={export}"]
@@ -84,19 +99,19 @@ def _once(desk: Desk, commands: Sequence[Sequence[str]], pace: Pace, setting: Se
         words += ["--prepare", shlex.join(setting.prepare)]
     if any(setting.statuses):
         words += ["--ignore-failure"]
-    words += [shlex.join(command) for command in commands]
+    words = ["sh", "-c", _METERED, "metered", str(meter), *words, shlex.join(command)]
     status, output = _at_terminal(desk, words, setting) if setting.terminal else _apart(desk, words, setting)
     if status != 0:
-        raise CommandError(words, output)
-    times = json.loads(export.read_text(encoding="utf-8"))["results"]
-    for command, each in zip(commands, times, strict=True):
-        if not set(each["exit_codes"]) <= set(setting.statuses):
-            raise CommandError(command, f"exit statuses {each['exit_codes']} instead of {setting.statuses}")
-    return [each["times"] for each in times]
+        raise CommandError(command, output)
+    [times] = json.loads(export.read_text(encoding="utf-8"))["results"]
+    if not set(times["exit_codes"]) <= set(setting.statuses):
+        raise CommandError(command, f"exit statuses {times['exit_codes']} instead of {setting.statuses}")
+    used = None if setting.prepare else figures.processor(meter.read_text(encoding="utf-8"), pace.runs + int(pace.warm))
+    return Runs(tuple(times["times"]), used)
 
 
 def _apart(desk: Desk, words: Sequence[str], setting: Setting) -> tuple[int, str]:
-    done = as_user(desk.user, *words, cwd=setting.cwd, timeout=_PATIENCE)
+    done = as_user(desk.user, *words, cwd=setting.cwd, timeout=PATIENCE)
     return done.status, (done.stdout + done.stderr).decode(errors="replace")
 
 

@@ -11,13 +11,16 @@ from typing import Final
 
 from support import policy_override
 from support.commands import Word, as_user, on_machine
-from support.installed import FACTS, Json, home, isolated, memory
+from support.installed import FACTS, STAGING, Json, home, isolated, memory
+from support.waiting import until
 
 VARIANT: Final = "pi-true"
 SYNCED: Final = "pi-synced"
 _RULES: Final = Path("/etc/sudoers.d/system")
 _OWN_RULES: Final = Path("/etc/sudoers.d/system-bench")
 _ROOTS: Final = Path("/var/lib/pi-agent-bench")
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_END_WITHIN: Final = 120.0  # seconds in which a session ends that was interrupted
 _TREES: Final = Path(__file__).with_name("trees.py")
 
 
@@ -73,6 +76,27 @@ class Desk:
         """The command that changes this number of the tree's files, different ones each time."""
         return ("python3", "-I", str(_TREES), "change", str(self.configuration / "skills"), str(files))
 
+    @property
+    def project(self) -> Path:
+        """A further project of the user's, below another of the user's roots."""
+        return home(self.user) / "p/bench"
+
+    def large_project(self, kind: str, number: int) -> None:
+        """Make that project anew: with this number of `directories`, or of `repositories`."""
+        self.as_user("rm", "-rf", self.project)
+        self.as_user("python3", "-I", _TREES, kind, self.project, str(number))
+
+    @contextmanager
+    def pi_unchanged(self) -> Iterator[None]:
+        """Give the user back her Pi configuration as it was: Pi alone writes to it."""
+        own, copy = home(self.user) / ".pi", self.private / "pi"
+        self.as_user("cp", "-a", own, copy)
+        try:
+            yield
+        finally:
+            self.as_user("rm", "-rf", own)
+            self.as_user("mv", copy, own)
+
     def program(self, name: str, text: str) -> Path:
         """Write a program that root owns."""
         path = self.place / name
@@ -115,9 +139,12 @@ def desk(user: str = "alice") -> Iterator[Desk]:
 
 
 def _clear(made: Desk) -> None:
+    # A launch that was interrupted still ends: as long as something is mounted in a project, the project stays.
+    # systemd is not asked: it may be busy with thousands of mounts for longer than anybody waits for an answer.
+    until(lambda: f" {STAGING}/" not in _MOUNTS.read_text(encoding="utf-8"), "no session has mounts", _END_WITHIN)
     _OWN_RULES.unlink(missing_ok=True)
     counter = made.configuration.with_name(f".{made.configuration.name}.turn")
-    as_user(made.user, "rm", "-rf", made.private, made.configuration, counter, timeout=600).ok()
+    as_user(made.user, "rm", "-rf", made.private, made.configuration, made.project, counter, timeout=600).ok()
     shutil.rmtree(made.place, ignore_errors=True)
     for path in synced_state():
         shutil.rmtree(path, ignore_errors=True)

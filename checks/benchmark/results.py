@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from benchmark import figures
-from benchmark.figures import Figure, Round
+from benchmark.figures import Figure, Round, Runs
 from benchmark.rows import ROWS, Row
 
+Json = dict[str, Any]
 # How many of a unit make the displayed unit, and its name.
 _READABLE: Final = {"s": (0.001, "ms"), "KiB": (1024, "MiB"), "B/s": (1e6, "MB/s")}
 
@@ -20,13 +21,17 @@ class Measured:
     """The measurement of a row.
 
     rounds: in `unit` (s, KiB, B/s); none if nothing is compared. value: what the bound applies to, a ratio unless the
-    row says otherwise. details: further lines for the report.
+    row says otherwise. details: further lines for the report. alike: rounds of the same measurements of ours, and of
+    the reference with our own layout. processor: for each round the seconds of processor time per run, of ours and of
+    the reference.
     """
 
     unit: str
     rounds: tuple[Round, ...]
     value: Figure
     details: tuple[str, ...] = ()
+    alike: tuple[Round, ...] = ()
+    processor: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +57,64 @@ class Result:
         return self.verdict in ("told", "reached")
 
 
-def compared(unit: str, rounds: Sequence[Round], *details: str) -> Measured:
+def compared(
+    unit: str, rounds: Sequence[Round], *details: str, alike: Sequence[Round] = (), processor: Sequence[Round] = ()
+) -> Measured:
     """A measurement against its reference. The value is the ratio."""
-    return Measured(unit, tuple(rounds), figures.ratio(rounds), details)
+    return Measured(unit, tuple(rounds), figures.ratio(rounds), details, tuple(alike), tuple(processor))
 
 
-def dump(about: dict[str, Any], results: Sequence[Result]) -> str:
+def timed(rounds: Sequence[Sequence[Runs]]) -> Measured:
+    """The result of rounds of ours, the reference and, if it was measured, the reference with our own layout."""
+    found, alike, processor = list[Round](), list[Round](), list[Round]()
+    for ours, theirs, *same in rounds:
+        found.append(Round(ours.seconds, theirs.seconds))
+        alike += [Round(ours.seconds, each.seconds) for each in same]
+        if ours.processor is not None and theirs.processor is not None:
+            processor.append(Round((ours.processor,), (theirs.processor,)))
+    return compared("s", found, alike=alike, processor=processor)
+
+
+def dump(about: Json, results: Sequence[Result]) -> str:
     """JSON: `about` the run, then the result of each row, with every single value."""
-    return json.dumps({**about, "rows": [_dumped(result) for result in results]}, indent=1, ensure_ascii=False)
+    return json.dumps({**about, "rows": [dumped(result) for result in results]}, indent=1, ensure_ascii=False)
 
 
-def _dumped(result: Result) -> dict[str, Any]:
-    found: dict[str, Any] = {**asdict(result.row), "verdict": result.verdict}
+def dumped(result: Result) -> Json:
+    """A result as a JSON object, which `loaded` reads."""
+    found: Json = {**asdict(result.row), "verdict": result.verdict}
     if result.measured is None:
         return {**found, "error": result.error}
     found |= asdict(result.measured)
     if rounds := result.measured.rounds:
         found |= {"ours": asdict(figures.ours(rounds)), "theirs": asdict(figures.theirs(rounds))}
+    for name, rounds in (("alike", result.measured.alike), ("processor", result.measured.processor)):
+        if rounds:
+            found[f"{name}_ratio"] = asdict(figures.ratio(rounds))
     return found
 
 
-def load(text: str) -> tuple[dict[str, Any], list[Result]]:
+def load(text: str) -> tuple[Json, list[Result]]:
     """Read what `dump` wrote."""
-    about: dict[str, Any] = json.loads(text)
-    rows = {row.key: row for row in ROWS}
-    return about, [_loaded(rows[found["key"]], found) for found in about.pop("rows")]
+    about: Json = json.loads(text)
+    return about, [loaded(found) for found in about.pop("rows")]
 
 
-def _loaded(row: Row, found: dict[str, Any]) -> Result:
+def loaded(found: Json) -> Result:
+    """The result that `dumped` made an object of."""
+    [row] = [row for row in ROWS if row.key == found["key"]]
     if "error" in found:
         return Result(row, None, found["error"])
-    rounds = tuple(Round(tuple(each["ours"]), tuple(each["theirs"])) for each in found["rounds"])
-    return Result(row, Measured(found["unit"], rounds, Figure(**found["value"]), tuple(found["details"])))
+    rounds, alike, processor = (_rounds(found[name]) for name in ("rounds", "alike", "processor"))
+    value, details = Figure(**found["value"]), tuple(found["details"])
+    return Result(row, Measured(found["unit"], rounds, value, details, alike, processor))
 
 
-_HEAD: Final = ("What", "Ours", "Reference", "Ratio (quartiles)", "Bound", "")
+def _rounds(found: Sequence[Json]) -> tuple[Round, ...]:
+    return tuple(Round(tuple(each["ours"]), tuple(each["theirs"])) for each in found)
+
+
+_HEAD: Final = ("What", "Ours", "Reference", "Ratio (quartiles)", "Our layout", "CPU", "Bound", "")
 
 
 def table(results: Sequence[Result]) -> str:
@@ -107,14 +135,22 @@ def _cells(result: Result) -> tuple[str, ...]:
     row, measured = result.row, result.measured
     bound = str(row.bound) if row.bound is not None else "—"
     if measured is None:
-        return (row.what, "—", row.reference or "—", "—", bound, result.verdict)
+        return (row.what, "—", row.reference or "—", "—", "—", "—", bound, result.verdict)
     ours, reference = "—", "—"
     if measured.rounds:
         ours = _quantity(figures.ours(measured.rounds), measured.unit)
         reference = f"{_quantity(figures.theirs(measured.rounds), measured.unit)}: {row.reference}"
     value = measured.value
     spread = f" ({value.low:.2f}–{value.high:.2f})" if value.count > 1 else ""
-    return (row.what, ours, reference, f"{value.median:.2f}{spread}", bound, result.verdict)
+    alike = f"{figures.ratio(measured.alike).median:.2f}" if measured.alike else "—"
+    processor = _processor(measured.processor) if measured.processor else "—"
+    return (row.what, ours, reference, f"{value.median:.2f}{spread}", alike, processor, bound, result.verdict)
+
+
+def _processor(rounds: Sequence[Round]) -> str:
+    """Processor time of ours and of the reference, and the ratio."""
+    ours, theirs = (each(rounds).median * 1000 for each in (figures.ours, figures.theirs))
+    return f"{ours:.0f} / {theirs:.0f} ms: {figures.ratio(rounds).median:.2f}"
 
 
 def _quantity(amount: Figure, unit: str) -> str:

@@ -1,7 +1,8 @@
-"""Makes and changes trees of files to sync. A program, so that it runs as the user whose files they are.
+"""Makes and changes trees of files, to sync or to work in. A program, so that it runs as the user whose files they are.
 
 `make TOP FILES`: files of 4 KiB, ten in a directory. `change TOP FILES`: new content for that number of them, spread
-evenly, others each time.
+evenly, others each time. `directories TOP NUMBER`: a repository with that number of directories. `repositories TOP
+NUMBER`: a repository with that number of repositories in it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 SIZE: Final = 4096
 PER_DIRECTORY: Final = 10
 _TURN: Final = "turn"
+_AT_TOP: Final = 100
 
 
 def name(number: int) -> str:
@@ -45,5 +47,28 @@ def change(top: Path, files: int) -> None:
         os.utime(path, ns=(when, when))
 
 
+def repository(top: Path) -> None:
+    """Make what sessions take for a repository and protect: not one that git could use."""
+    (top / ".git/hooks").mkdir(parents=True)
+    (top / ".git/config").touch()
+
+
+def directories(top: Path, number: int) -> None:
+    """Make a repository with this number of directories: a hundred at its top, the others in these."""
+    repository(top)
+    for each in range(min(number, _AT_TOP)):
+        (top / f"d{each:02}").mkdir()
+    for each in range(_AT_TOP, number):
+        (top / f"d{each % _AT_TOP:02}/d{each // _AT_TOP:03}").mkdir()
+
+
+def repositories(top: Path, number: int) -> None:
+    """Make a repository with this number of further ones at its top."""
+    repository(top)
+    for each in range(number):
+        repository(top / f"r{each:04}")
+
+
 if __name__ == "__main__":
-    {"make": make, "change": change}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+    kinds = {"make": make, "change": change, "directories": directories, "repositories": repositories}
+    kinds[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))

@@ -99,6 +99,39 @@ found(os.read(file, 100))
 _OTHER_LINK: Final = "os.link(there.scratch, there.scratch + '-hard'); os.unlink(there.scratch + '-hard')"
 _MADE: Final = "open('mine', 'w').close()\n"
 
+# As the session sees it, and as it is outside.
+_SHOWN: Final = "'/run/pi-agent-compile-cache/v1-x64-abc"
+_REPLACED: Final = "os.rename({0}, {0} + '-moved'); os.rename({0} + '-moved', {0})"
+_COMPILED: Final = (
+    Case(
+        "write-compile-cache",
+        "system",
+        "add code to the compile cache that sessions share",
+        f"leave({_SHOWN}/checks-escape')",
+        CLOSED,
+        Control("root", "create(there.compiled + '-escape')"),
+        unchanged="compiled",
+    ),
+    Case(
+        "append-compile-cache",
+        "system",
+        "change code in the compile cache that sessions share",
+        f"append({_SHOWN}/0123abcd')",
+        CLOSED,
+        Control("root", "append(there.compiled)"),
+        unchanged="compiled",
+    ),
+    Case(
+        "rename-compile-cache",
+        "system",
+        "replace code in the compile cache that sessions share",
+        _REPLACED.format(f"{_SHOWN}/0123abcd'"),
+        CLOSED,
+        Control("root", _REPLACED.format("there.compiled")),
+        unchanged="compiled",
+    ),
+)
+
 _LINK: Final = (
     Case(
         "hard-link-in",
@@ -252,4 +285,4 @@ _SYSFS: Final = (
     ),
 )
 
-CASES: Final = grouped("filesystem", *_WRITE, *_READ, *_LINK, *_KERNEL_FILES, *_SYSFS)
+CASES: Final = grouped("filesystem", *_WRITE, *_READ, *_COMPILED, *_LINK, *_KERNEL_FILES, *_SYSFS)

@@ -165,7 +165,15 @@ def _files() -> Iterator[Json]:
         if not machine_key.exists():
             stack.enter_context(_file(machine_key, "a key", 0o400))
         stack.enter_context(_file(scratch, "root's"))
-        yield {"machine_key": str(machine_key), "scratch": str(scratch), "journal": str(_journal())}
+        # The probe has no compile cache. Were it not mounted read-only, the agent could write this entry.
+        entry = Path(policy("pi-probe")["compileCache"]) / "v1-x64-abc/0123abcd"
+        stack.enter_context(_file(entry, "compiled", 0o666))
+        yield {
+            "machine_key": str(machine_key),
+            "scratch": str(scratch),
+            "journal": str(_journal()),
+            "compiled": str(entry),
+        }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from support.commands import inside
 from support.installed import demo, home
-from support.terminals import PROMPT, ended, leave, shell, terminal
+from support.terminals import PROMPT, ended, leave, shell, terminal, written
 
 from escapes.case import attempt
 
@@ -73,7 +73,7 @@ def test_no_terminal_can_be_opened_by_name() -> None:
         " test ! -e $t || echo found $t; done; echo x >/dev/tty",
     )
     assert ended(screen) == 0
-    assert screen.before.splitlines() == [b"x"]
+    assert written(screen).splitlines() == [b"x"]
 
 
 _ESCAPE: Final = "\x1b]0;owned\x07\x1b[31m"
@@ -88,11 +88,15 @@ def test_names_in_the_notice_are_harmless(character: str, afresh: None) -> None:
         " mkdir .git/objects .git/refs; echo x >.git/hooks/post-commit; chmod +x .git/hooks/post-commit"
     )
     screen = terminal("alice", "pi-probe", "exec", "bash", "-c", make)
-    assert ended(screen) == 0
-    assert b"post-commit" in screen.before, "the notice is there"
-    line = next(line for line in screen.before.split(b"\n") if b"post-commit" in line)
+    screen.expect_exact(b"[disarm/keep]")
+    said = written(screen)
+    line = next(line for line in said.split(b"\n") if b"post-commit" in line)
     assert re.fullmatch(rb"[\x20-\x7e]*\r?", line), line
-    assert b"\x1b" not in screen.before
+    assert b"\x1b" not in said
+    screen.sendline(b"disarm")
+    assert ended(screen) == 0
+    assert re.search(rb"post-commit\.disarmed-[0-9]+\r\n", screen.before)
+    assert b"\x1b" not in screen.before and "\u202e".encode() not in screen.before
 
 
 @attempt("terminal", "put escape sequences into a message, by the name of a directory or a file of the configuration")
@@ -101,10 +105,11 @@ def test_names_in_messages_are_harmless(afresh: None) -> None:
     make = 'mkdir "$0"; cd "$0"; pi-probe; mkfifo ~/.pi/agent/"pipe$1"; cd ~/p/demo; pi-probe exec true'
     screen = terminal("alice", "sh", "-c", make, str(place), _ESCAPE, cwd=home("alice"))
     ended(screen)
-    assert b"out\\x1b" in screen.before
-    assert b"pipe\\x1b" in screen.before
-    assert b"\x1b" not in screen.before
-    assert b"\x07" not in screen.before
+    said = written(screen)
+    assert b"out\\x1b" in said
+    assert b"pipe\\x1b" in said
+    assert b"\x1b" not in said
+    assert b"\x07" not in said
 
 
 def test_what_the_agent_prints_itself_is_the_agents(afresh: None) -> None:

@@ -23,6 +23,7 @@ let
 in
 {
   cases = lib.concatMapAttrs (_: file: import file context) {
+    compile-cache = ./cases/compile-cache.nix;
     defaults = ./cases/defaults.nix;
     effects = ./cases/effects.nix;
     host = ./cases/host.nix;

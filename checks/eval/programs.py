@@ -60,6 +60,7 @@ def check_pages_bear_the_commands_name() -> None:
         "bin/agent",
         "share/bash-completion/completions/agent",
         "share/doc/pi-agent/options.md",
+        "share/doc/pi-agent/self-running.md",
         "share/fish/vendor_completions.d/agent.fish",
         "share/man/man1/agent-sandbox.1",
         "share/zsh/site-functions/_agent",

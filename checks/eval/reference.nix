@@ -31,6 +31,14 @@ let
 
   code = title: value: "*${title}:*\n\n```nix\n${render "" value}\n```\n";
 
+  # The default as Nix, or in words where it is too long to show.
+  default =
+    node:
+    let
+      text = node.defaultText or node.default;
+    in
+    if text._type or null == "literalMD" then "*Default:* ${text.text}\n" else code "Default" text;
+
   section =
     { path, node }:
     concatStringsSep "\n" (
@@ -39,7 +47,7 @@ let
         "${lib.trim node.description}\n"
         "*Type:* ${node.type.description}\n"
       ]
-      ++ lib.optional (node ? default) (code "Default" (node.defaultText or node.default))
+      ++ lib.optional (node ? default) (default node)
       ++ lib.optional (node ? example) (code "Example" node.example)
     );
 

@@ -25,7 +25,9 @@ let
   manifest = {
     inherit (config.users) users groups;
     tmpfiles = config.systemd.tmpfiles.rules;
-    services = builtins.mapAttrs (_: service: service.serviceConfig) config.systemd.services;
+    services = builtins.mapAttrs (
+      _: service: import ./unit.nix { inherit (nixpkgs) lib; } service
+    ) config.systemd.services;
     # What sudo is, for tmpfiles.d(5), and its sudoers(5).
     wrapper = "L+ ${config.security.wrapperDir}/sudo - - - - /usr/bin/${sudo}";
     sudoers = config.security.${sudo}.configFile;

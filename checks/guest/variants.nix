@@ -33,6 +33,9 @@ in
     hostUsers.alice.configPath = ".config/bench-pi";
   };
 
+  # Controls of what is protected.
+  pi-unprotected.sandbox.protectedPaths = [ ];
+
   pi-nosync.wrapper.syncConfigFromHost = false;
 
   pi-args.wrapper.extraRunArgs = [
@@ -207,4 +210,7 @@ in
   };
 
   pi-nodaemon.sandbox.nixDaemon = false;
+
+  pi-tells.sandbox.onSelfRunning = "tell";
+  pi-disarms.sandbox.onSelfRunning = "disarm";
 }

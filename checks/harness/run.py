@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -76,6 +76,38 @@ def run(
         sys.stderr.write(tail(log) if log else "")
         raise CheckError(f"{words[0]} ended with status {done.returncode}", replay(words, cwd))
     return Result(done.returncode, done.stdout.decode(errors="surrogateescape") if capture else "")
+
+
+class Stream:
+    """A process whose standard output is read line by line, while it runs.
+
+    It can be stopped: then its standard input ends, and it decides what it still does. An interruption of this process
+    does not reach it otherwise. Raises CheckError if it cannot be started.
+    """
+
+    def __init__(self, argv: Sequence[str | Path]) -> None:
+        self._words = [str(word) for word in argv]
+        pipe = subprocess.PIPE
+        try:
+            self._child = subprocess.Popen(
+                self._words, stdin=pipe, stdout=pipe, text=True, errors="surrogateescape", process_group=0
+            )
+        except OSError as error:
+            raise CheckError(f"cannot start {self._words[0]}: {error.strerror}", replay(self._words, None)) from error
+        self.stopped = False
+
+    def stop(self) -> None:
+        """End its standard input. Safe in a signal handler."""
+        self.stopped = True
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield each line, and wait for the end. Raises CheckError for a status other than 0, unless it was stopped."""
+        yield from self._child.stdout or ()
+        status = self._child.wait()
+        if status != 0 and not self.stopped:
+            raise CheckError(f"{self._words[0]} ended with status {status}", replay(self._words, None))
 
 
 def detach(argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> int:

@@ -64,9 +64,12 @@ in
     systemd.package = option package pkgs.systemd;
     systemd.services = option (attrsOf (submodule {
       options = {
+        after = option (listOf str) [ ];
         description = option str "";
-        wantedBy = option (listOf str) [ ];
+        environment = option (attrsOf str) { };
+        path = option (listOf package) [ ];
         serviceConfig = option (attrsOf anything) { };
+        wantedBy = option (listOf str) [ ];
       };
     })) { };
     systemd.paths = option (attrsOf (submodule {

@@ -226,6 +226,7 @@ in
   util-linux = debian "util-linux" {
     from = [
       "util-linux"
+      "bsdutils"
       "mount"
     ];
     mainProgram = "mount";

@@ -6,7 +6,7 @@ from typing import Final
 
 from support.commands import Result, as_user, inside
 from support.installed import demo
-from support.terminals import ended, terminal
+from support.terminals import ended, terminal, written
 
 
 def shell(script: str) -> Result:
@@ -35,7 +35,7 @@ def test_at_a_terminal_it_can_be_opened_by_each_of_its_names() -> None:
     script = "for name in stdin stdout stderr tty; do echo $name >/dev/$name; done; test -t 3 3</dev/stdin && echo yes"
     screen = terminal("alice", "pi-probe", "exec", "bash", "-c", script)
     assert ended(screen) == 0
-    assert screen.before.split() == [b"stdin", b"stdout", b"stderr", b"tty", b"yes"]
+    assert written(screen).split() == [b"stdin", b"stdout", b"stderr", b"tty", b"yes"]
 
 
 _MEMORY: Final = (

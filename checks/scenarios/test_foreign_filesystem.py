@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.commands import as_user, inside, on_machine
 from support.installed import agent, demo, home
-from support.terminals import ended, terminal
+from support.terminals import ended, terminal, written
 
 # In memory like tmpfs, but without FS_ALLOW_IDMAP (Linux, fs/ramfs/inode.c).
 FILE_SYSTEM = "ramfs"
@@ -59,7 +59,7 @@ def test_on_a_terminal_the_notice_is_there_too(foreign: Path) -> None:
     screen = terminal("alice", "pi-probe", "exec", "echo", "said")
     assert ended(screen) == 0
     assert screen.before.count(NOTICE.encode()) == 1
-    assert screen.before.endswith(b"said\r\n")
+    assert written(screen).endswith(b"said\r\n")
     assert foreign.exists()
 
 

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from support.installed import demo, isolated
 from support.leftovers import assert_clean
-from support.terminals import PROMPT, assert_sane, ended, hang_up, leave, shell, terminal
+from support.terminals import PROMPT, assert_sane, ended, hang_up, leave, shell, terminal, written
 from support.waiting import CLEAN_WITHIN
 
 
@@ -20,26 +20,26 @@ def bash_inside(script: str, size: tuple[int, int] = (24, 80)) -> pexpect.spawn:
 def test_all_three_streams_are_the_sessions_terminal() -> None:
     screen = bash_inside("test -t 0 && test -t 1 && test -t 2 && echo x >/dev/tty")
     assert ended(screen) == 0
-    assert screen.before.splitlines() == [b"x"]
+    assert written(screen).splitlines() == [b"x"]
 
 
 def test_no_terminal_but_those_made_inside_can_be_named() -> None:
     """All agents are one user. With the name of a terminal, one could open another's."""
     screen = bash_inside("ls /dev/pts; tty >/dev/null 2>&1 && echo it has a name; script -qec tty /dev/null")
     assert ended(screen) == 0
-    assert screen.before.splitlines() == [b"ptmx", b"/dev/pts/0"]
+    assert written(screen).splitlines() == [b"ptmx", b"/dev/pts/0"]
 
 
 def test_nothing_is_put_on_the_screen_but_what_was_written() -> None:
     screen = bash_inside("printf 'a\\033[1mb\\033[0m\\n\\377\\n'")
     assert ended(screen) == 0
-    assert screen.before == b"a\x1b[1mb\x1b[0m\r\n\xff\r\n"
+    assert written(screen) == b"a\x1b[1mb\x1b[0m\r\n\xff\r\n"
 
 
 def test_nothing_at_all_is_on_the_screen_where_nothing_was_written() -> None:
     screen = bash_inside("true")
     assert ended(screen) == 0
-    assert screen.before == b""
+    assert written(screen) == b""
 
 
 def test_the_terminal_keeps_its_type_size_and_new_sizes() -> None:
@@ -192,8 +192,7 @@ def test_a_conversation_in_the_real_pis_own_interface() -> None:
 def test_the_title_and_background_of_the_terminal_are_pis_to_set_alone() -> None:
     screen = bash_inside("echo said")
     assert ended(screen) == 0
-    assert b"\x1b]" not in screen.before
-    assert b"\x1b" not in screen.before
+    assert b"\x1b" not in written(screen)
 
 
 # -- a terminal that goes away

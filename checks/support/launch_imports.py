@@ -29,6 +29,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "messages": ("notices", "start_refusals"),
     "linux": (
         *(
+            "beneath",
             "descriptors",
             "directories",
             "files",
@@ -59,7 +60,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("file_access", "mounts", "project_search", "protection"),
+        *("covers", "file_access", "git_config", "git_directories", "git_named", "git_settings", "git_user"),
+        *("listening_sockets", "mounts", "pattern_index", "project_search", "project_walk", "protection"),
         *("system_directories", "unit_properties"),
     ),
     "session": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,16 @@ def ended(screen: pexpect.spawn) -> int:
     screen.close()
     assert screen.exitstatus is not None, f"signal {screen.signalstatus} ended the terminal's leader"
     return int(screen.exitstatus)
+
+
+_RESET: Final = re.compile(rb"\x1b\\\x1b\[\?2026l[^\n]{0,200}?\x1b\(B\x1b\[m")
+
+
+def written(screen: pexpect.spawn) -> bytes:
+    """What was written on a terminal, without the reset of modes that every session there ends with."""
+    content, resets = _RESET.subn(b"", screen.before)
+    assert resets == 1, screen.before
+    return content
 
 
 def hang_up(screen: pexpect.spawn) -> None:

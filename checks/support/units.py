@@ -9,7 +9,7 @@ from typing import Final
 from support.commands import on_machine
 from support.waiting import until
 
-UNITS: Final = "pi-agent-*.service"
+UNITS: Final = f"pi-agent-*-{'?' * 16}.service"
 
 
 def units(user: str = "") -> list[str]:

@@ -13,6 +13,7 @@ in
 {
   options.m3ta.pi-agent.build = {
     policy = built "frozen policy, a JSON file that names one file per host user";
+    program = built "link to the package's executable";
     runner = built "program that sudo runs as root";
     wrapper = built "command that host users type";
     prepareRoot = built "program that mounts the system directories that sessions see";

@@ -1,28 +1,40 @@
 # Which files of the project and of the host a session sees, and which of them it can change.
 { lib, ... }:
 let
-  inherit (lib) literalExpression mkOption types;
+  inherit (lib)
+    literalExpression
+    literalMD
+    mkOption
+    types
+    ;
+  shared = import ../shared.nix;
 in
 {
   options.m3ta.pi-agent.sandbox = {
     protectedPaths = mkOption {
       type = types.listOf types.str;
       default = import ../defaults/protected-paths.nix;
+      defaultText = literalMD "the files that [self-running.md](self-running.md#protected) calls protected";
       example = literalExpression ''
-        options.m3ta.pi-agent.sandbox.protectedPaths.default ++ [ ".lintstagedrc*" ]
+        options.m3ta.pi-agent.sandbox.protectedPaths.default ++ [ "ansible.cfg" ]
       '';
       description = ''
         Files and directories in a project that run code on the host when the
-        user enters the project, opens it in an editor or commits. Where they
-        exist they are read-only in the sandbox, and the agent cannot replace
-        them by renaming a directory above them. Paths are relative to the
-        project root, to each directory between it and the working directory,
-        and to every git repository found near the root. `*` matches any
-        characters within one component. Paths that do not exist are not
-        created.
+        user enters the project, opens it in an editor, commits, or types the
+        most common command of a tool. Where they exist they are read-only in
+        the sandbox, and the agent cannot replace them by renaming a directory
+        above them. Paths are relative to the project root, to each directory
+        between it and the working directory, and to every git repository
+        below the root. `*` matches any characters within one component. Paths
+        that do not exist are not created.
+
+        {file}`.git/hooks` and {file}`.git/config` stand for more: the hooks of
+        every git directory below the root, be it that of a submodule, a
+        worktree or a bare repository; and its configuration, the files that
+        point to it, and what settings name to run, to include or to obey.
 
         A value replaces the default. The example adds to it, in a module that
-        takes `options` as an argument. Files that any build may edit, such as
+        takes `options` as an argument. Files that are edited every day, such as
         {file}`package.json`, {file}`Makefile` or {file}`flake.nix`, are not in
         the default: review them before you run them.
       '';
@@ -43,6 +55,24 @@ in
 
         A value replaces the default. The example adds to it, in a module that
         takes `options` as an argument.
+      '';
+    };
+
+    onSelfRunning = mkOption {
+      type = types.enum shared.onSelfRunning;
+      default = "ask";
+      example = "disarm";
+      description = ''
+        What happens after a session that has added or changed files which the
+        host may run by itself: git hooks, settings of git that name a program,
+        an {file}`.envrc`, tasks of an editor. Nothing prevents an agent from
+        making new ones. `"ask"` asks at a terminal, before the command returns,
+        whether to keep or to disarm them, and tells elsewhere. `"tell"` names
+        them. `"disarm"` disarms them without a question and says where the
+        originals are. Disarming removes the settings that run something from a
+        git configuration and keeps a copy beside it; other files are renamed.
+        Files that run only on a command, or that every project edits, such as
+        {file}`package.json`, are only named.
       '';
     };
 

@@ -15,6 +15,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Root
 from pi_agent.sandbox import prepared_root
 from pi_agent.sandbox.protection import Kind
+from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session import systemd_run
 from pi_agent.session.launch_plan import Configuration, Plan, Request
 from pi_agent.state import json_merge
@@ -106,6 +107,7 @@ def _mounts(plan: Plan) -> list[Facts]:
     home = f"{request.policy.state_dir}/users/{request.accounts.caller.name}"
     agent_home = request.accounts.agent.home
     shown = [view.project] if view.project is not None else []
+    cache = view.system.compile_cache
     return [
         *(_mount(each.target, each.target, each.writable, each.mapped) for each in shown),
         _mount(home, agent_home, writable=True, mapped=view.state_mapped),
@@ -113,8 +115,9 @@ def _mounts(plan: Plan) -> list[Facts]:
         *(_mount(each.target, each.target, each.writable, each.mapped) for each in view.extras),
         *(
             _mount(path, path, writable=False, mapped=False)
-            for path in (*prepared_root.content().directories, prepared_root.SYSTEM, *view.system)
+            for path in (*prepared_root.content().directories, prepared_root.SYSTEM, *view.system.paths)
         ),
+        *([] if cache is None else [_mount(cache, COMPILE_CACHE, writable=False, mapped=False)]),
     ]
 
 

@@ -53,4 +53,4 @@ def _seen_out(running: Unfinished, heard: bytes, what: str) -> int:
         relay.session_begins(running.client.process)
         if what in attendance.PASSED_ON:
             relay.hear(attendance.PASSED_ON[what])
-        return aftermath.see_out(running, report, relay, care, let_go=what == attendance.CLIENT_ENDED)
+        return aftermath.see_out(running, report, relay, care)

@@ -33,13 +33,17 @@ _PROFILE_DONE: Final = {"__ETC_PROFILE_DONE": "1", "__NIXOS_SET_ENVIRONMENT_DONE
 
 @record
 class Surroundings:
-    """Parts of this machine that the environment refers to. path: the PATH candidates that exist."""
+    """Parts of this machine that the environment refers to. path: the PATH candidates that exist.
+
+    compile_cache: where the session sees Node's compile cache; None if it does not, or does not start Pi.
+    """
 
     path: tuple[str, ...]
     nix_daemon: bool
     certificates: str | None
     locales: str | None
     time_zones: str | None
+    compile_cache: str | None = None
 
 
 @record
@@ -50,10 +54,12 @@ class Layer:
     variables: Mapping[str, str]
 
 
-def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surroundings:
+def surroundings(
+    caller: Identity, agent: Identity, *, nix_daemon: bool, compile_cache: str | None = None
+) -> Surroundings:
     """Find these parts on the host. All belong to root, except the caller's profiles, which are read as the caller.
 
-    nix_daemon: whether the sandbox shows the daemon's socket.
+    nix_daemon: whether the sandbox shows the daemon's socket. compile_cache: see Surroundings.
     """
     candidates = (
         f"/etc/profiles/per-user/{caller.name}/bin",
@@ -72,6 +78,7 @@ def surroundings(caller: Identity, agent: Identity, *, nix_daemon: bool) -> Surr
         certificates=certificates if os.path.exists(certificates) else None,
         locales=locales if os.path.exists(locales) else None,
         time_zones="/etc/zoneinfo" if os.path.isdir("/etc/zoneinfo") else None,
+        compile_cache=compile_cache,
     )
 
 
@@ -135,14 +142,18 @@ def layers(
 
     safe_directory: a directory that git is to trust although its files do not belong to the agent; None for none.
     """
-    return (
-        Layer("terminal", sources.terminal),
-        Layer("sandbox", _provided(policy, agent, around)),
-        Layer("git", {} if safe_directory is None else _trusted(safe_directory)),
+    chosen = (
         Layer("host .env", sources.host),
         Layer("nix", policy.environment),
         Layer("environmentFiles", sources.secrets),
         Layer("nix (wrapper)", policy.extra_environment),
+    )
+    return (
+        Layer("terminal", sources.terminal),
+        Layer("sandbox", _provided(policy, agent, around)),
+        Layer("sandbox", _compiled(policy, around, merged(chosen))),
+        Layer("git", {} if safe_directory is None else _trusted(safe_directory)),
+        *chosen,
         Layer("sandbox", _fixed(policy, agent, around)),
     )
 
@@ -162,6 +173,20 @@ def _provided(policy: Policy, agent: Identity, around: Surroundings) -> dict[str
     if around.time_zones is not None:
         found["TZDIR"] = around.time_zones
     return found
+
+
+# How Node compiles: where somebody says so, nothing is added.
+_COMPILES: Final = ("NODE_COMPILE_CACHE", "NODE_DISABLE_COMPILE_CACHE", "NODE_OPTIONS")
+
+
+def _compiled(policy: Policy, around: Surroundings, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Variables that give Pi, and nothing that it starts, Node's compile cache. chosen: what others set."""
+    if around.compile_cache is None or any(name in chosen for name in _COMPILES):
+        return {}
+    return {
+        "NODE_COMPILE_CACHE": around.compile_cache,
+        "NODE_OPTIONS": f"--require={policy.forget_compile_cache}",
+    }
 
 
 def _trusted(directory: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Faults of the machine, whichever call reports them. They never mean that something does not exist.
 MACHINE_FAULTS: Final = frozenset(
-    {errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
+    {errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ENOSYS, errno.EROFS}
 )
 
 

@@ -90,6 +90,12 @@ def new(kind: str, options: Mapping[str, str], attributes: int) -> int:
         os.close(context)
 
 
+def mount_of(descriptor: int) -> int:
+    """The id of the mount that an open object was reached through (proc_pid_fdinfo(5)). Raises OSError."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+
+
 def detach(path: str) -> None:
     """Unmount path and everything below it, even while in use. Does nothing if path is not a mount point.
 

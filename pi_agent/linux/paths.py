@@ -22,6 +22,7 @@ LinkJudge: TypeAlias = "Callable[[int, str], None]"
 # Called with each open directory that the walk goes through. Returns to allow it, or raises.
 DirectoryJudge: TypeAlias = "Callable[[int], None]"
 _FOLLOWED_AT_MOST: Final = 40  # as the kernel (path_resolution(7))
+_COMPONENTS_AT_MOST: Final = 512  # of all links together: long ones that lead through one another would take seconds
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,12 +69,12 @@ def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None
 
     Links are followed as long as they stay inside. An absolute target counts as inside if it begins with top_path, the
     path of top on the host. on_link: called before a link is followed, as in `walk`. Returns an O_PATH descriptor.
-    Raises OSError; EXDEV for a way out.
+    Raises OSError: EXDEV for a way out, ELOOP past 40 links, or past 512 components of links.
     """
     way = [os.dup(top)]  # the directories that `..` returns to, so that the kernel's own parents are never used
     try:
         waiting = _components(path)
-        followed = 0
+        followed = components = 0
         while waiting:
             name = waiting.pop()
             if name == "..":
@@ -93,7 +94,11 @@ def walk_inside(top: int, top_path: str, path: str, *, on_link: LinkJudge | None
                 target = target[len(top_path) :]
                 while len(way) > 1:
                     os.close(way.pop())
-            waiting += _components(target)
+            further = _components(target)
+            components += len(further)
+            if components > _COMPONENTS_AT_MOST:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            waiting += further
         return os.dup(way[-1])
     finally:
         for descriptor in way:

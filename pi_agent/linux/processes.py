@@ -62,6 +62,31 @@ def run(argv: Sequence[str], *, descriptors: Sequence[int] = (), accept: Sequenc
     return Finished(status, output)
 
 
+def filtered(argv: Sequence[str], content: bytes, environ: Mapping[str, str], at_most: int) -> bytes | None:
+    """Run argv with content on its standard input, and return its standard output.
+
+    Returns None if its exit status is not 0, or if it writes more than at_most bytes. Raises Refusal (69) if it cannot
+    be run.
+    """
+    given, output = os.memfd_create("input"), os.memfd_create("output")
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(given, view) :]
+        os.lseek(given, 0, os.SEEK_SET)
+        actions: list[_Action] = [
+            (os.POSIX_SPAWN_DUP2, given, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+        ]
+        status = wait(_spawn(list(argv), environ, actions))
+        size = os.fstat(output).st_size
+        return os.pread(output, size, 0) if status == 0 and size <= at_most else None
+    finally:
+        os.close(given)
+        os.close(output)
+
+
 def start(argv: Sequence[str], environ: Mapping[str, str], *, own_group: bool, descriptors: Sequence[int] = ()) -> int:
     """Start argv on this process's standard streams, and return its pid. Raises Refusal (69) if it cannot be run.
 
@@ -122,15 +147,6 @@ def has_ended(process: int, seconds: float = 0) -> bool:
     events = select.poll()
     events.register(process, select.POLLIN)
     return bool(events.poll(seconds * 1000))
-
-
-def was_killed(process: int) -> bool:
-    """Whether a signal ended our child (pidfd_open(2)). False if that is not known: it still runs, or was reaped."""
-    try:
-        found = os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return found is not None and found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
 
 
 def _spawn(

@@ -1,8 +1,8 @@
-"""Restores the caller's terminal after a session that was killed before it could do so itself.
+"""Restores the caller's terminal after a session, however it ended.
 
 Runs as root, on descriptors that the caller handed down. It opens no name that the caller chose. A killed program
-leaves its terminal in raw mode, with the cursor hidden and mouse reporting on. The reset changes nothing on a terminal
-that is in order, so it does not matter what the program had switched on.
+leaves its terminal in raw mode, with the cursor hidden and mouse reporting on, and an agent may leave it so on purpose.
+The reset changes nothing on a terminal that is in order, so it does not matter what the program had switched on.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 RESET: Final = (
     b"\x1b\\"  # end an unfinished string, such as an image
     b"\x1b[?2026l"  # show held-back output: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
-    # Return to the main screen. Leaving the alternate screen without being on it would move the cursor.
-    b"\x1b[?1049h\x1b[?1049l"
+    # Return to the main screen. Leaving the alternate screen without being on it moves the cursor to its saved place.
+    b"\x1b7\x1b[?1049l"
     # Reset key reporting. Pi enables two modes: the kitty protocol's, which is popped (harmless if the stack is empty:
     # https://sw.kovidgoyal.net/kitty/keyboard-protocol/), and modifyOtherKeys.
     b"\x1b[<u\x1b[>4m"
     b"\x1b[?1l\x1b>"  # cursor keys and keypad
     b"\x1b[?2004l"  # bracketed paste off
-    b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"  # mouse reporting off
+    b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l"  # mouse reporting off
     b"\x1b[?1004l"  # focus reporting off
     b"\x1b[?2031l"  # colour change reporting off: https://contour-terminal.org/vt-extensions/color-palette-update-notifications/
     b"\x1b[?7h\x1b[?25h"  # line wrap on, cursor visible

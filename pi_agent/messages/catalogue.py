@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pi_agent.messages import command_refusals, installation_refusals, notices, refusals, start_refusals, statuses
+from pi_agent.messages import (
+    command_refusals,
+    installation_refusals,
+    notices,
+    refusals,
+    self_running_texts,
+    start_refusals,
+    statuses,
+)
 from pi_agent.messages.refusal import Refusal
 
 _ANY: Final = "…"
@@ -27,7 +35,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
     refusals.directory_too_deep(_ANY, 128),
     refusals.root_reserved(_ANY, _ANY),
     refusals.root_unmountable(_ANY),
-    refusals.too_much_to_protect(_ANY),
+    refusals.too_much_to_protect(_ANY, _ANY),
     refusals.config_not_a_directory(_ANY),
     refusals.config_unreadable(_ANY, _ANY),
     refusals.config_too_large(_ANY, _ANY),
@@ -65,11 +73,18 @@ REFUSALS: Final[Sequence[Refusal]] = (
 )
 # A notice → what it means for its reader.
 NOTICES: Final[Mapping[str, str]] = {
-    notices.self_running_files_changed([]).partition(".")[0]: "Look at them before you build, open or commit.",
-    notices.self_running_files_unknown(_ANY): "Review what is new in the project before you build, open or commit.",
+    self_running_texts.CHANGED: "See `sandbox.onSelfRunning`.",
+    self_running_texts.could_not_see([], _ANY).partition(".")[0]: "The agent may have hidden something there.",
+    self_running_texts.DISARMED.rstrip(":"): "It says what each file is called now, or which settings were removed.",
+    self_running_texts.NOT_DISARMED.partition(".")[0]: "Something runs as soon as you use the project.",
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
-    notices.repositories_overlooked(_ANY): "More than 20,000 directories were found.",
+    notices.directories_unsearched(_ANY, _ANY): "More than 20,000 directories, or 500,000 names, were found, or a "
+    "directory cannot be listed.",
+    notices.git_settings_unread(_ANY): "A configuration file has more than 256 KiB, or all have more than 2 MiB.",
+    notices.git_setting_names_all(_ANY, _ANY): "`core.hooksPath`, say, is the project's own directory.",
     notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",
+    notices.sockets_reachable([]).partition(":")[0]: "Stop these programs, or hide the sockets: `sandbox.hiddenPaths`.",
+    notices.sockets_not_looked_for(_ANY): "The host has very many sockets, or `/proc` cannot be read.",
     notices.left_out(_ANY, _ANY): "This part of your Pi configuration cannot be synced.",
     notices.not_a_file(_ANY): "The same.",
     notices.loop_of_links(_ANY): "The same.",

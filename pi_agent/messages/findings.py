@@ -15,6 +15,7 @@ from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 
 _REBUILD: Final = "Rebuild the system (nixos-rebuild switch)."
 _NAMES_AT_MOST: Final = 5
+_CACHE_AGAIN: Final = "Make it anew: systemctl restart m3ta-pi-agent-compile-cache"
 
 # -- the way to the runner
 
@@ -58,6 +59,29 @@ def tool_unusable(path: str) -> Finding:
 
 def tool_file_missing(path: str) -> Finding:
     return Finding(FAIL, "tools", f"{escaped(path)} does not exist", _REBUILD)
+
+
+def compile_cache(entries: int) -> Finding:
+    return Finding(OK, "cache", f"Node's compile cache has {entries} entries")
+
+
+def compile_cache_of_no_use() -> Finding:
+    return Finding(OK, "cache", "Pi's package has no use for Node's compile cache")
+
+
+def compile_cache_missing(directory: str) -> Finding:
+    what = f"Pi starts more slowly: Node's compile cache is not in {escaped(directory)}"
+    return Finding(WARN, "cache", what, "See why: journalctl -b -u m3ta-pi-agent-compile-cache")
+
+
+def compile_cache_of_others(agent: str) -> Finding:
+    what = f"Pi starts more slowly: Node's compile cache was made before the account {escaped(agent)}"
+    return Finding(WARN, "cache", what, _CACHE_AGAIN)
+
+
+def compile_cache_open(path: str) -> Finding:
+    what = f"{escaped(path)} can be written by others, and it holds code that Pi runs"
+    return Finding(FAIL, "cache", what, _CACHE_AGAIN)
 
 
 def _not_executable(path: str) -> str:

@@ -25,10 +25,22 @@ def owners_not_mapped(root: str) -> str:
     )
 
 
-def repositories_overlooked(root: str) -> str:
+def directories_unsearched(root: str, parts: str) -> str:
+    """parts: directories, relative to the root."""
     return (
-        f"{escaped(root)} has so many directories that nested repositories may be unprotected; start in the "
-        "repository itself, or allow a smaller project root"
+        f"{escaped(root)} was not searched completely; repositories may be unprotected in: {escaped(parts)}. Start in "
+        "the repository itself, or allow a smaller project root"
+    )
+
+
+def git_settings_unread(path: str) -> str:
+    return f"{escaped(path)} is too large to look for the files that it names; they may be unprotected"
+
+
+def git_setting_names_all(setting: str, path: str) -> str:
+    return (
+        f"the git setting {escaped(setting)} names {escaped(path)}, which cannot be protected, because the session "
+        "works in it"
     )
 
 
@@ -36,17 +48,27 @@ def protected_path_vanished(path: str) -> str:
     return f"{escaped(path)} vanished before it could be protected"
 
 
-def self_running_files_changed(changed: Sequence[str]) -> str:
-    """changed: paths, the first of which are listed."""
-    lines = [f"  {escaped(path)}" for path in changed[:_LISTED_AT_MOST]]
-    if len(changed) > _LISTED_AT_MOST:
-        lines.append(f"  and {len(changed) - _LISTED_AT_MOST} more")
-    first = "this session changed files that your machine may run by itself. Review them before you use the project:"
+def sockets_reachable(sockets: Sequence[str]) -> str:
+    """sockets: paths, the first of which are listed."""
+    first = "programs listen on sockets in the project, and the agent can connect to them:"
+    return _with_paths(first, sockets)
+
+
+def sockets_not_looked_for(root: str) -> str:
+    return f"could not look for programs that listen on sockets in {escaped(root)}, to which the agent can connect"
+
+
+def hidden_paths_exposed(paths: Sequence[str]) -> str:
+    first = "these hidden files were replaced on the host, and for a moment the agent could read them:"
+    return f"{_with_paths(first, paths)}\nIf they hold secrets, assume that the agent knows them."
+
+
+def _with_paths(first: str, found: Sequence[str]) -> str:
+    """A sentence, and below it the first of the paths."""
+    lines = [f"  {escaped(path)}" for path in found[:_LISTED_AT_MOST]]
+    if len(found) > _LISTED_AT_MOST:
+        lines.append(f"  and {len(found) - _LISTED_AT_MOST} more")
     return "\n".join([first, *lines])
-
-
-def self_running_files_unknown(why: str) -> str:
-    return f"could not tell whether this session changed files that your machine may run by itself: {escaped(why)}"
 
 
 # -- the configuration

@@ -124,10 +124,12 @@ def root_unmountable(root: str) -> Refusal:
     )
 
 
-def too_much_to_protect(root: str) -> Refusal:
+def too_much_to_protect(root: str, parts: str) -> Refusal:
+    """parts: the directories, relative to the root, in which what was found lies; empty if nothing was."""
+    where = f"; they lie in {escaped(parts)}" if parts else ""
     return Refusal(
         EX_UNAVAILABLE,
-        f"the project root {escaped(root)} has too many paths to protect or hide",
+        f"the project root {escaped(root)} has too many paths to protect or hide{where}",
         "Allow a smaller project root, or find out what fills it: thousands of repositories, or of directories in "
         ".git/modules.\nm3ta.pi-agent.sandbox.protectedPaths and hiddenPaths name the paths.",
     )

@@ -1,4 +1,4 @@
-"""Refusals while a session is being started."""
+"""Refusals while a session is being started, or must not go on."""
 
 from __future__ import annotations
 
@@ -23,4 +23,12 @@ def root_not_mounted(service: str) -> Refusal:
         EX_UNAVAILABLE,
         "the system directories that sessions see are not mounted",
         f"See why with: systemctl status {service}",
+    )
+
+
+def protection_lost(path: str, why: str) -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        f"the session was ended: {escaped(path)} could not be protected again: {escaped(why)}",
+        "It was replaced on the host while the session ran. See what has changed there before you use it.",
     )

@@ -7,13 +7,13 @@ unknown version or key is refused: it belongs to a policy made for another pi-ag
 from __future__ import annotations
 
 from pi_agent.messages import installation_refusals
-from pi_agent.policy.shared import NETWORKS
+from pi_agent.policy.shared import NETWORKS, ON_SELF_RUNNING
 from pi_agent.python import json_reader
 from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, TypeVar
 
     _T = TypeVar("_T")
@@ -24,8 +24,7 @@ VERSION: Final = 4
 @record
 class HostUser:
     """What one host user may use, and the account that the user's agents run as. A leading `~` in a root stands for the
-    user's home; a relative configPath starts there.
-    """
+    user's home; a relative configPath starts there."""
 
     agent_user: str
     agent_group: str
@@ -70,6 +69,7 @@ class Sandbox:
     deny_addresses: tuple[str, ...]
     allow_addresses: tuple[str, ...]
     nix_daemon: bool
+    on_self_running: str
 
 
 @record
@@ -82,6 +82,7 @@ class Tools:
     systemctl: str
     systemd_run: str
     sudo: str
+    git: str
 
 
 @record
@@ -105,6 +106,8 @@ class Policy:
     nix_path: tuple[str, ...] | None
     shell: str
     launcher: str
+    compile_cache: str
+    forget_compile_cache: str
     system_call_filter: str
     sandbox: Sandbox
     tools: Tools
@@ -138,10 +141,7 @@ def load(path: str) -> Policy:
 
 
 def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
-    """Parse the policy's JSON. Raises ValueError, which names the wrong place.
-
-    read: returns the content of a host user's file, by its path.
-    """
+    """Parse the policy's JSON. read: a host user's file, by path. Raises ValueError, which names the wrong place."""
     top = _Table(json_reader.loads(content), "policy")
     version = top.take("version")
     if version != VERSION or isinstance(version, bool):
@@ -164,6 +164,8 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
         nix_path=top.optional_texts("nixPath"),
         shell=top.absolute("shell"),
         launcher=top.absolute("launcher"),
+        compile_cache=top.absolute("compileCache"),
+        forget_compile_cache=top.absolute("forgetCompileCache"),
         system_call_filter=top.absolute("systemCallFilter"),
         sandbox=_sandbox(top.table("sandbox")),
         tools=_tools(top.table("tools")),
@@ -174,14 +176,8 @@ def parse(content: bytes, read: Callable[[str], bytes] = _read) -> Policy:
 
 def _tools(table: dict[str, Any]) -> Tools:
     entry = _Table(table, "tools")
-    tools = Tools(
-        bash=entry.absolute("bash"),
-        setpriv=entry.absolute("setpriv"),
-        setsid=entry.absolute("setsid"),
-        systemctl=entry.absolute("systemctl"),
-        systemd_run=entry.absolute("systemd-run"),
-        sudo=entry.absolute("sudo"),
-    )
+    names: tuple[str, ...] = Tools._fields  # type: ignore[attr-defined]
+    tools = Tools(*(entry.absolute(name.replace("_", "-")) for name in names))
     entry.finish()
     return tools
 
@@ -194,14 +190,13 @@ def _sandbox(table: dict[str, Any]) -> Sandbox:
         read_only_paths=entry.places("readOnlyPaths"),
         read_write_paths=entry.places("readWritePaths"),
         properties=entry.texts("properties"),
-        network=entry.text("network"),
+        network=entry.one_of("network", NETWORKS),
         deny_addresses=entry.texts("denyAddresses"),
         allow_addresses=entry.texts("allowAddresses"),
         nix_daemon=entry.boolean("nixDaemon"),
+        on_self_running=entry.one_of("onSelfRunning", ON_SELF_RUNNING),
     )
     entry.finish()
-    if sandbox.network not in NETWORKS:
-        raise ValueError(f"sandbox.network is {sandbox.network!r}, not one of {', '.join(NETWORKS)}")
     return sandbox
 
 
@@ -245,6 +240,12 @@ class _Table:
         value = self.take(key)
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError(f"{self._where}.{key} is not a non-empty string")
+        return value
+
+    def one_of(self, key: str, known: Sequence[str]) -> str:
+        value = self.text(key)
+        if value not in known:
+            raise ValueError(f"{self._where}.{key} is {value!r}, not one of {', '.join(known)}")
         return value
 
     def is_null(self, key: str) -> bool:

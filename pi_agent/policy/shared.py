@@ -1,8 +1,9 @@
 """Constants that the NixOS module and the programs share, read from shared.json (by Nix: nix/shared.nix).
 
-RESERVED_PATHS: places that the sandbox provides itself; no project root may overlap one. NETWORKS: the values of
-`sandbox.network`. TERMINAL_VARIABLES: the caller's variables that sudo keeps and that enter a session. They describe a
-terminal, a language or a time zone; none selects code or is a path that root follows.
+RESERVED_PATHS: places that the sandbox provides itself; no project root may overlap one. NETWORKS, ON_SELF_RUNNING: the
+values of `sandbox.network` and `sandbox.onSelfRunning`. TERMINAL_VARIABLES: the caller's variables that sudo keeps and
+that enter a session. They describe a terminal, a language or a time zone; none selects code or is a path that root
+follows.
 """
 
 from __future__ import annotations
@@ -19,5 +20,6 @@ with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "shared.json"
     _shared = json_reader.loads(_file.read())
 
 NETWORKS: Final[tuple[str, ...]] = tuple(_shared["networks"])
+ON_SELF_RUNNING: Final[tuple[str, ...]] = tuple(_shared["onSelfRunning"])
 RESERVED_PATHS: Final[tuple[str, ...]] = tuple(_shared["reservedPaths"])
 TERMINAL_VARIABLES: Final = frozenset(name for group in _shared["terminalVariables"].values() for name in group)

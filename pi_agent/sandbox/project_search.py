@@ -6,26 +6,28 @@ descriptor, no link is followed out of the project, and the search is bounded.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from pi_agent.linux import paths
+from pi_agent.linux import beneath, files, paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import Identity
 from pi_agent.python.records import record
 from pi_agent.python.standard import suppress
+from pi_agent.sandbox import project_walk
+from pi_agent.sandbox.pattern_index import PatternIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Final
 
-# The depth of the search for nested repositories. A launch must not wait for a walk through everything.
-_DEPTH: Final = 3
-_VISITED_AT_MOST: Final = 20_000
-LOOKS_AT_MOST: Final = 100_000
-_NOT_LOOKED_INTO: Final = frozenset({"node_modules", "target", "vendor", "dist", "build", "result"})
-_GIT: Final = ".git"
+    from pi_agent.sandbox.project_walk import Directory, Walked
+
+LOOKS_AT_MOST: Final = 200_000
+# To list more costs more than to look for each pattern.
+_LISTED_AT_MOST: Final = 1_000
 
 
 @record
@@ -55,9 +57,9 @@ def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterat
 
     Stops early if there are too many, or if the machine fails.
     """
-    wanted, looks = list(patterns), Looks()
+    wanted, looks = PatternIndex(patterns), Looks()
     with suppress(TooMuch, OSError):
-        for place in places(ground, directory).found:
+        for place in places(ground, directory).places:
             for found in matches_at(ground, place, wanted, looks):
                 yield found.name
 
@@ -79,19 +81,9 @@ class Looks:
             raise TooMuch
 
 
-@record
-class Places:
-    """The places to search. complete: whether the search for repositories left out no directory."""
-
-    found: tuple[str, ...]
-    complete: bool
-
-
-def places(ground: ProjectView, directory: str) -> Places:
-    """The root, every directory from there to the session's, and nearby repositories."""
-    repositories = _repositories(ground)
-    here = chain(os.path.relpath(directory, ground.root))
-    return Places(tuple(dict.fromkeys([*here, *repositories.found])), repositories.complete)
+def places(ground: ProjectView, directory: str) -> Walked:
+    """The root, every directory from there to the session's, and what a walk finds. Raises OSError."""
+    return project_walk.walk(ground.descriptor, chain(os.path.relpath(directory, ground.root)))
 
 
 def chain(path: str) -> list[str]:
@@ -100,77 +92,17 @@ def chain(path: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts) + 1)]
 
 
-def _repositories(ground: ProjectView) -> Places:
-    """Directories with a `.git` a few levels below the root, as far as a short search finds them."""
-    found: list[str] = []
-    waiting = [""]
-    visited = 0
-    while waiting and visited < _VISITED_AT_MOST:
-        place = waiting.pop(0)
-        visited += 1
-        for name, is_directory in _listed(ground, place):
-            if name == _GIT:
-                found.append(place)
-            elif (
-                is_directory and not name.startswith(".") and name not in _NOT_LOOKED_INTO and place.count("/") < _DEPTH
-            ):
-                waiting.append(f"{place}/{name}" if place else name)
-    return Places(tuple(found), complete=not waiting)
+def matches_at(ground: ProjectView, place: Directory, patterns: PatternIndex, looks: Looks) -> Iterator[Match]:
+    """What exists below the listed place and matches a pattern."""
 
+    def below(path: str) -> Collection[str] | None:
+        # Nothing where it is a link or a file, which may be a match itself.
+        inner = project_walk.listed(ground.descriptor, f"{place.path}/{path}".lstrip("/"), _LISTED_AT_MOST)
+        looks.take(len(inner.names))
+        return inner.names if inner.whole and inner.names else None
 
-def _listed(ground: ProjectView, place: str) -> list[tuple[str, bool]]:
-    try:
-        looked = paths.walk_inside(ground.descriptor, ground.root, place)
-    except OSError as error:
-        raise_machine_fault(error)
-        return []
-    try:
-        directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise_machine_fault(error)
-        return []
-    finally:
-        os.close(looked)
-    try:
-        with os.scandir(directory) as entries:
-            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    finally:
-        os.close(directory)
-
-
-def matches_at(ground: ProjectView, place: str, patterns: Iterable[str], looks: Looks) -> Iterator[Match]:
-    """What exists below place and matches a pattern."""
-    try:
-        directory = paths.walk_inside(ground.descriptor, ground.root, place)
-    except OSError:  # it was there a moment ago: another session is changing the project
-        directory = None
-    try:
-        for pattern in patterns:
-            if directory is not None and _is_nowhere(directory, pattern):
-                looks.take()
-            else:
-                yield from _matches(ground, place, pattern, looks)
-    finally:
-        if directory is not None:
-            os.close(directory)
-
-
-def _is_nowhere(directory: int, pattern: str) -> bool:
-    """Whether the open directory certainly lacks the first component of pattern.
-
-    Most patterns fail here, and one system call tells. A list of names would not do, because a file system may ignore
-    case.
-    """
-    component = pattern.split("/", 1)[0]
-    if "*" in component:
-        return False
-    try:
-        os.stat(component, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        pass
-    return False
+    for pattern in patterns.possible(place.names, below) if place.whole else patterns.all:
+        yield from _matches(ground, place.path, pattern, looks)
 
 
 def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Iterator[Match]:
@@ -182,21 +114,40 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
     while waiting:
         here, (component, *rest) = waiting.pop()
         if "*" in component:
-            listed = _listed(ground, here)
+            listed = _names(ground, here)
             looks.take(len(listed))
-            names = [name for name, _ in listed if fits(name, component)]
+            # Where case counts, a name in capitals is protected in vain; where it does not, its program finds it.
+            names = [name for name in listed if fits(name.lower(), component.lower())]
         else:
             names = [component]
         for name in names:
             path = f"{here}/{name}" if here else name
             looks.take()
-            found = _found(ground, path)
+            found = match(ground, path)
             if found is None:
                 continue
             if rest and stat.S_ISDIR(found.mode):
                 waiting.append((path, rest))
             elif not rest or "*" not in component:
                 yield found
+
+
+def _names(ground: ProjectView, place: str) -> list[str]:
+    """What is in the directory; nothing if it cannot be listed. Raises OSError if the machine fails."""
+    try:
+        looked = paths.walk_inside(ground.descriptor, ground.root, place)
+        try:
+            directory = paths.reopen(looked, os.O_RDONLY | os.O_DIRECTORY)
+        finally:
+            os.close(looked)
+        try:
+            with os.scandir(directory) as entries:
+                return [entry.name for entry in entries]
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise_machine_fault(error)
+        return []
 
 
 def fits(name: str, pattern: str) -> bool:
@@ -216,8 +167,51 @@ def fits(name: str, pattern: str) -> bool:
     return True
 
 
-def _found(ground: ProjectView, path: str) -> Match | None:
-    """What path leads to inside the project; None if nothing."""
+def match(ground: ProjectView, path: str) -> Match | None:
+    """What path leads to inside the project; None if nothing. Raises OSError if the machine fails."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." not in parts:
+        try:
+            looked = beneath.opened(ground.descriptor, "/".join(parts), os.O_PATH)
+        except OSError as error:
+            raise_machine_fault(error)
+            if error.errno == errno.ENOENT:
+                return None
+        else:
+            mode = os.fstat(looked).st_mode
+            os.close(looked)
+            if not stat.S_ISLNK(mode):
+                return Match(path, "/".join(parts), mode, ())
+    return _match_behind_links(ground, path)
+
+
+def content(ground: ProjectView, path: str, at_most: int) -> bytes | None:
+    """The content of the file that path leads to inside the project; None if there is none.
+
+    Raises ValueError if it has more than at_most bytes, OSError if the machine fails.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        try:
+            descriptor = beneath.opened(ground.descriptor, path, flags)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            looked = paths.walk_inside(ground.descriptor, ground.root, path)
+            try:
+                descriptor = paths.reopen(looked, flags)
+            finally:
+                os.close(looked)
+        try:
+            return files.read(descriptor, at_most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise_machine_fault(error)
+        return None
+
+
+def _match_behind_links(ground: ProjectView, path: str) -> Match | None:
     top = paths.real_path(ground.descriptor)
     links: list[str] = []
 

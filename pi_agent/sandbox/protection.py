@@ -8,8 +8,11 @@ Renaming a directory above a mount would bypass it. Those directories are theref
 because nobody can rename or remove a mount point. Only existing paths are covered; nothing is created in a project to
 protect it.
 
-All mounts are made on the staged mount of the project, before anybody else sees it. The agent may be changing the same
-project through another session. So every step is taken by descriptor, and no link is followed out of the project.
+All mounts are made on the attached mount of the project. The agent may be changing the same project through another
+session. So every step is taken by descriptor, and no link is followed out of the project.
+
+The kernel takes a cover away when somebody replaces or removes what is below it on the host. So what is covered is
+watched, and covered again (renewal.py).
 """
 
 from __future__ import annotations
@@ -18,46 +21,27 @@ import errno
 import os
 import stat
 
-from pi_agent.linux import mount_api, paths
+from pi_agent.linux import inotify, mount_api, paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
-from pi_agent.python.standard import IntEnum
 from pi_agent.sandbox import project_search
-from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
+from pi_agent.sandbox.covers import Cover as Cover
+from pi_agent.sandbox.covers import Covers, summary
+from pi_agent.sandbox.covers import Kind as Kind
+from pi_agent.sandbox.project_search import ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-# The agent controls the content of the project: the work of a launch and the number of mounts must be bounded.
+    from pi_agent.sandbox.git_user import UserGit
+
+# The agent controls the content of the project: the work of a launch must be bounded.
 LEVELS_AT_MOST: Final = 128
-COVERS_AT_MOST: Final = 4_096
 _ATTEMPTS: Final = 5
-
-
-class Kind(IntEnum):
-    """What a cover does. Of two kinds for one path, the greater applies. LINK: a symbolic link stays as it is."""
-
-    PIN = 0
-    LINK = 1
-    PROTECT = 2
-    HIDE = 3
-
-
-@record
-class Cover:
-    """A mount over an existing path.
-
-    path: the real path, relative to the project root. found: device and inode of what is there (inode(7)); None if it
-    vanished while it was looked at.
-    """
-
-    path: str
-    kind: Kind
-    found: tuple[int, int] | None
 
 
 @record
@@ -68,61 +52,55 @@ class Plan:
     notices: tuple[str, ...]
 
 
-def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str]) -> Plan:
+def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], user: UserGit) -> Plan:
     """The covers for a session that starts in directory.
 
-    protected: patterns relative to the root, to every directory from there to the session's, and to nearby
-    repositories. hidden: patterns as absolute paths on the host; those outside the root are ignored. Raises Refusal
-    (69) if there is more to cover than a launch can wait for, OSError if the machine fails to show a part.
+    protected: patterns relative to the root, to every directory from there to the session's, and to repositories. Those
+    of git stand for what git obeys in every git directory. hidden: patterns as absolute paths on the host; those
+    outside the root are ignored. user: the host user's git. Raises Refusal (69) if there is more to cover than a launch
+    can wait for, OSError if the machine fails to show a part.
     """
-    kinds: dict[str, Kind] = {}
-    looks = Looks()
     here = project_search.chain(os.path.relpath(directory, ground.root))
     if len(here) > LEVELS_AT_MOST:
         raise refusals.directory_too_deep(directory, LEVELS_AT_MOST)
+    found = Covers(ground, here)
     try:
         with acting_as(ground.viewer):
-            wanted = list(protected)
-            places = project_search.places(ground, directory)
-            for place in places.found:
-                for found in project_search.matches_at(ground, place, wanted, looks):
-                    _note(kinds, found, Kind.PROTECT, keep_above="" if place in here else place)
-            below = [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
-            for found in project_search.matches_at(ground, "", below, looks):
-                _note(kinds, found, Kind.HIDE, keep_above="")
-            kinds.pop("", None)
-            ordered = sorted(kinds.items(), key=lambda item: item[0].split("/"))
-            covers = tuple(Cover(path, kind, _identity(ground, path)) for path, kind in ordered)
+            walked = project_search.places(ground, directory)
+            found.protect(walked, protected, user)
+            found.hide(
+                walked, [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
+            )
+            covers = found.ordered()
     except TooMuch as error:
-        raise refusals.too_much_to_protect(ground.root) from error
-    return Plan(covers, () if places.complete else (notices.repositories_overlooked(ground.root),))
+        raise refusals.too_much_to_protect(ground.root, found.parts()) from error
+    unsearched = [notices.directories_unsearched(ground.root, summary(walked.unsearched))] if walked.unsearched else []
+    return Plan(covers, (*unsearched, *found.notices))
 
 
-def _note(kinds: dict[str, Kind], found: Match, kind: Kind, *, keep_above: str) -> None:
-    """Record a match, the links that led to it, and pins for the directories above each of them.
+@record
+class Means:
+    """What covers are laid with, open. directory, file: empty ones, to mount over what is hidden.
 
-    keep_above: this directory and those above it can still be renamed.
+    queue: of events (inotify.py), which learns what happens to what is covered.
     """
-    last = Kind.LINK if stat.S_ISLNK(found.mode) else kind
-    for path, its in ((found.path, last), *((link, Kind.LINK) for link in found.links)):
-        kinds[path] = max(kinds.get(path, its), its)
-        for above in project_search.chain(os.path.dirname(path)):
-            if above and not paths.contains(above, keep_above):
-                kinds.setdefault(above, Kind.PIN)
-        if len(kinds) > COVERS_AT_MOST:
-            raise TooMuch
+
+    directory: int
+    file: int
+    queue: int
 
 
-def mount(ground: ProjectView, covers: Iterable[Cover], empty_directory: int, empty_file: int) -> list[str]:
-    """Mount the covers over the staged project, as root. Returns the paths at which something else is now, or nothing.
+def mount(ground: ProjectView, covers: Iterable[Cover], means: Means) -> list[str]:
+    """Mount the covers over the attached project, as root.
 
-    Something else is covered as well. empty_directory, empty_file: open; mounted over what is hidden. Raises OSError if
-    the kernel refuses a mount: then nothing may be started.
+    Returns the paths at which something else is now, or nothing; something else is covered as well. Runs in the
+    session's mount namespace (mount_namespaces.entered). Raises OSError if the kernel refuses a mount: then nothing may
+    be started.
     """
-    return [cover.path for cover in covers if not _laid(ground, cover, empty_directory, empty_file)]
+    return [cover.path for cover in covers if not _laid(ground, cover, means)]
 
 
-def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: int) -> bool:
+def _laid(ground: ProjectView, cover: Cover, means: Means) -> bool:
     """Cover the path, and return whether what was found when it was planned is there."""
     for attempt in reversed(range(_ATTEMPTS)):
         with acting_as(ground.viewer):
@@ -132,7 +110,8 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
                 raise_machine_fault(error)
                 return False
         try:
-            _cover(cover.kind, target, empty_directory, empty_file)
+            inotify.add(means.queue, target, _watched(cover.kind, target))
+            _cover(cover.kind, target, means)
             status = os.fstat(target)
             return (status.st_dev, status.st_ino) == cover.found
         except FileNotFoundError:  # replaced between the look-up and the mount
@@ -143,17 +122,30 @@ def _laid(ground: ProjectView, cover: Cover, empty_directory: int, empty_file: i
     return False
 
 
-def _identity(ground: ProjectView, path: str) -> tuple[int, int] | None:
+def _watched(kind: Kind, target: int) -> int:
+    """The events by which it shows that the open object may have lost its cover.
+
+    A file that is replaced or removed has one link less. A directory is emptied first; but what is in a pinned one is
+    the agent's to remove.
+    """
+    gone = inotify.MOVE_SELF | inotify.DELETE_SELF
+    if not stat.S_ISDIR(os.fstat(target).st_mode):
+        return gone | inotify.ATTRIB
+    return gone if kind is Kind.PIN else gone | inotify.DELETE | inotify.MOVED_FROM
+
+
+def is_bare(ground: ProjectView, path: str) -> bool:
+    """Whether something is at the path, and no cover over it. Must run as the viewer. Raises OSError."""
+    folder, name = os.path.split(path)
+    parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
     try:
-        target = _looked_at(ground, path)
-    except OSError as error:  # another session is changing the project
-        raise_machine_fault(error)
-        return None
-    try:
-        status = os.fstat(target)
-        return status.st_dev, status.st_ino
+        here = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            return mount_api.mount_of(here) == mount_api.mount_of(parent)
+        finally:
+            os.close(here)
     finally:
-        os.close(target)
+        os.close(parent)
 
 
 def _looked_at(ground: ProjectView, path: str) -> int:
@@ -170,9 +162,9 @@ def _no_link(_directory: int, _name: str) -> None:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _cover(kind: Kind, target: int, empty_directory: int, empty_file: int) -> None:
+def _cover(kind: Kind, target: int, means: Means) -> None:
     if kind is Kind.HIDE:
-        source = empty_directory if stat.S_ISDIR(os.fstat(target).st_mode) else empty_file
+        source = means.directory if stat.S_ISDIR(os.fstat(target).st_mode) else means.file
     else:
         source = target
     tree = mount_api.clone(source)

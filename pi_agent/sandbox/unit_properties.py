@@ -13,10 +13,10 @@ from __future__ import annotations
 from pi_agent.linux import limits
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
+from pi_agent.sandbox.system_directories import COMPILE_CACHE, System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Final
 
 _HARDENING: Final = (
@@ -77,16 +77,19 @@ _HARDENING: Final = (
 )
 
 
-def properties(policy: Policy, agent: Identity, system: Sequence[str]) -> list[str]:
+def properties(policy: Policy, agent: Identity, system: System) -> list[str]:
     """The unit's properties as `NAME=VALUE`, in the order in which systemd must apply them. A pure function.
 
-    system: paths of the host's system to show besides the prepared root.
+    system: what of the host's system to show besides the prepared root.
     """
     found = [f"User={agent.uid}", f"Group={agent.gid}", "MountAPIVFS=yes", *_HARDENING]
     if policy.project_group is not None:
         found.append(f"SupplementaryGroups={policy.project_group}")
-    if system:
-        found.append("BindReadOnlyPaths=" + " ".join(f'"{path}"' for path in system))
+    if system.paths:
+        found.append("BindReadOnlyPaths=" + " ".join(f'"{path}"' for path in system.paths))
+    if system.compile_cache is not None:
+        # The service that makes it may be replacing it just now: a session can do without.
+        found.append(f'BindReadOnlyPaths="-{system.compile_cache}":"{COMPILE_CACHE}"')
     if policy.sandbox.network == "none":
         found.append("PrivateNetwork=yes")
     found += [f"IPAddressDeny={address}" for address in policy.sandbox.deny_addresses]

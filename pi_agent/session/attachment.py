@@ -10,16 +10,20 @@ from __future__ import annotations
 import os
 import stat
 
-from pi_agent.linux import mount_api, mount_namespaces
+from pi_agent.linux import inotify, mount_api, mount_namespaces
+from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.errors import reason
 from pi_agent.messages import notices, refusals
 from pi_agent.sandbox import mounts, prepared_root, protection
+from pi_agent.sandbox.covers import Cover
 from pi_agent.sandbox.mount_points import MountPoints
 from pi_agent.sandbox.mounts import Mount
 from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.protection import Means
 from pi_agent.session import host_view, session_directory
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.namespace_limits import divided
+from pi_agent.session.renewal import Covered
 from pi_agent.state.user_state import State
 
 TYPE_CHECKING = False
@@ -32,21 +36,20 @@ _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Attachment:
-    """What to attach for one session. A context manager: what was not attached is gone afterwards."""
+    """What to attach for one session. Close it: what was not attached is gone afterwards."""
 
     def __init__(self, plan: Plan, state: State) -> None:
         """Prepare it. state: the user's own tree. Raises Refusal: 69; 78 for a state tree that cannot map owners."""
         request, view = plan.request, plan.view
         self._plan = plan
+        self.covered: Covered | None = None
         tree, mapped = mounts.prepared_state(state.home, view.owners.state, request.accounts)
         self._own = [Mount(tree, request.accounts.agent.home, writable=True, mapped=mapped)]
         most = divided(_TERMINALS, session_directory.others(request.session))
         self._own.append(Mount(mounts.new_terminals(most), "/dev/pts", writable=True, mapped=False))
 
-    def __enter__(self) -> Attachment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the mounts. Those that are attached stay."""
         for mount in self._own:
             os.close(mount.tree)
 
@@ -54,7 +57,7 @@ class Attachment:
         """Attach everything in the mount namespace of the process, by its descriptor (pidfd_open(2)).
 
         Returns notices of paths that vanished before they could be protected. Raises Refusal (69): then the session
-        must not run.
+        must not run. Afterwards, `covered` is what is to be watched, None if nothing is covered.
         """
         try:
             return self._attach(process)
@@ -72,8 +75,10 @@ class Attachment:
             ground = self._ground(view.project)
             with mount_namespaces.entered(process):
                 self._attach_all(prepared)
-                displaced = _laid(ground, view.covers)
-            return self._covered_again(process, ground, displaced) if displaced else []
+                means = _means()
+                displaced = _laid(ground, view.covers, means)
+            self.covered = self._watched(process, view.project, means)
+            return self._covered_again(ground, displaced, self.covered) if displaced else []
         finally:
             os.close(prepared)
 
@@ -100,7 +105,19 @@ class Attachment:
                 except OSError as error:
                     raise refusals.staging_failed(mount.target, reason(error)) from error
 
-    def _covered_again(self, process: int, ground: ProjectView, displaced: Sequence[str]) -> Sequence[str]:
+    def _watched(self, process: int, project: Mount, means: Means) -> Covered:
+        """What the covers are kept by while the session runs. Its descriptors are its own."""
+        return Covered(
+            os.dup(process),
+            os.dup(project.tree),
+            project.target,
+            project.mapped,
+            self._plan.directory,
+            (means.directory, means.file, means.queue),
+            {cover.path: int(cover.kind) for cover in self._plan.view.covers},
+        )
+
+    def _covered_again(self, ground: ProjectView, displaced: Sequence[str], covered: Covered) -> Sequence[str]:
         """Cover once more, and return notices of paths that vanished. Raises Refusal (69).
 
         Something is not where the plan found it: a session that runs in the same project has moved it.
@@ -112,25 +129,29 @@ class Attachment:
             raise host_view.unprotected(error) from error
         known = {cover.path for cover in again}
         vanished = [path for path in displaced if path not in known]
-        with mount_namespaces.entered(process):
-            vanished += _laid(ground, again)
+        with mount_namespaces.entered(covered.process):
+            vanished += _laid(ground, again, Means(*covered.means))
         return [notices.protected_path_vanished(path) for path in vanished]
 
 
-def _laid(ground: ProjectView, covers: Sequence[protection.Cover]) -> Sequence[str]:
+def _means() -> Means:
+    """What to lay covers with, in the session's mount namespace. Raises Refusal (69)."""
+    held = Descriptors()
+    try:
+        directory = held.hold(os.open(prepared_root.EMPTY_DIRECTORY, _LOOK))
+        file = held.hold(os.open(prepared_root.EMPTY_FILE, _LOOK))
+        return Means(directory, file, inotify.opened())
+    except OSError as error:
+        held.close()
+        raise host_view.unprotected(error) from error
+
+
+def _laid(ground: ProjectView, covers: Sequence[Cover], means: Means) -> Sequence[str]:
     """Lay the covers, and return the paths at which something else is now, or nothing. Raises Refusal (69).
 
     Nothing may start without its protection.
     """
-    if not covers:
-        return []
-    empty: list[int] = []
     try:
-        for path in (prepared_root.EMPTY_DIRECTORY, prepared_root.EMPTY_FILE):
-            empty.append(os.open(path, _LOOK))
-        return protection.mount(ground, covers, *empty)
+        return protection.mount(ground, covers, means)
     except OSError as error:
         raise host_view.unprotected(error) from error
-    finally:
-        for descriptor in empty:
-            os.close(descriptor)

@@ -1,8 +1,9 @@
 """Waits for the end of a session, for as long as it takes, without a Python that waits.
 
 Runs as root. A session that ends soon is waited for by this process. After that, the process becomes a small shell
-(waiter.bash) that waits for the same: the report of launch.bash, the end of systemd-run, or a signal. It then becomes
-this program again (`resume`), with its process id, its descriptors, and what it must know in a file.
+(waiter.bash) that waits for the same: the report of launch.bash, the end of systemd-run, an event of what is covered,
+or a signal. It then becomes this program again (resumption.py), with its process id, its descriptors, and what it must
+know in a file.
 
 The agent can write to the report. A session whose agent does is waited for by this process, and the report is read
 rarely: else the agent could keep two programs busy with becoming each other.
@@ -17,7 +18,8 @@ import time
 
 from pi_agent.linux import processes, timing
 from pi_agent.python.standard import signal
-from pi_agent.session import guard, unfinished
+from pi_agent.session import control_group, guard, unfinished
+from pi_agent.session.renewal import Renewal
 from pi_agent.session.report import Report
 from pi_agent.session.signal_relay import Relay
 from pi_agent.session.unfinished import Unfinished
@@ -33,48 +35,52 @@ _TURN_AT_MOST: Final = 0.5  # seconds
 _PATIENCE: Final = 5.0  # seconds that systemd may take to notice the end
 _SHELL: Final = f"{os.path.dirname(__file__)}/waiter.bash"
 _RESUME: Final = "from pi_agent.cli import resumption; resumption.main()"
-# The signals that the shell wakes for, by its names of them. By default, the last one is ignored.
+# The signals that the shell wakes for, by its names of them.
 PASSED_ON: Final = {"HUP": signal.SIGHUP, "TERM": signal.SIGTERM}
-CLIENT_ENDED: Final = "URG"
 # What this program reads of its environment. bash(1) reads more, even with -p: TMOUT and POSIXLY_CORRECT among it.
 _KEPT: Final = ("LANG", "LC_ALL", "LC_CTYPE", "SUDO_GID", "SUDO_UID", "SUDO_USER")
 
 
-def until_end(running: Unfinished, report: Report, relay: Relay) -> bool:
-    """Wait until the session has ended, and systemd-run with it.
+def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
+    """Wait until the session has ended, and systemd-run with it; or systemd-run alone.
 
-    Returns whether systemd-run ended first, or by a signal: then it did not put the terminal right.
-    May become another program meanwhile, and then does not return.
+    Meanwhile, its covers are kept. May become another program, and then does not return. Raises Refusal (69) if the
+    session must not go on.
     """
-    client = running.client.process
+    client, covered = running.client.process, running.covered
+    renewal = None if covered is None else Renewal(running.session, running.known, covered)
     running.above.watch()
     turn = _TURN
-    while not report.over:
-        if processes.has_ended(client):
-            break
-        # Only this process can tell how long each step took.
-        may_become_shell = report.is_quiet and not timing.is_running()
-        if not report.wait(client, _SOON if may_become_shell else None):
+    while not (report.over or processes.has_ended(client)):
+        # Only this process can tell how long each step took, and knows what to wait for at a path that was covered.
+        stays = timing.is_running() or not report.is_quiet or (renewal is not None and renewal.missing)
+        known = report.heard
+        if not report.wait(client, None if stays else _SOON, None if covered is None else covered.queue):
             if relay.ending is None:  # else, what is left is short
                 _become_shell(running, report, relay)
-        elif not report.over:
+            continue
+        if renewal is not None:
+            renewal.look()
+            running.above.watch()  # it has acted as another user
+        if report.heard != known and not report.over:
             time.sleep(turn)
             turn = min(2 * turn, _TURN_AT_MOST)
-    let_go = not report.over
     processes.has_ended(client, _PATIENCE)
-    return let_go or processes.was_killed(client)
 
 
 def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
     """Become the waiting shell. Returns if there is no need any more, or if it is not possible."""
     descriptors = tuple(running.descriptors())
     alive = running.client.alive
+    watched = [alive] if running.covered is None else [alive, running.covered.queue]
     try:
         unfinished.write(running)
-        # SIGURG when systemd-run has closed its end (fcntl(2)). SIGIO would end who has no handler yet.
-        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(alive, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+        for descriptor in watched:
+            # SIGURG when there is something to read: of systemd-run, that it has closed its end (fcntl(2)). SIGIO would
+            # end who has no handler yet.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
         with relay.resting():
             # From here on, a signal ends this process, and its guard cleans up.
             if relay.ending is not None or report.wait(running.client.process, 0):
@@ -90,7 +96,16 @@ def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
 
 def _command(running: Unfinished) -> tuple[str, ...]:
     resume = (sys.executable, "-I", "-c", _RESUME, running.command, running.session.directory)
-    told = (str(running.report), str(running.client.alive), running.tools.systemctl, running.session.unit)
+    queue = "" if running.covered is None else str(running.covered.queue)
+    freezer = control_group.freezer(running.session.unit)
+    told = (
+        str(running.report),
+        str(running.client.alive),
+        queue,
+        freezer,
+        running.tools.systemctl,
+        running.session.unit,
+    )
     return (running.tools.bash, "-p", _SHELL, *told, *resume)
 
 

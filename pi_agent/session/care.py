@@ -50,7 +50,7 @@ def taken(tools: Tools, session: Session, shared: int, beyond: Terminal | None) 
     except OSError as error:
         raise refusals.staging_failed(session_names.STAGING, reason(error)) from error
     try:
-        return Care(tools, session, posted, (session_directory.create(tools, session), shared))
+        return Care(tools, session, posted, (session_directory.create(tools, session),))
     except BaseException as error:
         session_directory.clean_up(tools, session, ended=True)
         posted.dismiss()

@@ -11,17 +11,17 @@ from pi_agent.session.signal_relay import Relay
 from pi_agent.session.unfinished import Unfinished
 
 
-def conclude(running: Unfinished, report: Report, relay: Relay, *, let_go: bool) -> int:
+def conclude(running: Unfinished, report: Report, relay: Relay) -> int:
     """End what is left of the unit, put the terminal right, and return the exit status of the session.
 
-    let_go: whether systemd-run ended before the session did. At a terminal, it lets go of the unit when `^]` is typed
-    three times. Raises Refusal (69) if Pi never ran.
+    systemd-run may have ended before: at a terminal, it lets go of the unit when `^]` is typed three times. Raises
+    Refusal (69) if Pi never ran.
     """
     unit = running.session.unit
     if not (report.started and processes.has_ended(running.client.process) and _is_gone(unit)):
         systemctl.stop(running.tools, unit)
         systemctl.reset_failed(running.tools, unit)
-    if running.terminal is not None and report.started and (let_go or _was_killed(report)):
+    if running.terminal is not None:
         running.terminal.put_right()
     return _status(report, relay, running)
 
@@ -31,11 +31,6 @@ def _is_gone(unit: str) -> bool:
         return control_group.is_gone(unit)
     except OSError:
         return False
-
-
-def _was_killed(report: Report) -> bool:
-    """Whether Pi was killed before it could restore the terminal."""
-    return report.ended is None or 128 < report.ended <= 128 + signal.SIGRTMAX
 
 
 def _status(report: Report, relay: Relay, running: Unfinished) -> int:

@@ -45,6 +45,28 @@ def is_gone(unit: str, machine: Machine = MACHINE) -> bool:
         raise
 
 
+def freezer(unit: str, machine: Machine = MACHINE) -> str:
+    """The file that stops all processes of the unit while it holds a 1. Raises OSError."""
+    return f"{path(unit, machine)}/cgroup.freeze"
+
+
+def freeze(unit: str, *, frozen: bool, machine: Machine = MACHINE) -> None:
+    """Stop all processes of the unit, or let them go on. Raises OSError."""
+    with open(freezer(unit, machine), "w", encoding="utf-8") as file:
+        file.write("1" if frozen else "0")
+
+
+def kill(unit: str, machine: Machine = MACHINE) -> None:
+    """Kill all processes of the unit at once, also frozen ones (cgroup.kill, Linux 5.14). Raises OSError."""
+    with open(f"{path(unit, machine)}/cgroup.kill", "w", encoding="utf-8") as file:
+        file.write("1")
+
+
+def processes(unit: str, machine: Machine = MACHINE) -> list[int]:
+    """The ids of the unit's processes. Raises OSError."""
+    return _listed(f"{path(unit, machine)}/cgroup.procs")
+
+
 def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
     """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
     listed = f"{path(unit, machine)}/cgroup.procs"

@@ -95,7 +95,7 @@ def _command(tools: Tools, session: Session, terminal: Terminal | None) -> Seque
 def stand_in() -> None:
     """Do what the dead runner cannot: the main function of the guard."""
     systemctl_path, directory, reset = sys.argv[1:]
-    tools = Tools(bash="", setpriv="", setsid="", systemctl=systemctl_path, systemd_run="", sudo="")
+    tools = Tools(bash="", setpriv="", setsid="", systemctl=systemctl_path, systemd_run="", sudo="", git="")
     session = session_names.called(*os.path.split(directory))
     if reset:
         Terminal(_TERMINAL, None, bytes.fromhex(reset)).put_right()  # at once: the shell is about to show its prompt

@@ -18,11 +18,12 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import mounts, prepared_root, protection, system_directories
+from pi_agent.sandbox import git_user, listening_sockets, mounts, prepared_root, protection, system_directories
 from pi_agent.sandbox.mounts import Mount, OwnerMaps
 from pi_agent.sandbox.prepared_root import Root
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
+from pi_agent.sandbox.system_directories import System
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class View:
     owners: OwnerMaps
     state_mapped: bool
     root: Root
-    system: tuple[str, ...]
+    system: System
     notices: tuple[str, ...]
 
 
@@ -58,7 +59,9 @@ def plan(policy: Policy, accounts: Accounts, project: Project | None, state: int
     caller, agent = accounts.caller, accounts.agent
     options = policy.sandbox
     root = prepared_root.look()
-    system = system_directories.look(nix_daemon=options.nix_daemon, network=options.network != "none")
+    system = system_directories.look(
+        nix_daemon=options.nix_daemon, network=options.network != "none", compile_cache=policy.compile_cache
+    )
     owners = _owner_maps(accounts, held)
     tree, state_mapped = mounts.prepared_state(state, owners.state, accounts)
     os.close(tree)
@@ -67,7 +70,8 @@ def plan(policy: Policy, accounts: Accounts, project: Project | None, state: int
     mapping = _Mapping(owners.project, held)
     mount = mapping.mounted(project.descriptor, project.root)
     check_enterable(mount.tree, project, agent)
-    covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
+    ground = _ground(mount, project, agent if mount.mapped else caller)
+    covered = _covers(policy, caller, ground, project.directory)
     extras = _extras(policy, mapping)
     foreign = [each.target for each in (mount, *extras) if not each.mapped]
     return View(
@@ -78,7 +82,7 @@ def plan(policy: Policy, accounts: Accounts, project: Project | None, state: int
         state_mapped=state_mapped,
         root=root,
         system=system,
-        notices=(*map(notices.owners_not_mapped, foreign), *covered.notices),
+        notices=(*map(notices.owners_not_mapped, foreign), *covered.notices, *_sockets(ground, covered)),
     )
 
 
@@ -130,13 +134,26 @@ def check_enterable(tree: int, project: Project, agent: Identity) -> None:
         raise refusals.directory_closed_to_agent(project.directory)
 
 
-def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project, mount: Mount) -> protection.Plan:
-    """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
+def _ground(mount: Mount, project: Project, otherwise: Identity) -> ProjectView:
+    """The prepared mount of the project, as it is searched. Raises Refusal (69)."""
     try:
-        ground = ProjectView(mount.tree, project.root, viewer_of(mount.tree, viewer))
-        return find_covers(policy, caller, ground, project.directory)
+        return ProjectView(mount.tree, project.root, viewer_of(mount.tree, otherwise))
     except OSError as error:
         raise unprotected(error) from error
+
+
+def _covers(policy: Policy, caller: Identity, ground: ProjectView, directory: str) -> protection.Plan:
+    """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
+    try:
+        return find_covers(policy, caller, ground, directory)
+    except OSError as error:
+        raise unprotected(error) from error
+
+
+def _sockets(ground: ProjectView, covered: protection.Plan) -> list[str]:
+    """The notices about sockets that can be reached inside."""
+    hidden = [cover.path for cover in covered.covers if cover.kind is protection.Kind.HIDE]
+    return listening_sockets.told(ground, hidden)
 
 
 def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory: str) -> protection.Plan:
@@ -146,7 +163,9 @@ def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory
     """
     home = os.path.realpath(caller.home)
     hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden)
+    with acting_as(caller):
+        user = git_user.look(home)
+    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden, user)
 
 
 def viewer_of(root: int, otherwise: Identity) -> Identity:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from pi_agent.linux import standard_error, terminals, timing
+from pi_agent.linux import terminals, timing
 from pi_agent.messages import start_refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.sandbox import prepared_root
@@ -16,19 +16,17 @@ from pi_agent.session import (
     aftermath,
     audit,
     care,
-    request_file,
     running_sessions,
     session_directory,
     signal_relay,
     supervision,
     systemctl,
 )
-from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.signal_relay import Relay
-from pi_agent.session.supervision import Line
-from pi_agent.session.unfinished import Client, Unfinished
+from pi_agent.session.unfinished import Unfinished
 from pi_agent.state import home_files, sync, user_state
 from pi_agent.state.user_state import State
 
@@ -53,14 +51,16 @@ def carry_out(plan: Plan, known: Known) -> int:
         session_directory.fill(request.session, _description(plan))
         line = supervision.line(request.session)
         timing.mark("guard")
-        project = aftermath.prepare(request)
-        timing.mark("provenance")
         audit.started(known)
         with Relay(request.policy.tools, request.session.unit, line.report, above) as relay:
             terminal = terminals.seen(plan.start.environ) if plan.start.terminal else None
-            client = _begin(plan, state, told, line, relay)
-            if isinstance(client, int):
-                return client
+            try:
+                with Furnishing(plan, state, told) as furnishing:
+                    client = supervision.begin(plan, line, relay, furnishing)
+            except Refusal:
+                if relay.cut_short is None:
+                    raise
+                return 128 + relay.cut_short
             running = Unfinished(
                 request.policy.tools,
                 request.session,
@@ -69,34 +69,14 @@ def carry_out(plan: Plan, known: Known) -> int:
                 client,
                 taken.guard,
                 line.report.pipe,
+                state.memory,
                 taken.kept,
                 above,
                 terminal,
-                project,
+                request.project,
+                furnishing.covered,
             )
             return aftermath.see_out(running, line.report, relay, taken)
-
-
-def _begin(plan: Plan, state: State, told: Sequence[str], line: Line, relay: Relay) -> Client | int:
-    """Start the unit, and let the session run. told: notices for the user.
-
-    Returns the exit status if a signal ended it before. Raises Refusal (69).
-    """
-    with Attachment(plan, state) as attachment:
-
-        def furnish(process: int) -> None:
-            for notice in [*told, *attachment.attach(process)]:
-                standard_error.say(plan.request.policy.command_name, notice)
-            plan.held.close()
-            request_file.write(plan)
-            timing.mark("mounts")
-
-        try:
-            return supervision.begin(plan, line, relay, furnish)
-        except Refusal:
-            if relay.cut_short is None:
-                raise
-            return 128 + relay.cut_short
 
 
 def _mount_root(plan: Plan) -> None:

@@ -21,6 +21,7 @@ from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
 from pi_agent.sandbox import file_access, unit_properties
+from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session import host_view, namespace_limits, systemd_run
 from pi_agent.session.host_view import View
 from pi_agent.session.session_names import Session
@@ -172,7 +173,13 @@ def _configuration(request: Request, state: Found, held: Descriptors) -> Configu
 
 def _layers(request: Request, sources: Sources, view: View) -> tuple[Layer, ...]:
     policy, agent = request.policy, request.accounts.agent
-    around = variable_layers.surroundings(request.accounts.caller, agent, nix_daemon=policy.sandbox.nix_daemon)
+    compiled = view.system.compile_cache is not None and request.command[0] == policy.program
+    around = variable_layers.surroundings(
+        request.accounts.caller,
+        agent,
+        nix_daemon=policy.sandbox.nix_daemon,
+        compile_cache=COMPILE_CACHE if compiled else None,
+    )
     # If owners are not mapped, the files belong to somebody else, and git must be told to trust them.
     foreign = view.project is not None and not view.project.mapped
     trusted = view.project.target if foreign and view.project is not None else None

@@ -54,14 +54,16 @@ class Report:
         if self.started:
             self._let_go()
 
-    def wait(self, client: int, seconds: float | None = None) -> bool:
-        """Wait until there is more to read, the pipe has ended or the client has. Returns whether that is so.
+    def wait(self, client: int, seconds: float | None = None, queue: int | None = None) -> bool:
+        """Wait until there is more to read, the pipe or the client has ended, or there is an event in the queue.
 
-        seconds: at most; None without a limit.
+        seconds: at most; None without a limit. Returns whether something happened.
         """
         events = select.poll()
         events.register(self.pipe, select.POLLIN)
         events.register(client, select.POLLIN)
+        if queue is not None:
+            events.register(queue, select.POLLIN)
         return bool(events.poll(None if seconds is None else seconds * 1000))
 
     @property

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 STAGING: Final = "/run/pi-agent"
 _UNIT_PREFIX: Final = "pi-agent-"
-UNITS: Final = f"{_UNIT_PREFIX}*.service"
+# All units of sessions, as systemctl(1) takes a pattern: they end with 16 hexadecimal digits.
+UNITS: Final = f"{_UNIT_PREFIX}*-{'?' * 16}.service"
 
 
 @record
@@ -45,9 +46,14 @@ class Session:
         return f"{self.directory}/unfinished"
 
     @property
-    def before(self) -> str:
-        """The file of what the host may run by itself, as it was before the session (aftermath.py)."""
-        return f"{self.directory}/before"
+    def record(self) -> str:
+        """The file that says what ran by itself in the project when the session began (provenance.py)."""
+        return f"{self.directory}/record"
+
+    @property
+    def exposed(self) -> str:
+        """The file of hidden paths that stood open for a moment (renewal.py)."""
+        return f"{self.directory}/exposed"
 
     @property
     def report(self) -> str:

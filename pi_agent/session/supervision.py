@@ -9,6 +9,7 @@ from pi_agent.linux.errors import reason
 from pi_agent.messages import refusals, start_refusals
 from pi_agent.python.records import record
 from pi_agent.session import control_group, report, session_directory, systemctl
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.gate import Gate
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.namespace_limits import Limiter
@@ -19,7 +20,6 @@ from pi_agent.session.unfinished import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Final
 
 _PATIENCE: Final = 5.0  # seconds that systemd may take to end a unit
@@ -46,12 +46,10 @@ def line(session: Session) -> Line:
         raise refusals.staging_failed(session.directory, reason(error)) from error
 
 
-def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) -> Client:
-    """Start the unit, and let the session run when it is furnished.
+def begin(plan: Plan, to: Line, relay: Relay, furnishing: Furnishing) -> Client:
+    """Start the unit, and let the session run when it is furnished. Nothing of the agent runs before.
 
-    furnish: called once launch.bash waits, with a descriptor of its process (pidfd_open(2)); it gives the session what
-    it needs, and nothing of the agent runs before. Raises Refusal (69), also if a signal came before, and what furnish
-    raises: then the unit is gone.
+    Raises Refusal (69), also if a signal came before, and whatever else goes wrong: then the unit is gone.
     """
     tools, session, start = plan.request.policy.tools, plan.request.session, plan.start
     if relay.cut_short is not None:
@@ -67,7 +65,8 @@ def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) ->
     relay.session_begins(client.process)
     try:
         with Limiter(session.unit, start.rlimits, session_directory.others(session)) as limiter:
-            _let_in(session.unit, client, to, limiter, furnish)
+            furnishing.prepare()
+            _let_in(session.unit, client, to, limiter, furnishing)
     except BaseException:
         to.gate.close()  # launch.bash ends
         systemctl.kill(tools, session.unit, "--signal=KILL")
@@ -81,7 +80,7 @@ def begin(plan: Plan, to: Line, relay: Relay, furnish: Callable[[int], None]) ->
     return client
 
 
-def _let_in(unit: str, client: Client, to: Line, limiter: Limiter, furnish: Callable[[int], None]) -> None:
+def _let_in(unit: str, client: Client, to: Line, limiter: Limiter, furnishing: Furnishing) -> None:
     """Limit and furnish the session once it waits, and let it run. Raises Refusal (69)."""
     if not to.report.await_ready(client.process):
         raise start_refusals.session_not_started(unit)
@@ -90,7 +89,7 @@ def _let_in(unit: str, client: Client, to: Line, limiter: Limiter, furnish: Call
         limiter.begin()
         _, process = control_group.process_of(unit)
         try:
-            furnish(process)
+            furnishing.give(process)
         finally:
             os.close(process)
         limiter.finish()

@@ -6,6 +6,8 @@ import time
 
 from pi_agent.linux import processes
 from pi_agent.policy.policy_file import Tools
+from pi_agent.python.standard import suppress
+from pi_agent.session import control_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ def stop(tools: Tools, unit: str) -> None:
     `systemctl stop` alone is not enough: version 257 sometimes mistakes the first process of a PID namespace for
     somebody else's («Supervising process … which is not our child»), and then kills at once.
     """
+    with suppress(OSError):  # it is gone, or there are no control groups
+        control_group.freeze(unit, frozen=False)
     if kill(tools, unit, "--kill-whom=main", "--signal=TERM"):
         deadline = time.monotonic() + GRACE
         while _is_active(tools, unit):

@@ -13,6 +13,7 @@ from pi_agent.python import json_reader
 from pi_agent.python.records import record, values
 from pi_agent.session.audit import Known
 from pi_agent.session.guard import Guard
+from pi_agent.session.renewal import Covered
 from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Above
 
@@ -37,9 +38,10 @@ class Client:
 class Unfinished:
     """A session that runs.
 
-    command: what our command is called. report: of launch.bash, its reading end. kept: locks, to hold until the end.
-    above: what started the runner. terminal: the session's own, None if it has none. project: what to look at
-    afterwards (aftermath.py), None if nothing.
+    command: what our command is called. report: of launch.bash, its reading end. memory: what is remembered for the
+    host user, open. kept: locks, to hold until the end. above: what started the runner. terminal: the session's own,
+    None if it has none. project: what to look at afterwards, None if nothing. covered: what is watched while the
+    session runs, None if nothing.
     """
 
     tools: Tools
@@ -49,14 +51,18 @@ class Unfinished:
     client: Client
     guard: Guard
     report: int
+    memory: int
     kept: tuple[int, ...]
     above: Above
     terminal: Terminal | None
     project: Project | None
+    covered: Covered | None
 
     def descriptors(self) -> Iterator[int]:
         """All that must stay open."""
-        yield from (self.client.process, self.client.alive, self.guard.tell, self.report, *self.kept)
+        yield from (self.client.process, self.client.alive, self.guard.tell, self.report, self.memory, *self.kept)
+        if self.covered is not None:
+            yield from self.covered.descriptors
         yield from (each.descriptor for each in (self.terminal, self.above.terminal, self.project) if each is not None)
 
 
@@ -72,7 +78,7 @@ def read(session: Session) -> Unfinished:
     """Read it back. Raises OSError."""
     with open(session.unfinished, "rb") as file:
         found = json_reader.loads(file.read().decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass"))
-    tools, _, command, known, client, guard, report, kept, above, terminal, project = found
+    tools, _, command, known, client, guard, report, memory, kept, above, terminal, project, covered = found
     return Unfinished(
         Tools(*tools),
         session,
@@ -81,10 +87,12 @@ def read(session: Session) -> Unfinished:
         Client(*client),
         Guard(*guard),
         report,
+        memory,
         tuple(kept),
         Above(above[0], _terminal(above[1])),
         _terminal(terminal),
         None if project is None else Project(*project),
+        None if covered is None else Covered(*covered),
     )
 
 

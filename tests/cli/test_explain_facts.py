@@ -15,6 +15,7 @@ from pi_agent.environment import variable_layers
 from pi_agent.messages import refusals
 from pi_agent.policy.project_roots import Root
 from pi_agent.sandbox import prepared_root
+from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session.launch_plan import Plan
 from tests.support import policies
 from tests.support.launching import Launching
@@ -113,9 +114,10 @@ def test_a_launch_without_a_project_has_no_root_and_no_mount_of_the_host(here: L
 def test_what_is_mounted_is_told_project_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     options = policies.sandbox(readOnlyPaths=[f"{tmp_path}/data"])
-    here = Launching(tmp_path, monkeypatch, sandbox=options)
+    (tmp_path / "cache/node").mkdir(parents=True)
+    here = Launching(tmp_path, monkeypatch, sandbox=options, compileCache=f"{tmp_path}/cache/node")
     plan = here.plan()
-    first, state, terminals, data, *system = facts_of(plan)["mounts"]
+    first, state, terminals, data, *system, cache = facts_of(plan)["mounts"]
     assert first == {"source": str(here.root), "target": str(here.root), "writable": True, "owners_mapped": True}
     assert (state["source"], state["target"]) == (f"{here.state}/users/alice", str(here.state))
     assert state["owners_mapped"] is True and state["writable"] is True
@@ -124,9 +126,10 @@ def test_what_is_mounted_is_told_project_first(tmp_path: Path, monkeypatch: pyte
     assert data == {
         "source": f"{tmp_path}/data", "target": f"{tmp_path}/data", "writable": False, "owners_mapped": True,
     }  # fmt: skip
-    shown = (*prepared_root.content().directories, prepared_root.SYSTEM, *plan.view.system)
+    shown = (*prepared_root.content().directories, prepared_root.SYSTEM, *plan.view.system.paths)
     assert tuple(mount["target"] for mount in system) == shown
-    assert not any(mount["writable"] for mount in system)
+    assert (cache["source"], cache["target"]) == (f"{tmp_path}/cache/node", COMPILE_CACHE)
+    assert not any(mount["writable"] for mount in (*system, cache))
 
 
 def test_where_owners_are_not_mapped_that_is_told_and_the_notice_with_it(here: Launching) -> None:

@@ -13,7 +13,7 @@ from pi_agent.environment.variable_layers import Layer, Sources, Surroundings
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from tests.support import people
-from tests.support.policies import frozen
+from tests.support.policies import frozen, replaced
 
 _AROUND = Surroundings(
     path=("/run/current-system/sw/bin", "/usr/bin"), nix_daemon=False, certificates=None, locales=None, time_zones=None
@@ -32,6 +32,33 @@ def laid(
     sources = Sources(terminal or {}, {"/h/.env": host or {}}, {"/s.env": secret or {}})
     agent = people.agent("/var/lib/pi-agent")
     return variable_layers.merged(variable_layers.layers(policy, agent, around, sources, safe_directory))
+
+
+# -- the compile cache
+
+
+_COMPILED = replaced(_AROUND, compile_cache="/run/cache")
+
+
+def test_pi_gets_the_compile_cache_with_what_makes_it_forget_that() -> None:
+    found = laid(frozen(forgetCompileCache="/nix/store/forget.cjs"), around=_COMPILED)
+    assert found["NODE_COMPILE_CACHE"] == "/run/cache"
+    assert found["NODE_OPTIONS"] == "--require=/nix/store/forget.cjs"
+
+
+def test_where_there_is_no_cache_node_is_told_nothing() -> None:
+    assert not {name for name in laid(frozen()) if name.startswith("NODE_")}
+
+
+@pytest.mark.parametrize("name", ["NODE_COMPILE_CACHE", "NODE_DISABLE_COMPILE_CACHE", "NODE_OPTIONS"])
+@pytest.mark.parametrize("source", ["host", "secret", "environment", "extraEnvironment"])
+def test_who_tells_node_how_to_compile_is_left_alone(name: str, source: str) -> None:
+    chosen = {name: "chosen"}
+    if source in ("host", "secret"):
+        found = laid(frozen(), around=_COMPILED, **{source: chosen})  # type: ignore[arg-type]
+    else:
+        found = laid(frozen(**{source: chosen}), around=_COMPILED)
+    assert {key: value for key, value in found.items() if key.startswith("NODE_")} == chosen
 
 
 # -- layers

@@ -164,3 +164,20 @@ def test_links_that_are_swapped_meanwhile_never_lead_out(tmp_path: Path) -> None
         thread.join()
         os.close(descriptor)
     assert succeeded > 0
+
+
+def test_links_of_many_components_are_given_up(tmp_path: Path) -> None:
+    """Each could lead through hundreds of directories, forty times."""
+    put(tmp_path / "a/file")
+    (tmp_path / "long").symlink_to("a/../" * 170 + "a/file")
+    (tmp_path / "too long").symlink_to("a/../" * 260 + "a/file")
+    top = os.open(tmp_path, os.O_PATH)
+    try:
+        os.close(paths.walk_inside(top, str(tmp_path), "long"))
+        # A path itself may be as long as any.
+        os.close(paths.walk_inside(top, str(tmp_path), "a/../" * 500 + "a/file"))
+        with pytest.raises(OSError) as refused:
+            paths.walk_inside(top, str(tmp_path), "too long")
+        assert refused.value.errno == errno.ELOOP
+    finally:
+        os.close(top)

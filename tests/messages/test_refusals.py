@@ -39,7 +39,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "directory_closed_to_agent": (77, lambda x: refusals.directory_closed_to_agent(x)),
     "directory_gone": (77, lambda x: refusals.directory_gone(x)),
     "directory_too_deep": (69, lambda x: refusals.directory_too_deep(x, 128)),
-    "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x)),
+    "too_much_to_protect": (69, lambda x: refusals.too_much_to_protect(x, x)),
     "root_reserved": (78, lambda x: refusals.root_reserved(x, x)),
     "root_unmountable": (78, lambda x: refusals.root_unmountable(x)),
     "extra_path_unusable": (78, lambda x: installation_refusals.extra_path_unusable(x, x)),

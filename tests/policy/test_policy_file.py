@@ -76,6 +76,7 @@ def test_every_option_of_the_sandbox_reaches_its_field() -> None:
             "denyAddresses": ["any"],
             "allowAddresses": ["10.0.0.1"],
             "nixDaemon": False,
+            "onSelfRunning": "disarm",
         }
     ).sandbox == policy_file.Sandbox(
         protected_paths=(".envrc", "*.x"),
@@ -87,6 +88,7 @@ def test_every_option_of_the_sandbox_reaches_its_field() -> None:
         deny_addresses=("any",),
         allow_addresses=("10.0.0.1",),
         nix_daemon=False,
+        on_self_running="disarm",
     )
     assert frozen().sandbox.network == "full" and frozen().sandbox.nix_daemon is True
 

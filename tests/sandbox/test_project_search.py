@@ -9,21 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_agent.sandbox import project_search
-from pi_agent.sandbox.project_search import Looks, Match, Places, TooMuch
+from pi_agent.sandbox import project_search, project_walk
+from pi_agent.sandbox.pattern_index import PatternIndex
+from pi_agent.sandbox.project_search import Looks, Match, TooMuch
 from tests.support.limits import open_descriptors
 from tests.support.projects import ground
 from tests.support.trees import put
 
 
-def places(root: Path, at: str = "") -> Places:
-    with ground(root) as there:
-        return project_search.places(there, str(root / at))
-
-
 def matches(root: Path, *patterns: str, place: str = "") -> list[Match]:
     with ground(root) as there:
-        return [*project_search.matches_at(there, place, patterns, Looks())]
+        at = project_walk.listed(there.descriptor, place)
+        return [*project_search.matches_at(there, at, PatternIndex(patterns), Looks())]
 
 
 def matching(root: Path, *patterns: str, place: str = "") -> set[str]:
@@ -34,74 +31,12 @@ def matching(root: Path, *patterns: str, place: str = "") -> set[str]:
 # -- places
 
 
-def test_the_root_and_every_directory_down_to_the_session_are_places(tmp_path: Path) -> None:
+def test_the_root_every_directory_down_to_the_session_and_repositories_are_places(tmp_path: Path) -> None:
+    put(tmp_path / "there/.git/config")
     (tmp_path / "a/b/c").mkdir(parents=True)
-    (tmp_path / "x").mkdir()
-    assert places(tmp_path) == Places(("",), complete=True)
-    assert places(tmp_path, "a/b") == Places(("", "a", "a/b"), complete=True)
-
-
-@pytest.mark.parametrize("kind", ["directory", "file", "link"])
-def test_a_repository_nearby_is_a_place_once(tmp_path: Path, kind: str) -> None:
-    (tmp_path / "there/below").mkdir(parents=True)
-    if kind == "directory":
-        (tmp_path / "there/.git").mkdir()
-    elif kind == "file":
-        put(tmp_path / "there/.git")
-    else:
-        (tmp_path / "there/.git").symlink_to("nowhere")
-    assert places(tmp_path).found == ("", "there")
-    assert places(tmp_path, "there/below").found == ("", "there", "there/below")
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-def test_repositories_are_found_four_levels_down(tmp_path: Path, depth: int) -> None:
-    place = "/".join("abcde"[:depth])
-    put(tmp_path / place / ".git/config")
-    assert (place in places(tmp_path).found) is (depth <= 4)
-
-
-@pytest.mark.parametrize("name", ["node_modules", "target", "vendor", "dist", "build", "result", ".cache"])
-def test_repositories_are_not_looked_for_everywhere(tmp_path: Path, name: str) -> None:
-    put(tmp_path / name / "x/.git/config")
-    assert places(tmp_path).found == ("",)
-    assert places(tmp_path, f"{name}/x").found == ("", name, f"{name}/x")
-
-
-def test_no_link_leads_to_a_repository(tmp_path: Path) -> None:
-    put(tmp_path / "outside/.git/config")
-    (tmp_path / "root/inside").mkdir(parents=True)
-    (tmp_path / "root/link").symlink_to(tmp_path / "outside")
-    (tmp_path / "root/loop").symlink_to(".")
-    assert places(tmp_path / "root") == Places(("",), complete=True)
-
-
-def test_hundreds_of_repositories_are_all_found(tmp_path: Path) -> None:
-    expected = {f"{number % 20}/{number}" for number in range(400)}
-    for place in expected:
-        put(tmp_path / place / ".git/config")
-    assert set(places(tmp_path).found) == {"", *expected}
-
-
-def test_a_search_that_is_given_up_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(5):
-        put(tmp_path / f"{number}/.git/config")
-    monkeypatch.setattr(project_search, "_VISITED_AT_MOST", 6)
-    assert places(tmp_path).complete
-    monkeypatch.setattr(project_search, "_VISITED_AT_MOST", 5)
-    found = places(tmp_path)
-    assert not found.complete
-    assert len(found.found) == 5
-
-
-def test_a_directory_that_cannot_be_listed_is_passed_over(ordinary: Path) -> None:
-    put(ordinary / "shut/.git/config")
-    put(ordinary / "open/.git/config")
-    (ordinary / "shut").chmod(0)
-    try:
-        assert places(ordinary) == Places(("", "open"), complete=True)
-    finally:
-        (ordinary / "shut").chmod(0o700)
+    with ground(tmp_path) as there:
+        found = project_search.places(there, str(tmp_path / "a/b"))
+    assert [place.path for place in found.places] == ["", "a", "a/b", "there"]
 
 
 # -- names and patterns
@@ -126,6 +61,12 @@ def test_a_star_stands_for_part_of_one_component(tmp_path: Path) -> None:
     assert matching(tmp_path, ".git/modules/*/hooks", "*.code-workspace") == {
         ".git/modules/.dot/hooks", ".git/modules/one/hooks", ".git/modules/two/hooks", "checks.code-workspace",
     }  # fmt: skip
+
+
+def test_a_star_matches_in_any_case_since_a_file_system_may_ignore_it(tmp_path: Path) -> None:
+    put(tmp_path / "Mise.Local.TOML")
+    put(tmp_path / "a.Code-Workspace")
+    assert matching(tmp_path, "mise.*.toml", "*.code-workspace") == {"Mise.Local.TOML", "a.Code-Workspace"}
 
 
 def test_brackets_and_question_marks_are_letters(tmp_path: Path) -> None:
@@ -197,13 +138,52 @@ def test_a_link_is_told_with_its_target_and_time_wherever_it_leads(tmp_path: Pat
 
 def test_every_look_counts_whether_something_is_found_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a")
-    for enough, patterns in ((1, ["none"]), (1, ["a"]), (3, ["none", "a", "a"]), (2, ["*"])):
+    for enough, patterns in ((1, ["A"]), (1, ["a"]), (3, ["A", "a", "a"]), (2, ["*"])):
         with ground(tmp_path) as there:
+            place = project_walk.listed(there.descriptor, "")
             monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough)
-            assert len([*project_search.matches_at(there, "", patterns, Looks())]) <= enough
+            assert len([*project_search.matches_at(there, place, PatternIndex(patterns), Looks())]) <= enough
             monkeypatch.setattr(project_search, "LOOKS_AT_MOST", enough - 1)
             with pytest.raises(TooMuch):
-                list(project_search.matches_at(there, "", patterns, Looks()))
+                list(project_search.matches_at(there, place, PatternIndex(patterns), Looks()))
+
+
+def test_what_a_listing_lacks_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a")
+    monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 0)
+    assert matches(tmp_path, "b", "b/c", "*b") == []
+    # Other file systems may find it under another name, and a listing may have been given up.
+    put(tmp_path / "\N{LATIN SMALL LETTER SHARP S}")
+    with pytest.raises(TooMuch):
+        matches(tmp_path, "ss")
+    (tmp_path / "\N{LATIN SMALL LETTER SHARP S}").unlink()
+    monkeypatch.setattr(project_walk.listed, "__defaults__", (0,))
+    with pytest.raises(TooMuch):
+        matches(tmp_path, "b")
+
+
+_MANY = [f".config/{name}" for name in ("a", "b", "c*", "d/e", "f", "g", "h")]
+
+
+@pytest.mark.parametrize("shape", ["directory", "link", "file", "link out", "empty", "large"])
+def test_below_a_directory_of_many_patterns_the_same_is_found_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    top = tmp_path / "top"
+    for name in ("a", "cc", "d/e", "other"):
+        put(top / ".config" / name)
+    if shape in ("link", "link out"):
+        aside = top / "real" if shape == "link" else tmp_path / "out"
+        (top / ".config").rename(aside)
+        (top / ".config").symlink_to(aside)
+    elif shape in ("file", "empty"):
+        (top / ".config").rename(tmp_path / "aside")
+        put(top / ".config") if shape == "file" else (top / ".config").mkdir()
+    elif shape == "large":
+        monkeypatch.setattr(project_search, "_LISTED_AT_MOST", 2)
+    together = {match.name for match in matches(top, *_MANY)}
+    assert together == {match.name for pattern in _MANY for match in matches(top, pattern)}
+    assert bool(together) is (shape != "empty")
 
 
 def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:
@@ -217,7 +197,7 @@ def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:
 def test_finding_ends_without_an_error_where_there_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         put(tmp_path / f".git/modules/{number}/hooks/x")
-    monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 17)
+    monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 16)
     with ground(tmp_path) as there:
         found = [*project_search.find(there, str(tmp_path), [".git/modules/*/hooks"])]
     assert 0 < len(found) < 6
@@ -249,7 +229,6 @@ def test_a_search_leaves_no_descriptor_open(tmp_path: Path) -> None:
     (tmp_path / "a/loop").symlink_to("loop")
     (tmp_path / "a/out").symlink_to("/etc")
     before = open_descriptors()
-    places(tmp_path, "a")
     matches(tmp_path, ".git/config", "loop/x", "out/passwd", "no", "*/config", "out/*", place="a")
     matches(tmp_path, "x", place="gone")
     assert open_descriptors() == before

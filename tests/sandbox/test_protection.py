@@ -13,15 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_agent.linux import beneath
 from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
-from pi_agent.sandbox import project_search, protection
+from pi_agent.sandbox import covers, project_search, project_walk, protection
+from pi_agent.sandbox.git_user import UserGit
 from pi_agent.sandbox.protection import Cover, Kind
 from tests.support import people
 from tests.support.limits import open_descriptors
@@ -35,7 +38,7 @@ PIN, PROTECT, HIDE = Kind.PIN, Kind.PROTECT, Kind.HIDE
 def planned(root: Path, *protected: str, at: str = "", hidden: tuple[str, ...] = ()) -> dict[str, Kind]:
     """The covers of a session that starts at a directory of root, by path. hidden: absolute patterns."""
     with ground(root) as there:
-        plan = protection.plan(there, str(root / at), protected, hidden)
+        plan = protection.plan(there, str(root / at), protected, hidden, UserGit("/"))
     found = plan.covers
     assert plan.notices == ()
     assert len({cover.path for cover in found}) == len(found)
@@ -109,32 +112,37 @@ def test_a_project_with_more_to_protect_than_a_launch_can_wait_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
-        put(tmp_path / f".git/modules/{number}/hooks/x")
-    assert sum(kind is PROTECT for kind in planned(tmp_path, ".git/modules/*/hooks").values()) == 6
-    # Six, the directories above each, and the two above all.
-    for module, name, enough in ((protection, "COVERS_AT_MOST", 14), (project_search, "LOOKS_AT_MOST", 20)):
+        put(tmp_path / f"store/{number}/hooks/x")
+    assert sum(kind is PROTECT for kind in planned(tmp_path, "store/*/hooks").values()) == 6
+    # Six, the directories above each, and the one above all.
+    for module, name, enough in ((covers, "COVERS_AT_MOST", 13), (project_search, "LOOKS_AT_MOST", 19)):
         with monkeypatch.context() as limited:
             limited.setattr(module, name, enough)
-            assert len(planned(tmp_path, ".git/modules/*/hooks")) == 14
+            assert len(planned(tmp_path, "store/*/hooks")) == 13
             limited.setattr(module, name, enough - 1)
             with pytest.raises(Refusal) as refused:
-                planned(tmp_path, ".git/modules/*/hooks")
+                planned(tmp_path, "store/*/hooks")
             assert refused.value.status == EX_UNAVAILABLE
 
 
-@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
+@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir", "read", "opened"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
 def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    for name in (".git/hooks/x", "sub/.git/config", "secrets/a", "elsewhere/x"):
+    for name in (".git/hooks/x", "sub/.git/config", "secrets/a", "elsewhere/x", "store/HEAD", "hooks/x"):
         put(tmp_path / name)
+    put(tmp_path / "sub/.git/config", "[core]\nhooksPath = ../hooks\n")
+    put(tmp_path / "place/.git", "gitdir: ../store")
+    put(tmp_path / "store/config", "[include]\npath = ../elsewhere/x\n")
     (tmp_path / ".envrc").symlink_to("nowhere")
-    patterns, hidden, real = [".git/hooks", ".git/con*", ".envrc", ".idea"], [f"{tmp_path}/secrets"], getattr(os, call)
+    patterns, hidden = [".git/hooks", ".git/config", ".git/con*", ".envrc", ".idea"], [f"{tmp_path}/secrets"]
+    module: Any = beneath if call == "opened" else os
+    real = getattr(module, call)
     with ground(tmp_path) as there:
 
         def plan() -> list[Cover]:
-            return [*protection.plan(there, str(tmp_path / "sub"), patterns, hidden).covers]
+            return [*protection.plan(there, str(tmp_path / "sub"), patterns, hidden, UserGit("/")).covers]
 
         whole, fails_at, calls, failed = plan(), 0, 1, 0
 
@@ -145,11 +153,11 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
                 raise OSError(number, os.strerror(number))
             return real(*arguments, **options)
 
-        assert len(whole) >= 6
+        assert {cover.path for cover in whole} >= {"hooks", "elsewhere/x", "store/config", "place/.git"}
         while calls >= fails_at:
             fails_at, calls = fails_at + 1, 0
             with monkeypatch.context() as patched:
-                patched.setattr(os, call, failing)
+                patched.setattr(module, call, failing)
                 try:
                     assert plan() == whole
                 except OSError as error:
@@ -161,7 +169,7 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
 def test_what_is_hidden_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         put(tmp_path / f"secrets/{number}")
-    monkeypatch.setattr(protection, "COVERS_AT_MOST", 6)
+    monkeypatch.setattr(covers, "COVERS_AT_MOST", 6)
     with pytest.raises(Refusal):
         planned(tmp_path, hidden=(f"{tmp_path}/secrets/*",))
 
@@ -182,9 +190,12 @@ def test_a_project_too_wide_to_find_its_repositories_is_told_of(
     for number in range(5):
         put(tmp_path / f"{number}/.git/config")
     with ground(tmp_path) as there:
-        for most, told in ((6, ()), (3, (notices.repositories_overlooked(str(tmp_path)),))):
-            monkeypatch.setattr(project_search, "_VISITED_AT_MOST", most)
-            assert protection.plan(there, str(tmp_path), [".git/config"], []).notices == told
+        for most in (11, 10):
+            monkeypatch.setattr(project_walk, "_DIRECTORIES_AT_MOST", most)
+            told = [notices.directories_unsearched(str(tmp_path), f"{number}/.git") for number in range(5) if most < 11]
+            found = protection.plan(there, str(tmp_path), [".git/config"], [], UserGit("/"))
+            assert len(found.covers) == 10
+            assert [*found.notices] in ([each] for each in told) if told else found.notices == ()
 
 
 # -- what is hidden
@@ -288,7 +299,7 @@ def test_only_what_the_viewer_can_reach_is_looked_at(open_directory: Path) -> No
     put(open_directory / "open/.git/config")
     (open_directory / "closed").chmod(0o700)
     with ground(open_directory, nobody(open_directory)) as there:
-        found = protection.plan(there, there.root, [".git/config"], [])
+        found = protection.plan(there, there.root, [".git/config"], [], UserGit("/"))
     assert [cover.path for cover in found.covers] == ["open/.git", "open/.git/config"]
     assert os.geteuid() == 0
 
@@ -301,10 +312,15 @@ def test_a_directory_that_may_not_be_listed_is_no_reason_to_fail(ordinary: Path)
     (ordinary / "fifo").mkdir()
     os.mkfifo(ordinary / "fifo/.git")
     try:
-        found = planned(ordinary, ".git/config", ".envrc")
-        assert found == {"fifo/.git": PROTECT}
+        with ground(ordinary) as there:
+            found = protection.plan(
+                there, str(ordinary), [".git/config", ".envrc", "searched/.git/config"], [], UserGit("/")
+            )
         # If a pattern names it, search permission is enough.
-        assert "searched/.git/config" in planned(ordinary, "searched/.git/config")
+        assert {cover.path for cover in found.covers if cover.kind is PROTECT} == {"fifo/.git", "searched/.git/config"}
+        assert found.notices in [
+            (notices.directories_unsearched(str(ordinary), parts),) for parts in ("shut, searched", "searched, shut")
+        ]
     finally:
         (ordinary / "shut").chmod(0o700)
         (ordinary / "searched").chmod(0o700)
@@ -345,10 +361,10 @@ def test_a_failed_change_of_identity_leaves_nothing_uncovered_in_silence(
 
     put(tmp_path / ".envrc")
     with ground(tmp_path) as there:
-        covers = protection.plan(there, str(tmp_path), [".envrc"], []).covers
+        planned_covers = protection.plan(there, str(tmp_path), [".envrc"], [], UserGit("/")).covers
         monkeypatch.setattr(protection, "acting_as", refused)
         with pytest.raises(PermissionError):
-            protection.mount(there, covers, -1, -1)
+            protection.mount(there, planned_covers, -1, -1)
 
 
 def test_planning_leaves_no_descriptor_open(tmp_path: Path) -> None:

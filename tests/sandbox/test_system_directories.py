@@ -54,5 +54,15 @@ def test_the_resolvers_file_is_shown_where_nothing_that_is_shown_holds_it(
     machine: Callable[..., None], resolver: str, shown: bool
 ) -> None:
     machine("/etc", "/run/systemd/resolve", resolver=resolver)
-    assert look() == ("/run/systemd/resolve", *([resolver] if shown else []))
-    assert resolver not in look(network=False)
+    assert look().paths == ("/run/systemd/resolve", *([resolver] if shown else []))
+    assert resolver not in look(network=False).paths
+
+
+def test_the_compile_cache_is_shown_where_it_is(machine: Callable[..., None]) -> None:
+    machine("/etc", "/var/cache/x/node")
+    shown = [
+        system_directories.look(nix_daemon=True, network=True, compile_cache=path).compile_cache
+        for path in ("/var/cache/x/node", "/var/cache/y/node")
+    ]
+    assert shown == ["/var/cache/x/node", None]
+    assert look().compile_cache is None

@@ -6,7 +6,7 @@ from typing import Any
 from pi_agent.linux.identities import Identity
 from pi_agent.sandbox import unit_properties
 from tests.support import policies
-from tests.support.policies import frozen
+from tests.support.policies import frozen, replaced
 
 _AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
 _SYSTEM = ("/nix/var/nix/daemon-socket", "/run/nscd")
@@ -34,6 +34,12 @@ def test_of_the_host_only_the_systems_own_paths_are_bound_and_they_are_read_only
     assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [list(_SYSTEM)]
     assert values("BindPaths") == values("ReadWritePaths") == []
     assert values("BindReadOnlyPaths", properties(system=())) == []
+
+
+def test_the_compile_cache_is_read_only_and_may_go_away_while_the_unit_starts() -> None:
+    system = replaced(_SYSTEM, compile_cache="/var/cache/x/node")
+    found = values("BindReadOnlyPaths", unit_properties.properties(frozen(), _AGENT, system, _BINDS))
+    assert [shlex.split(each) for each in found[1:]] == [["-/var/cache/x/node:/run/pi-agent-compile-cache"]]
 
 
 def test_without_a_network_there_is_none() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pi_agent.environment import git_identity
-from pi_agent.messages import notices
+from pi_agent.messages import notices, self_running_texts
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.sandbox import prepared_root
 from pi_agent.session import launch_plan
@@ -227,36 +226,38 @@ def test_notices_are_told_once_before_pi_starts_in_the_order_in_which_they_came_
 # -- what the session left behind
 
 
-def changing(here: Launching) -> None:
-    """Let Pi leave something that the host runs by itself."""
-    here.unit(f"echo evil > '{here.root}/.envrc'")
-
-
-def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> Launching:
-    return Launching(tmp_path, monkeypatch, sandbox=policies.sandbox(protectedPaths=[".envrc"]), **overrides)
-
-
-def test_at_a_terminal_files_that_the_host_runs_by_itself_are_told_after_the_session_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("terminal", [True, False])
+def test_files_that_the_host_runs_by_itself_are_told_after_the_session_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], terminal: bool
 ) -> None:
-    here = watching(tmp_path, monkeypatch)
-    changing(here)
-    assert at_terminal(here) == 0
-    said = capfd.readouterr().err
-    assert said.startswith("pi: ") and said.endswith("      .envrc\n")
-    assert said == "pi: " + notices.self_running_files_changed([".envrc"]).replace("\n", "\n    ") + "\n"
-    assert here.events() == ["start", "end"]
-
-
-def test_what_changed_is_told_only_at_a_terminal_and_only_if_there_is_something(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    here = watching(tmp_path, monkeypatch)
-    assert at_terminal(here) == 0
-    changing(here)
+    here = Launching(tmp_path, monkeypatch)
+    here.unit(f"echo evil > '{here.root}/.envrc'; echo Pi says", 7)
+    assert (at_terminal(here) if terminal else here.launch()) == 7
+    said = capfd.readouterr()
+    assert said.out == "Pi says\n"
+    assert said.err.startswith(f"pi: {self_running_texts.CHANGED}.") and "\n      .envrc\n" in said.err
+    assert here.events() == ["start", "end", "self-running"]
+    assert here.journal[-1]["PI_AGENT_PATHS"] == ".envrc" and "evil" not in str(here.journal)
+    assert not left_in(here.staging)
+    assert here.launch() == 7
+    assert capfd.readouterr().err.count(".envrc") == 1, "it was written again"
+    here.unit()
     assert here.launch() == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_a_session_without_a_project_is_not_looked_at(
+    here: Launching, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.unit(f"echo evil > '{here.root}/.envrc'")
     here.carry_out(launch_plan.plan(replaced(here.request("--version"), terminal=True)))
     assert capfd.readouterr().err == ""
+
+
+def test_a_record_that_is_lost_is_said(here: Launching, capfd: pytest.CaptureFixture[str]) -> None:
+    here.unit('rm "${report%/*}/record"')
+    assert here.launch() == 0
+    assert "could not be recorded" in capfd.readouterr().err
 
 
 # -- what changed since it was planned

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pi_agent.cli import launch_request
 from pi_agent.environment import variable_layers
 from pi_agent.environment.git_identity import rendered
 from pi_agent.environment.variable_layers import Sources
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_CONFIG, EX_DATAERR, Refusal
 from pi_agent.sandbox import prepared_root
+from pi_agent.sandbox.system_directories import COMPILE_CACHE
 from pi_agent.session import launch_plan
 from pi_agent.session.launch_plan import Configuration, Plan
 from pi_agent.state.home_files import HomeFile, ProjectLink
@@ -277,3 +279,20 @@ def test_a_refused_plan_holds_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_home_file_says_where_it_goes() -> None:
     assert HomeFile("a/b", "c", b"").path == "a/b/c"
     assert ProjectLink("/home/alice/p").path == "projects/p"
+
+
+# -- the compile cache
+
+
+def test_pi_is_told_of_the_compile_cache_and_a_shell_only_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache/node"
+    here = Launching(tmp_path, monkeypatch, compileCache=str(cache))
+    before = here.plan()
+    cache.mkdir(parents=True)
+    pi, shell = here.plan(), launch_plan.plan(launch_request.for_shell(here.policy, here.caller))
+    told = [variable_layers.merged(plan.layers).get("NODE_COMPILE_CACHE") for plan in (before, pi, shell)]
+    assert told == [None, COMPILE_CACHE, None]
+    shown = [f'"-{cache}":"{COMPILE_CACHE}"' in binds(plan, "BindReadOnlyPaths") for plan in (before, pi, shell)]
+    assert shown == [False, True, True]

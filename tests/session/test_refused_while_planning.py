@@ -27,7 +27,7 @@ from pi_agent.messages import installation_refusals, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import project_roots
 from pi_agent.python import lazy_orjson
-from pi_agent.sandbox import project_search, protection, unit_properties
+from pi_agent.sandbox import covers, project_search, protection, unit_properties
 from pi_agent.state import documents, scans
 from tests.support import policies, trust
 from tests.support.limits import open_descriptors
@@ -159,11 +159,11 @@ def _deep(it: Prepared) -> None:
 
 
 def _much_to_protect(it: Prepared) -> None:
-    it.monkeypatch.setattr(protection, "COVERS_AT_MOST", 0)
+    it.monkeypatch.setattr(covers, "COVERS_AT_MOST", 0)
 
 
 def _much_to_look_at(it: Prepared) -> None:
-    it.monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 1)
+    it.monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 0)
 
 
 def _closed(it: Prepared) -> None:

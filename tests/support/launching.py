@@ -22,7 +22,7 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from pi_agent.python.records import record, values
-from pi_agent.session import aftermath, launch, launch_plan, request_file, session_directory, session_names
+from pi_agent.session import launch, launch_plan, provenance, request_file, session_directory, session_names
 from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan, Request
@@ -87,7 +87,7 @@ class Launching:
         monkeypatch.setattr(accounts, "owner", lambda policy: self.owner)
         # What the end of a session asks for again.
         monkeypatch.setattr(accounts, "through_sudo", lambda policy, environ: self.caller)
-        monkeypatch.setattr(aftermath, "policy_file", SimpleNamespace(load=lambda path: self.policy))
+        monkeypatch.setattr(provenance, "policy_file", SimpleNamespace(load=lambda path: self.policy))
         # pytest works below /tmp, which the sandbox provides itself.
         monkeypatch.setattr(project_roots, "RESERVED", tuple(each for each in project_roots.RESERVED if each != "/tmp"))
         if os.geteuid() != 0:

@@ -65,3 +65,8 @@ def give_to_nobody(path: Path) -> None:
     """Give path to that ordinary user, if we are root."""
     if os.geteuid() == 0:
         os.chown(path, _NOBODY, _NOBODY)
+
+
+def nobody(home: Path | str) -> Identity:
+    """The ordinary user of `being_nobody`."""
+    return Identity("nobody", _NOBODY, _NOBODY, (_NOBODY,), str(home))

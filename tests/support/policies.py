@@ -37,6 +37,8 @@ def document(**overrides: Any) -> dict[str, Any]:
         "path": ["/nix/store/git/bin", "/nix/store/node/bin"],
         "shell": "/nix/store/bash/bin/bash",
         "launcher": "/nix/store/pi-agent/launch.bash",
+        "compileCache": "/var/cache/pi-agent-compile-cache/pi/node",
+        "forgetCompileCache": "/nix/store/pi-agent/forget_compile_cache.cjs",
         "systemCallFilter": "/nix/store/pi-agent-system-call-filter",
         "sandbox": sandbox(),
         "tools": tools(),
@@ -53,6 +55,7 @@ def tools(**overrides: str) -> dict[str, str]:
         "systemctl": "/nix/store/systemd/bin/systemctl",
         "systemd-run": "/nix/store/systemd/bin/systemd-run",
         "sudo": "/run/wrappers/bin/sudo",
+        "git": "/nix/store/git/bin/git",
         **overrides,
     }
 
@@ -69,6 +72,7 @@ def sandbox(**overrides: Any) -> dict[str, Any]:
         "denyAddresses": ["link-local"],
         "allowAddresses": [],
         "nixDaemon": True,
+        "onSelfRunning": "ask",
         **overrides,
     }
 

@@ -17,10 +17,12 @@ in
         version = 4;
         keys = [
           "commandName"
+          "compileCache"
           "environment"
           "environmentFiles"
           "extraEnvironment"
           "extraRunArgs"
+          "forgetCompileCache"
           "group"
           "hostUsers"
           "launcher"
@@ -44,6 +46,7 @@ in
           "hiddenPaths"
           "network"
           "nixDaemon"
+          "onSelfRunning"
           "properties"
           "protectedPaths"
           "readOnlyPaths"
@@ -85,6 +88,7 @@ in
       );
   "every tool is an absolute path" = case [
     "bash"
+    "git"
     "setpriv"
     "setsid"
     "sudo"

@@ -29,6 +29,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("projectGroup", account_checks.project_group),
     Check("package", program_checks.package),
     Check("tools", program_checks.tools),
+    Check("cache", program_checks.compile_cache, needs_root=True),
     Check("systemd", system_checks.systemd),
     Check("kernel", system_checks.kernel),
     Check("Landlock", system_checks.landlock_offered),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pi_agent.cli.doctor.context import Context
 from pi_agent.messages import findings
 from pi_agent.messages.finding import Finding
+from pi_agent.policy import accounts
 from pi_agent.python import records
 
 
@@ -27,9 +28,36 @@ def tools(context: Context) -> Iterator[Finding]:
     yield from map(findings.tool_unusable, bad)
     if not bad:
         yield findings.tools(len(programs))
-    for path in (policy.launcher, policy.system_call_filter):
+    for path in (policy.launcher, policy.forget_compile_cache, policy.system_call_filter):
         if not os.path.isfile(path):
             yield findings.tool_file_missing(path)
+
+
+def compile_cache(context: Context) -> Iterator[Finding]:
+    """Node's compile cache of Pi's package is made, for the user's agent as well, and nobody can write it."""
+    cache = context.policy.compile_cache
+    if not os.path.isdir(os.path.dirname(cache)):
+        yield findings.compile_cache_missing(os.path.dirname(cache))
+        return
+    if not os.path.isdir(cache):
+        yield findings.compile_cache_of_no_use()
+        return
+    found = [cache, *(entry.path for top in os.scandir(cache) for entry in _inside(top))]
+    bad = [path for path in found if os.lstat(path).st_mode & (stat.S_IWGRP | stat.S_IWOTH)]
+    agent = None if context.user is None else accounts.of(context.policy, context.user).agent
+    if bad:
+        yield findings.compile_cache_open(bad[0])
+    elif agent is not None and not any(name.endswith(f"-{agent.uid}") for name in os.listdir(cache)):
+        yield findings.compile_cache_of_others(agent.name)
+    else:
+        yield findings.compile_cache(sum(os.path.isfile(path) for path in found))
+
+
+def _inside(top: os.DirEntry[str]) -> Iterator[os.DirEntry[str]]:
+    """A folder of the cache and its entries; nothing for a link to one."""
+    if not top.is_symlink():
+        yield top
+        yield from os.scandir(top)
 
 
 def unusable(programs: Iterable[str]) -> list[str]:

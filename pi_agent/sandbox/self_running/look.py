@@ -1,0 +1,94 @@
+"""The look at what the host may run by itself: before a session, and after it.
+
+`before` returns bytes for a file of the session's directory. `after` takes them and reports what is new. Neither
+changes anything in the project.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import time
+
+from pi_agent.linux.identities import Identity
+from pi_agent.policy.policy_file import Policy
+from pi_agent.policy.project_roots import Project
+from pi_agent.python.standard import contextmanager
+from pi_agent.sandbox import self_running_table
+from pi_agent.sandbox.self_running import rules, seeing
+from pi_agent.sandbox.self_running.record import Recorder, unlisted
+from pi_agent.sandbox.self_running.rules import DEFAULT
+from pi_agent.sandbox.self_running.seeing import Ground
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from pi_agent.sandbox.self_running.named import Named
+    from pi_agent.sandbox.self_running.report import Report
+
+# Seconds. A session's start waits for the first, its end for the others.
+_RECORDING: Final = 0.05
+_COMPARING: Final = 20.0
+_JUDGING: Final = 10.0
+# File systems keep times to two seconds at worst (vfat), and the kernel's clock for them is coarse.
+_GRANULARITY: Final = 2_000_000_000
+
+
+@contextmanager
+def ground_of(caller: Identity, project: Project) -> Iterator[Ground]:
+    """The project as it is looked at. Raises OSError."""
+    top = seeing.opened(project.descriptor)
+    try:
+        yield Ground(top, project.root, caller)
+    finally:
+        os.close(top)
+
+
+def before(policy: Policy, caller: Identity, project: Project) -> bytes:
+    """Record what runs by itself in the project. Never raises: what is not recorded is judged by its times later."""
+    began = time.time_ns() - _GRANULARITY
+    known = rules.compiled(self_running_table.load(), policy.sandbox.protected_paths)
+    record = unlisted(DEFAULT)
+    obeyed: Named = {}
+    try:
+        with ground_of(caller, project) as ground:
+            top = seeing.directory(ground, ground.top, ".")
+            try:
+                recorder = Recorder(ground, known, _RECORDING)
+                record = recorder.directory(top, "", DEFAULT)
+            finally:
+                os.close(top)
+            if recorder.armed:
+                from pi_agent.sandbox.self_running import named
+
+                obeyed = named.look(ground, recorder.armed)
+    except OSError:
+        pass
+    return marshal.dumps((began, record, obeyed))
+
+
+def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -> Report | None:
+    """What runs by itself and did not when it was recorded; None if nothing does and everything was seen."""
+    from pi_agent.sandbox.self_running.comparison import Comparison
+
+    began, record, obeyed = marshal.loads(recorded)  # noqa: S302 (root's own file)
+    table = self_running_table.load()
+    known = rules.compiled(table, policy.sandbox.protected_paths)
+    with ground_of(caller, project) as ground:
+        comparison = Comparison(ground, known, began, _COMPARING)
+        comparison.run(record)
+        if obeyed:
+            from pi_agent.sandbox.self_running import named
+
+            comparison.changes += named.changes(ground, obeyed, {change.path for change in comparison.changes})
+        if not comparison.changes and not comparison.unseen:
+            return None
+        from pi_agent.sandbox.self_running import report
+        from pi_agent.sandbox.self_running.judgement import Judge
+
+        items = Judge(ground, known, policy.tools, _JUDGING).items(comparison.changes)
+        if not items and not comparison.unseen:
+            return None
+        return report.Report(tuple(report.ordered(items, table.groups)), tuple(comparison.unseen))

@@ -1,0 +1,77 @@
+"""What the settings of git that were there before a session name in the project: to run, to include, or to obey.
+
+What exists is protected. What does not exist yet can be made by the session, and runs then as the settings say.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pi_agent.linux.signatures import Signature, signature_of
+from pi_agent.python.standard import suppress
+from pi_agent.sandbox.git_named import GitFile, NamedFiles, What
+from pi_agent.sandbox.project_search import Looks, ProjectView, TooMuch
+from pi_agent.sandbox.self_running import rules, seeing
+from pi_agent.sandbox.self_running.comparison import Change
+from pi_agent.sandbox.self_running.seeing import Ground
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final
+
+# Configuration → what it names: path → signature. Of a directory, that of each file in it.
+Named = dict[str, dict[str, Signature]]
+_FILES_AT_MOST: Final = 5000
+
+
+def look(ground: Ground, configurations: Iterable[str]) -> Named:
+    """What exists of what these configurations name. Paths are below the root."""
+    return {path: {name: signature for name, signature, _ in _named(ground, path)} for path in configurations}
+
+
+def changes(ground: Ground, before: Named, known: set[str]) -> list[Change]:
+    """What is new or different of it. known: changes that are told anyway."""
+    found: dict[str, Change] = {}
+    for configuration, old in before.items():
+        for path, signature, file in _named(ground, configuration):
+            if old.get(path) != signature and path not in known:
+                number = rules.CONFIGURATION_RULE if file.what is What.CONFIG else rules.NAMED_RULE
+                matter = None if number == rules.CONFIGURATION_RULE else file.setting
+                found.setdefault(path, Change(path, path, number, matter, False))
+    return [*found.values()]
+
+
+def _named(ground: Ground, configuration: str) -> Iterator[tuple[str, Signature, GitFile]]:
+    folder = os.path.dirname(configuration)
+    view = ProjectView(ground.top, ground.root, ground.caller)
+    files: list[GitFile] = []
+    with suppress(OSError, TooMuch):
+        files = NamedFiles(view, ground.caller.home, Looks()).of([configuration], [folder, os.path.dirname(folder)])
+    for file in files:
+        found = seeing.target(ground, file.path)
+        if found is None:
+            continue
+        looked, real = found
+        try:
+            status = os.fstat(looked)
+            if not stat.S_ISDIR(status.st_mode):
+                yield real, signature_of(status), file
+                continue
+            for name in _names(ground, looked)[:_FILES_AT_MOST]:
+                with suppress(OSError):
+                    yield f"{real}/{name}", signature_of(os.stat(name, dir_fd=looked, follow_symlinks=False)), file
+        finally:
+            os.close(looked)
+
+
+def _names(ground: Ground, looked: int) -> list[str]:
+    try:
+        descriptor = seeing.reopened(ground, looked, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return []
+    try:
+        return os.listdir(descriptor)
+    finally:
+        os.close(descriptor)
