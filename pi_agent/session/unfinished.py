@@ -92,7 +92,7 @@ def read(session: Session) -> Unfinished:
         Above(above[0], _terminal(above[1])),
         _terminal(terminal),
         None if project is None else Project(*project),
-        None if covered is None else Covered(*covered),
+        None if covered is None else Covered(*(tuple(each) if isinstance(each, list) else each for each in covered)),
     )
 
 
