@@ -6,6 +6,7 @@ import os
 import pty
 import termios
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -55,10 +56,8 @@ def test_it_is_read_back_as_it_was_written(running: Unfinished) -> None:
 )
 def test_paths_of_every_kind_survive(running: Unfinished, name: str) -> None:
     covered = Covered(5, 6, f"/home/{name}", True, f"/home/{name}/x", (7, 8, 9), {f"{name}/.envrc": 1, "b": 2})
-    odd = replaced(
-        running, project=Project(f"/home/{name}", 3, f"/home/{name}/{name}"), known=Known("/p").in_root(f"/home/{name}"),
-        covered=covered,
-    )  # fmt: skip
+    project, known = Project(f"/home/{name}", 3, f"/home/{name}/{name}"), Known("/p").in_root(f"/home/{name}")
+    odd = replaced(running, project=project, known=known, covered=covered)
     found = read_back(odd)
     assert found == odd
     assert found.project is not None and os.fsencode(found.project.root) == os.fsencode(f"/home/{name}")
@@ -69,7 +68,7 @@ def test_the_modes_of_a_terminal_survive_and_can_be_set(running: Unfinished) -> 
     modes = termios.tcgetattr(slave)
     found = read_back(replaced(running, terminal=Terminal(slave, modes, RESET), above=Above(1, Terminal(9, None, b""))))
     assert found.terminal == Terminal(slave, modes, RESET) and found.above == Above(1, Terminal(9, None, b""))
-    termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(slave)[:6] + [[b"\xff", *modes[6][1:]]])
+    termios.tcsetattr(slave, termios.TCSANOW, [*modes[:6], [b"\xff", *modes[6][1:]]])
     modes = termios.tcgetattr(slave)
     found = read_back(replaced(running, terminal=Terminal(slave, modes, b"\x00\x80\xff")))
     assert found.terminal == Terminal(slave, modes, b"\x00\x80\xff")
@@ -80,10 +79,8 @@ def test_the_modes_of_a_terminal_survive_and_can_be_set(running: Unfinished) -> 
 
 def test_all_descriptors_are_named_once(running: Unfinished) -> None:
     covered = Covered(21, 22, "/r", False, "/r", (23, 24, 25), {})
-    whole = replaced(
-        running, above=Above(1, Terminal(18, None, b"")), terminal=Terminal(19, None, b""), project=Project("/", 20, "/"),
-        covered=covered,
-    )  # fmt: skip
+    above, own = Above(1, Terminal(18, None, b"")), Terminal(19, None, b"")
+    whole = replaced(running, above=above, terminal=own, project=Project("/", 20, "/"), covered=covered)
     assert sorted(whole.descriptors()) == [*range(11, 26)]
     assert sorted(running.descriptors()) == [*range(11, 18)]
 

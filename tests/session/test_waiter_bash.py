@@ -1,4 +1,4 @@
-"""waiter.bash, what the runner is while Pi runs: what wakes it, what it does without waking, and that nothing is lost."""
+"""waiter.bash, what the runner is while Pi runs: what wakes it, what does not, and that nothing is lost."""
 
 from __future__ import annotations
 
