@@ -61,6 +61,7 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
             continue
         if renewal is not None:
             renewal.look()
+            running.above.watch()  # it has acted as another user
         if report.heard != known and not report.over:
             time.sleep(turn)
             turn = min(2 * turn, _TURN_AT_MOST)

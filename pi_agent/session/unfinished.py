@@ -92,7 +92,7 @@ def read(session: Session) -> Unfinished:
         Above(above[0], _terminal(above[1])),
         _terminal(terminal),
         None if project is None else Project(*project),
-        None if covered is None else Covered(*covered),
+        _covered(covered),
     )
 
 
@@ -101,6 +101,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _covered(found: Any) -> Covered | None:
+    if found is None:
+        return None
+    process, tree, root, mapped, directory, means, covers = found
+    return Covered(process, tree, root, mapped, directory, tuple(means), covers)
 
 
 def _terminal(found: Any) -> Terminal | None:

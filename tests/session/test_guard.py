@@ -171,7 +171,7 @@ def test_where_others_can_enter_there_is_not_even_a_guard(
 def test_a_session_that_cannot_be_made_leaves_nothing_and_no_descriptor(
     staging: Path, bin_: Bin, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
 ) -> None:
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     before = open_descriptors()

@@ -17,7 +17,8 @@ from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.python.records import values
 from pi_agent.session import control_group, namespace_limits
 from pi_agent.session.namespace_limits import Limiter, Machine
-from tests.support import groups, policies
+from tests.support import policies
+from tests.support.control_groups import groups, unit
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
 from tests.support.policies import frozen
@@ -100,8 +101,9 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
     names = sorted(path.name for path in Path("/proc/sys/user").iterdir())
     before = {name: Path(f"/proc/sys/user/{name}").read_text() for name in names}
     with in_a_namespace() as process:
-        groups.unit(tmp_path, process.pid)
-        monkeypatch.setattr(control_group.process_of, "__defaults__", (groups.machine(tmp_path),))
+        unit(tmp_path, process.pid)
+        there = groups(tmp_path)
+        monkeypatch.setattr(control_group.process_of, "__defaults__", (there,))
         monkeypatch.setattr(namespace_limits, "_SHARED", {_INOTIFY[0]: ("max_inotify_instances", 3)})
         monkeypatch.setattr(namespace_limits, "_NAMESPACES", 7)
         opened = open_descriptors()
@@ -121,10 +123,10 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
 @needs_root
 def test_who_cannot_be_limited_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own namespace cannot be joined, and a unit that is gone has none."""
-    monkeypatch.setattr(control_group.process_of, "__defaults__", (groups.machine(tmp_path),))
+    monkeypatch.setattr(control_group.process_of, "__defaults__", (groups(tmp_path),))
     opened = open_descriptors()
     for processes in ((), (os.getpid(),)):
-        groups.unit(tmp_path, *processes)
+        unit(tmp_path, *processes)
         with Limiter("u.service", {}, 0) as limiter, pytest.raises(Refusal) as caught:
             limiter.begin()
             limiter.finish()
@@ -155,5 +157,5 @@ def test_a_child_that_is_not_needed_ends() -> None:
 
 
 def test_the_real_machine_is_the_default() -> None:
-    assert values(namespace_limits.MACHINE) == ("/proc/sys", "/sys/fs/cgroup", "/proc/1/cgroup")
+    assert values(namespace_limits.MACHINE) == ("/proc/sys",)
     assert mount_api.RDONLY == 1

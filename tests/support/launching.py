@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -21,7 +22,7 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from pi_agent.python.records import record, values
-from pi_agent.session import guard, launch, launch_plan, request_file, session_directory, session_names
+from pi_agent.session import launch, launch_plan, provenance, request_file, session_directory, session_names
 from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan, Request
@@ -82,10 +83,12 @@ class Launching:
         self.policy: Policy = policies.frozen(**self._overrides)
         self.unit()
         monkeypatch.setattr(session_names, "STAGING", str(self.staging))
-        monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
         monkeypatch.setattr(journald, "send", lambda entry: self.journal.append(dict(entry)))
         monkeypatch.setattr(accounts, "of", lambda policy, caller: self.accounts)
         monkeypatch.setattr(accounts, "owner", lambda policy: self.owner)
+        # What the end of a session asks for again.
+        monkeypatch.setattr(accounts, "through_sudo", lambda policy, environ: self.caller)
+        monkeypatch.setattr(provenance, "policy_file", SimpleNamespace(load=lambda path: self.policy))
         # pytest works below /tmp, which the sandbox provides itself.
         monkeypatch.setattr(project_roots, "RESERVED", tuple(each for each in project_roots.RESERVED if each != "/tmp"))
         if os.geteuid() != 0:

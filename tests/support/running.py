@@ -84,7 +84,8 @@ class Running:
         kept = Descriptors()
         with Relay(tools, self.session.unit, line.report, NOTHING_ABOVE) as relay:
             try:
-                client = supervision.begin(plan, line, relay, cast(Furnishing, _Furnished(furnish)))
+                given = SimpleNamespace(prepare=lambda: None, give=furnish)
+                client = supervision.begin(plan, line, relay, cast(Furnishing, given))
                 kept.hold(client.process)
                 kept.hold(client.alive)
                 running = unfinished(tools, self.session, client, line.report.pipe, screen)
@@ -101,16 +102,6 @@ class Running:
                     screen.close()
 
 
-class _Furnished:
-    """What is given to a session, as the tests want it."""
-
-    def __init__(self, give: Callable[[int], None]) -> None:
-        self.give = give
-
-    def prepare(self) -> None:
-        """There is nothing to prepare."""
-
-
 def _screen(environ: Mapping[str, str]) -> Terminal:
     """The terminal of the tests, or one of which nothing is seen."""
     return terminals.seen(environ) or Terminal(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC), None, b"")
@@ -119,10 +110,7 @@ def _screen(environ: Mapping[str, str]) -> Terminal:
 def unfinished(tools: Tools, session: Session, client: Client, report: int, screen: Terminal | None) -> Unfinished:
     """A session that runs, without a guard, locks and a project."""
     known, guard = Known("/policy.json"), Guard(0, -1)
-    memory = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    return Unfinished(
-        tools, session, "pi", known, client, guard, report, memory, (), NOTHING_ABOVE, screen, None, None
-    )  # fmt: skip
+    return Unfinished(tools, session, "pi", known, client, guard, report, -1, (), NOTHING_ABOVE, screen, None, None)
 
 
 def waiting(condition: str) -> str:
