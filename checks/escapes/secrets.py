@@ -32,14 +32,13 @@ CASES: Final = grouped(
                 _ROOT,
             ),
             (
-                "session-environment",
+                "session-request",
                 "secrets",
-                "read the env file of another session",
-                "there.staging + '/environment'",
+                "read what another session runs, with its environment",
+                "there.staging + '/request'",
                 _ABSENT,
                 _ROOT,
             ),
-            ("session-command", "secrets", "read what another session runs", "there.staging + '/argv'", _ABSENT, _ROOT),
             ("credential", "secrets", "read another unit's credential", "there.credential", _ABSENT, _ROOT),
             (
                 "credentials-encrypted",
@@ -88,7 +87,7 @@ CASES: Final = grouped(
     Case(
         "staging",
         "state",
-        "list the staging directory of sessions",
+        "list the directories of sessions",
         "found(os.listdir('/run/pi-agent'))",
         _ABSENT,
         _ROOT,
@@ -105,9 +104,9 @@ CASES: Final = grouped(
     Case(
         "descriptors",
         "secrets",
-        "find an open file that leads to the staging directory",
+        "find an open file that leads to the directory of a session",
         _STAGED_FILES,
         ("nothing",),
-        Control("root", "kept = os.open(there.staging + '/environment', os.O_RDONLY)\n" + _STAGED_FILES),
+        Control("root", "kept = os.open(there.staging + '/request', os.O_RDONLY)\n" + _STAGED_FILES),
     ),
 )

@@ -161,7 +161,7 @@ _OF_ANOTHER: Final = {
     "his state": "open(there['state']).read()",
     "the directory of his state": "os.listdir(os.path.dirname(there['state']))",
     "what sync remembers of him": "open(there['memory']).read()",
-    "his staging directory": "os.listdir(there['staging'])",
+    "the directory of his session": "os.listdir(there['staging'])",
     "the gate of his session": "socket.socket(socket.AF_UNIX).connect(there['staging'] + '/gate')",
     "the environment of his agent": "open(f\"/proc/{there['pid']}/environ\", 'rb').read()",
     "the memory of his agent": "open(f\"/proc/{there['pid']}/mem\", 'rb').read(1)",
@@ -213,7 +213,7 @@ _LENT_IN: Final = {
     "the root directory, for sync": ("os.open('/', os.O_RDONLY)", "var/lib/pi-probe-sync/bob/memory.json"),
     "the root directory, for her own sync": ("os.open('/', os.O_RDONLY)", "var/lib/pi-probe-sync/alice/memory.json"),
     "the root directory, for her own state": ("os.open('/', os.O_RDONLY)", "var/lib/pi-probe/users/alice/.pi/.env"),
-    "the root directory, for staging": ("os.open('/', os.O_RDONLY)", "run/pi-agent/1001"),
+    "the root directory, for sessions": ("os.open('/', os.O_RDONLY)", "run/pi-agent/1001"),
     "the root directory, for bob's home": ("os.open('/', os.O_RDONLY)", "home/bob/p/demo/README"),
     "the root directory, for her home": ("os.open('/', os.O_RDONLY)", "home/alice/.ssh/id_ed25519"),
 }
@@ -234,5 +234,5 @@ def test_a_directory_from_outside_opens_nothing_of_others(way: str) -> None:
     }
     found = answers(_ALICE, f"lent = {opens}", _HER_AGENT, tries)
     assert set(found.values()) <= {"EACCES", "EXDEV"}, found
-    if "home" not in way and "staging" not in way:
+    if "home" not in way and "sessions" not in way:
         assert os.path.lexists(f"/{path}" if opens.startswith("os.open('/',") else f"/var/lib/{path}")

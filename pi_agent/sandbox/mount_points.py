@@ -1,9 +1,10 @@
 """Mount points for what a session sees of the host, made in the session's own mount namespace.
 
 Runs as root, in that namespace, before anything of the agent runs there. The root of the session is shared with other
-sessions (prepared_root.py), so nothing that tells of this one is made in it: a directory that is missing there is made
-in it once, and covered with a file system of the session's own, in which the rest of the path is made. No link is
-followed on the way: beneath another mount, the path may lead through a project.
+sessions (prepared_root.py). Only the first name of a path that is missing there is made in it, for good. A directory in
+it that is empty is covered with a file system of the session's own, in which the rest of the path is made, so other
+sessions learn no more than that first name. No link is followed on the way: beneath another mount, the path may lead
+through a project.
 """
 
 from __future__ import annotations
@@ -62,8 +63,6 @@ class MountPoints:
             except FileNotFoundError:
                 here = self._with_room(here)
                 found = self._made(here, "/".join(parts[:number]), directory=directory or not is_last)
-                if self._is_shared(here) and not is_last:
-                    found = self._covered(found)
             if stat.S_ISLNK(os.fstat(found).st_mode):
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             here = found
@@ -75,17 +74,15 @@ class MountPoints:
     def _with_room(self, here: int) -> int:
         """A directory in which root may make names: here, or a file system of ours over it if it is empty for good."""
         device = os.fstat(here).st_dev
-        if device in (self._shared, self._run, *(os.fstat(tree).st_dev for tree in self._own)):
+        if device in (self._run, *(os.fstat(tree).st_dev for tree in self._own)):
             return here
         if not os.fstatvfs(here).f_flag & os.ST_RDONLY:  # it is somebody else's
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
-        try:
-            if os.listdir(listed):
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        finally:
-            os.close(listed)
-        return self._covered(here)
+        if _is_empty(here):
+            return self._covered(here)
+        if self._is_shared(here):
+            return here
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     def _made(self, here: int, path: str, *, directory: bool) -> int:
         """Make the last component of path in the open directory, and open it."""
@@ -105,3 +102,11 @@ class MountPoints:
         mount_api.attach(tree, place)
         self._own.append(tree)
         return tree
+
+
+def _is_empty(directory: int) -> bool:
+    listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return not os.listdir(listed)
+    finally:
+        os.close(listed)

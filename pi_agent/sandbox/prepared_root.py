@@ -78,7 +78,11 @@ class Root:
     @property
     def is_mounted(self) -> bool:
         """Whether the tree is there, whole."""
-        return os.path.exists(self.mark)
+        return os.path.exists(self.mark) and _is_mount_point(self.path)
+
+
+def _is_mount_point(path: str) -> bool:
+    return os.path.ismount(path)
 
 
 def look() -> Root:
@@ -110,15 +114,19 @@ def prepare() -> None:
 
 
 def _unmount(name: str) -> None:
+    """Unmount a tree of an earlier system, or remove its mark."""
     mount_api.detach(name)
-    if os.path.isdir(name):
-        os.rmdir(name)
-    else:
+    if not os.path.isdir(name):
         os.unlink(name)
+        return
+    # A unit that was started after somebody had unmounted the tree has left mount points there.
+    with suppress(OSError):
+        os.rmdir(name)
 
 
 def _mount(root: Root, shown: Content) -> None:
-    os.mkdir(root.path, 0o755)
+    with suppress(FileExistsError):
+        os.mkdir(root.path, 0o755)
     tree = mount_api.new("tmpfs", {"mode": "0755", "size": "1m"}, mount_api.NOSUID | mount_api.NODEV)
     try:
         _attach(tree, root.path)

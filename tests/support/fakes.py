@@ -150,6 +150,7 @@ class Namespace:
         for name, path in _IN_THE_ROOT.items():
             monkeypatch.setattr(prepared_root, name, f"{self.root}{path}")
         monkeypatch.setattr(prepared_root, "PLACE", self._place)
+        monkeypatch.setattr(prepared_root, "_is_mount_point", os.path.isdir)
         monkeypatch.setattr(mount_namespaces, "entered", self._entered)
         monkeypatch.setattr(mount_points.MountPoints, "at", lambda points, path, **kind: self._at(points, path, **kind))
         Path(f"{self.root}{_IN_THE_ROOT['EMPTY_DIRECTORY']}").mkdir(parents=True)

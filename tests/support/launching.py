@@ -51,7 +51,8 @@ class Launching:
 
     host: alice's `.pi/agent`. root: her project root; directory: her directory in it. state: the state directory; tree:
     the agent's home; isolated: its `.pi/agent`; memory: sync's own directory. staging: where sessions have their
-    directories. namespace: the unit's. journal: the entries received. agent: its identity, if it is not the user who runs the tests.
+    directories. namespace: the unit's. journal: the entries received. agent: its identity, if it is not the user who
+    runs the tests.
     """
 
     def __init__(
@@ -155,8 +156,11 @@ class Launching:
         """The same in the mount namespace of the process."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
         state = user_state.prepare(self.policy, self.owner, USER, plan.state)
-        with Attachment(plan, state) as attachment:
+        attachment = Attachment(plan, state)
+        try:
             return attachment.attach(process)
+        finally:
+            attachment.close()
 
     def asked_by(self, plan: Plan) -> Asked:
         """The request of the plan, as launch.bash reads it. Nothing else of it is carried out."""

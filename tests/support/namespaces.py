@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,18 +69,15 @@ class Unit:
 @contextmanager
 def apart(root: Path | None = None) -> Iterator[Unit]:
     """Such a process, which ends on exit. root: its root directory, a mount point; otherwise it sees what we see."""
-    stay, leave = os.pipe()
     ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.close(leave)
             _move_apart(root)
             os.write(tell, b".")
-            os.read(stay, 1)
+            signal.pause()
         finally:
-            os._exit(0)
-    os.close(stay)
+            os._exit(1)
     os.close(tell)
     assert os.read(ready, 1) == b".", "the process has no namespace of its own"
     os.close(ready)
@@ -88,7 +86,7 @@ def apart(root: Path | None = None) -> Iterator[Unit]:
         yield Unit(child, descriptor)
     finally:
         os.close(descriptor)
-        os.close(leave)
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
