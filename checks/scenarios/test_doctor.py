@@ -33,7 +33,7 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     told = asked(cwd=cwd)
     well(told)
     expected = {
-        "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "systemd", "kernel", "Landlock", "limits",
+        "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "cache", "systemd", "kernel", "Landlock", "limits",
         "journal",
         "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "env file",
     }  # fmt: skip
