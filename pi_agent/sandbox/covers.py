@@ -72,6 +72,7 @@ class Covers:
         self._here = here
         self._looks = Looks()
         self._kinds: dict[str, Kind] = {}
+        self._all: dict[str, list[str]] = {}  # setting → what it names and cannot be protected
 
     def protect(self, walked: Walked, patterns: Iterable[str], user: UserGit) -> None:
         """Protect what matches in each place, and what git obeys if a pattern says so. user: the host user's."""
@@ -117,7 +118,10 @@ class Covers:
                     self._take_named(file, directory, movable[directory.path])
                 elif not file.setting and os.path.basename(file.path) in names:
                     self._take(file, movable[directory.path])
-        self.notices += [notices.git_settings_unread(f"{self._ground.root}/{path}") for path in git.unread]
+        if git.unread:
+            self.notices.append(notices.git_settings_unread(self._ground.root, summary(git.unread)))
+        for setting, found in self._all.items():
+            self.notices.append(notices.git_setting_names_all(setting, self._ground.root, summary(found)))
 
     def _movable(self, place: str) -> str:
         """The directory that can still be renamed, with all above: none on the way to the session's."""
@@ -148,7 +152,7 @@ class Covers:
             return
         needed = (*self._here, *directory.works, directory.path)
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
-            self.notices.append(notices.git_setting_names_all(file.setting, f"{self._ground.root}/{found.path}"))
+            self._all.setdefault(file.setting, []).append(found.path)
             return
         self._note(found, Kind.PROTECT, movable)
 

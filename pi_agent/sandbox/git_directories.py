@@ -118,7 +118,7 @@ class _Layout:
     def take_common(self, path: str) -> None:
         """Follow the `commondir` of a git directory."""
         if self._has(path, "commondir"):
-            self._follow(f"{path}/commondir", path, [*self._works.get(path, ())], b"")
+            self._follow(_joined(path, "commondir"), path, [*self._works.get(path, ())], b"")
 
     def described(self, path: str, named: NamedFiles) -> GitDirectory:
         """The git directory, with its files."""

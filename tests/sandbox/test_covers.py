@@ -10,7 +10,7 @@ import pytest
 from pi_agent.linux import beneath
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import Refusal
-from pi_agent.sandbox import covers, protection
+from pi_agent.sandbox import covers, project_walk, protection
 from pi_agent.sandbox.covers import Kind
 from pi_agent.sandbox.git_user import UserGit
 from tests.sandbox.test_git_directories import repository, worktree
@@ -126,22 +126,42 @@ def test_a_setting_that_names_what_the_session_works_in_is_told(tmp_path: Path, 
     (tmp_path / "sub").mkdir()
     text = f"[core]\nhooksPath = {value.format(root=tmp_path, name=tmp_path.name)}\n"
     put(tmp_path / ".git/config", text)
-    where = f"{tmp_path}/{'.git' if value.startswith('.git') else ''}"
-    told = (notices.git_setting_names_all("core.hookspath", where),)
+    where = ".git" if value.startswith(".git") else "."
+    told = (notices.git_setting_names_all("core.hookspath", str(tmp_path), where),)
     assert planned(tmp_path, told=told) == {".git": PIN, ".git/config": PROTECT, ".git/hooks": PROTECT}
 
 
 def test_a_session_in_a_directory_of_hooks_can_work_there(tmp_path: Path) -> None:
     put(repository(tmp_path / ".git") / "config", "[core]\nhooksPath = hooks\n")
     (tmp_path / "hooks/sub").mkdir(parents=True)
-    told = (notices.git_setting_names_all("core.hookspath", f"{tmp_path}/hooks"),)
+    told = (notices.git_setting_names_all("core.hookspath", str(tmp_path), "hooks"),)
     assert planned(tmp_path, at="hooks/sub", told=told).keys() == {".git", ".git/config", ".git/hooks"}
     assert planned(tmp_path)["hooks"] is PROTECT
 
 
 def test_a_configuration_that_is_not_read_is_told(tmp_path: Path) -> None:
     put(repository(tmp_path / ".git") / "config", "[alias]\nx = y\n" * 30_000)
-    planned(tmp_path, told=(notices.git_settings_unread(f"{tmp_path}/.git/config"),))
+    planned(tmp_path, told=(notices.git_settings_unread(str(tmp_path), ".git/config"),))
+
+
+def test_the_repository_of_the_session_is_protected_whatever_keeps_the_search_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository(tmp_path / "a/b/.git")
+    put(tmp_path / "a/b/.git/commondir", "../../../x.git")
+    repository(tmp_path / "x.git")
+    monkeypatch.setattr(project_walk, "_NAMES_AT_MOST", 0)
+    told = (notices.directories_unsearched(str(tmp_path), "., a, a/b"),)
+    found = planned(tmp_path, at="a/b", told=told)
+    assert {path for path, kind in found.items() if kind is PROTECT} == {
+        *("a/b/.git/config", "a/b/.git/hooks", "a/b/.git/commondir", "x.git/config", "x.git/hooks"),
+    }
+
+
+def test_a_project_that_is_a_git_directory_itself(tmp_path: Path) -> None:
+    repository(tmp_path / "x.git")
+    put(tmp_path / "x.git/commondir", ".")
+    assert planned(tmp_path / "x.git") == {"commondir": PROTECT, "config": PROTECT, "hooks": PROTECT}
 
 
 def test_too_much_to_cover_is_refused_with_the_directories_that_have_it(
