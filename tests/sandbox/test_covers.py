@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pi_agent.linux import beneath
 from pi_agent.messages import notices
@@ -209,3 +214,62 @@ def test_what_vanishes_while_it_is_looked_at_has_no_identity(tmp_path: Path, mon
         }
     assert ".git/hooks" not in found or found[".git/hooks"] is None
     assert found[".git/config"] is not None
+
+
+# -- any project
+
+_NAMES = st.sampled_from(["a", "b", ".git", "HEAD", "objects", "refs", "config", "commondir", "hooks", "modules"])
+_TARGETS = st.sampled_from(
+    [
+        "a",
+        "../a",
+        "../../a/b",
+        ".git",
+        "../.git",
+        "..",
+        ".",
+        "{top}/a",
+        "{top}",
+        "{top}x",
+        "/etc",
+        "~/a",
+        "",
+        "a/../b/..",
+    ]
+)
+_CONTENTS = st.one_of(
+    st.just("directory"),
+    _TARGETS.map(lambda target: f"link {target}"),
+    _TARGETS.map(lambda target: f"gitdir: {target}\n"),
+    _TARGETS.map(lambda target: f"{target}\n"),
+    _TARGETS.map(lambda target: f"[core]\nhooksPath = {target}\n[include]\npath = {target}\n[alias]\nx = !{target}\n"),
+)
+_GIT_TREES = st.dictionaries(st.lists(_NAMES, min_size=1, max_size=4).map("/".join), _CONTENTS, max_size=14)
+
+
+@given(_GIT_TREES)
+def test_whatever_the_repositories_a_plan_covers_only_what_exists_inside(tree: dict[str, str]) -> None:
+    with TemporaryDirectory(dir="/tmp") as name:
+        top = Path(name).resolve() / "root"
+        top.mkdir()
+        for path, content in sorted(tree.items()):
+            where = top / path
+            text = content.replace("{top}", str(top))
+            with suppress(OSError):
+                if where.parent.resolve() != where.parent:
+                    continue
+                where.parent.mkdir(parents=True, exist_ok=True)
+                if text == "directory":
+                    where.mkdir()
+                elif text.startswith("link "):
+                    where.symlink_to(text.removeprefix("link ") or ".")
+                else:
+                    where.write_text(text)
+        with ground(top) as there:
+            found = protection.plan(there, str(top), GIT, [], UserGit(name)).covers
+        seen: set[str] = set()
+        for cover in found:
+            assert (top / cover.path).parent.resolve() == (top / cover.path).parent, "the real path"
+            assert os.path.lexists(top / cover.path)
+            assert cover.path and not any(path.startswith(f"{cover.path}/") for path in seen)
+            seen.add(cover.path)
