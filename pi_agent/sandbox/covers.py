@@ -186,10 +186,18 @@ def _common(places: Sequence[str]) -> str:
 
 
 def summary(found: Sequence[str]) -> str:
-    """A few directories that all of these paths lie in or are, for a message; `.` for the root. A pure function."""
+    """A few directories that these paths lie in or are, for a message, those of most first; `.` for the root.
+
+    A pure function.
+    """
+    counts: dict[str, int] = {}
     for depth in range(16, 0, -1):
-        parts = dict.fromkeys("/".join(path.split("/")[:depth]) or "." for path in found)
-        if len(parts) <= _PARTS_AT_MOST:
-            return ", ".join(parts)
-    first = [*parts][:_PARTS_AT_MOST]
-    return f"{', '.join(first)} and {len(parts) - len(first)} more"
+        counts = {}
+        for path in found:
+            part = "/".join(path.split("/")[:depth]) or "."
+            counts[part] = counts.get(part, 0) + 1
+        if len(counts) <= _PARTS_AT_MOST:
+            break
+    parts = sorted(counts, key=lambda part: -counts[part])
+    more = len(parts) - _PARTS_AT_MOST
+    return ", ".join(parts[:_PARTS_AT_MOST]) + (f" and {more} more" if more > 0 else "")

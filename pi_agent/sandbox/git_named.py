@@ -144,7 +144,7 @@ class NamedFiles:
             for path in dict.fromkeys(self._place(base, word) for base in bases):
                 if path is None:
                     continue
-                spend(1 + path.count("/"))
+                spend(project_search.cost(path))
                 found = project_search.match(self._ground, path)
                 # Of a command, the words that name no file may mean anything.
                 if found is not None and (effect is not Effect.RUN or stat.S_ISREG(found.mode)):

@@ -192,6 +192,7 @@ def test_too_much_to_cover_is_refused_with_the_directories_that_have_it(
         ([f"{number}/{name}" for number in range(3) for name in "ab"], "0, 1, 2"),
         ([f"{number}/x" for number in range(8)], "0, 1, 2, 3, 4 and 3 more"),
         (["", "a"], "., a"),
+        ([".git/x", *(f"a/{number}" for number in range(6))], "a, .git"),
     ],
 )
 def test_a_summary_names_a_few_directories(paths: list[str], expected: str) -> None:
