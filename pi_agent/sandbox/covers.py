@@ -109,7 +109,7 @@ class Covers:
         """names: what of each git directory to protect."""
         git = git_directories.find(self._ground, walked, user, self._looks)
         for file in git.others:
-            self._take(file, self._movable(os.path.dirname(file.path)))
+            self._take(file, "" if file.fixed else self._movable(os.path.dirname(file.path)))
         movable: dict[str, str] = {}
         for directory in git.directories:
             movable[directory.path] = self._movable_with(directory, movable)
@@ -154,7 +154,7 @@ class Covers:
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
             self._all.setdefault(file.setting, []).append(found.path)
             return
-        self._note(found, Kind.PROTECT, movable)
+        self._note(found, Kind.PROTECT, "" if file.fixed else movable)
 
     def _note(self, found: Match, kind: Kind, movable: str) -> None:
         """Record a match, the links that led to it, and pins for the directories above each of them."""

@@ -85,7 +85,7 @@ def _own(ground: ProjectView, user: UserGit) -> Iterator[GitFile]:
     """The user's own configuration files that lie in the project."""
     for path in user.files:
         if paths.contains(ground.root, path):
-            yield GitFile(path[len(ground.root) :].lstrip("/"), What.CONFIG)
+            yield GitFile(path[len(ground.root) :].lstrip("/"), What.CONFIG, fixed=True)
 
 
 class _Layout:
