@@ -128,6 +128,19 @@ LAYOUTS: Final[dict[str, Layout]] = {
         "w",
         {"hooks": "hook shared"},
     ),
+    "hooks that the user's own settings name": Layout(
+        "begun w; mkdir -p w/tools/hooks; git config --global core.hooksPath tools/hooks; committed w",
+        "w",
+        {"hooks": "hook w/tools/hooks"},
+    ),
+    "the user's own settings in the project": Layout(
+        'mv ~/.gitconfig own; ln -s "$PWD/own" ~/.gitconfig; begun w; committed w',
+        "w",
+        {
+            "changed": 'git config --file own core.fsmonitor "$ran"',
+            "replaced": 'mv own old; git config --file own core.fsmonitor "$ran"',
+        },
+    ),
     "included settings": Layout(
         "begun w; echo >w/extra; git -C w config include.path ../extra; committed w",
         "w",

@@ -23,9 +23,14 @@ in
         most common command of a tool. Where they exist they are read-only in
         the sandbox, and the agent cannot replace them by renaming a directory
         above them. Paths are relative to the project root, to each directory
-        between it and the working directory, and to every git repository found
-        near the root. `*` matches any characters within one component. Paths
+        between it and the working directory, and to every git repository below
+        the root. `*` matches any characters within one component. Paths
         that do not exist are not created.
+
+        {file}`.git/hooks` and {file}`.git/config` stand for more: the hooks of
+        every git directory below the root, be it that of a submodule, a
+        worktree or a bare repository; and its configuration, the files that
+        point to it, and what settings name to run, to include or to obey.
 
         A value replaces the default. The example adds to it, in a module that
         takes `options` as an argument. Files that are edited every day, such as

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pi_agent.sandbox.git_directories import GitDirectory
     from pi_agent.sandbox.git_named import GitFile
+    from pi_agent.sandbox.git_user import UserGit
     from pi_agent.sandbox.project_walk import Walked
 
 # The agent controls the content of the project: the number of mounts must be bounded.
@@ -71,9 +72,10 @@ class Covers:
         self._here = here
         self._looks = Looks()
         self._kinds: dict[str, Kind] = {}
+        self._all: dict[str, list[str]] = {}  # setting → what it names and cannot be protected
 
-    def protect(self, walked: Walked, patterns: Iterable[str], home: str) -> None:
-        """Protect what matches in each place, and what git obeys if a pattern says so. home: the host user's."""
+    def protect(self, walked: Walked, patterns: Iterable[str], user: UserGit) -> None:
+        """Protect what matches in each place, and what git obeys if a pattern says so. user: the host user's."""
         plain: list[str] = []
         names: set[str] = set()
         for pattern in patterns:
@@ -86,7 +88,7 @@ class Covers:
             for found in project_search.matches_at(self._ground, place, index, self._looks):
                 self._note(found, Kind.PROTECT, self._movable(place.path))
         if names:
-            self._protect_git(walked, names, home)
+            self._protect_git(walked, names, user)
 
     def hide(self, walked: Walked, patterns: Iterable[str]) -> None:
         """Hide what matches below the root."""
@@ -103,11 +105,11 @@ class Covers:
         """The directories that most of what was collected lies in."""
         return summary([path for path in self._kinds if path])
 
-    def _protect_git(self, walked: Walked, names: Collection[str], home: str) -> None:
+    def _protect_git(self, walked: Walked, names: Collection[str], user: UserGit) -> None:
         """names: what of each git directory to protect."""
-        git = git_directories.find(self._ground, walked, home, self._looks)
-        for pointer in git.pointers:
-            self._take(pointer, self._movable(os.path.dirname(pointer.path)))
+        git = git_directories.find(self._ground, walked, user, self._looks)
+        for file in git.others:
+            self._take(file, self._movable(os.path.dirname(file.path)))
         movable: dict[str, str] = {}
         for directory in git.directories:
             movable[directory.path] = self._movable_with(directory, movable)
@@ -116,7 +118,10 @@ class Covers:
                     self._take_named(file, directory, movable[directory.path])
                 elif not file.setting and os.path.basename(file.path) in names:
                     self._take(file, movable[directory.path])
-        self.notices += [notices.git_settings_unread(f"{self._ground.root}/{path}") for path in git.unread]
+        if git.unread:
+            self.notices.append(notices.git_settings_unread(self._ground.root, summary(git.unread)))
+        for setting, found in self._all.items():
+            self.notices.append(notices.git_setting_names_all(setting, self._ground.root, summary(found)))
 
     def _movable(self, place: str) -> str:
         """The directory that can still be renamed, with all above: none on the way to the session's."""
@@ -147,7 +152,7 @@ class Covers:
             return
         needed = (*self._here, *directory.works, directory.path)
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
-            self.notices.append(notices.git_setting_names_all(file.setting, f"{self._ground.root}/{found.path}"))
+            self._all.setdefault(file.setting, []).append(found.path)
             return
         self._note(found, Kind.PROTECT, movable)
 

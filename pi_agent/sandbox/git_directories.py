@@ -19,8 +19,10 @@ from pi_agent.sandbox.project_walk import DOT_GIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
+    from pi_agent.sandbox.git_user import UserGit
     from pi_agent.sandbox.project_search import Looks, ProjectView
     from pi_agent.sandbox.project_walk import Directory, Walked
 
@@ -54,20 +56,19 @@ class GitDirectory:
 class Found:
     """What git uses in a project.
 
-    directories: parents first; pointers: each `.git` that is no directory, wherever it leads; unread: configuration
-    files that are too large to look for what they name.
+    directories: parents first; others: each `.git` that is no directory, wherever it leads, and the host user's own
+    configuration files in the project; unread: configuration files that are too large to look for what they name.
     """
 
     directories: tuple[GitDirectory, ...]
-    pointers: tuple[GitFile, ...]
+    others: tuple[GitFile, ...]
     unread: tuple[str, ...]
 
 
-def find(ground: ProjectView, walked: Walked, home: str, looks: Looks) -> Found:
+def find(ground: ProjectView, walked: Walked, user: UserGit, looks: Looks) -> Found:
     """The git directories among what a walk has found, and those that these lead to.
 
-    home: the host user's, for `~` in settings. Must run as the viewer. Raises TooMuch, and OSError if the machine
-    fails.
+    user: the host user's own configuration. Must run as the viewer. Raises TooMuch, and OSError if the machine fails.
     """
     layout = _Layout(ground, walked, looks)
     for place in walked.places:
@@ -75,9 +76,16 @@ def find(ground: ProjectView, walked: Walked, home: str, looks: Looks) -> Found:
             layout.take_place(place, name)
     for path in [*layout.listed]:
         layout.take_common(path)
-    named = NamedFiles(ground, home, looks)
+    named = NamedFiles(ground, user.home, looks, user.settings)
     directories = tuple(layout.described(path, named) for path in sorted(layout.listed))
-    return Found(directories, tuple(layout.pointers), tuple(named.unread))
+    return Found(directories, (*layout.pointers, *_own(ground, user)), tuple(named.unread))
+
+
+def _own(ground: ProjectView, user: UserGit) -> Iterator[GitFile]:
+    """The user's own configuration files that lie in the project."""
+    for path in user.files:
+        if paths.contains(ground.root, path):
+            yield GitFile(path[len(ground.root) :].lstrip("/"), What.CONFIG)
 
 
 class _Layout:
@@ -110,7 +118,7 @@ class _Layout:
     def take_common(self, path: str) -> None:
         """Follow the `commondir` of a git directory."""
         if self._has(path, "commondir"):
-            self._follow(f"{path}/commondir", path, [*self._works.get(path, ())], b"")
+            self._follow(_joined(path, "commondir"), path, [*self._works.get(path, ())], b"")
 
     def described(self, path: str, named: NamedFiles) -> GitDirectory:
         """The git directory, with its files."""

@@ -8,21 +8,21 @@ import stat
 from pi_agent.linux import paths
 from pi_agent.python.records import record
 from pi_agent.python.standard import Enum
-from pi_agent.sandbox import git_config, git_settings, project_search
+from pi_agent.sandbox import git_config, git_settings, git_user, project_search
 from pi_agent.sandbox.git_settings import Effect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Final
 
     from pi_agent.sandbox.git_config import Setting
     from pi_agent.sandbox.project_search import Looks, ProjectView
 
 _CONFIG_AT_MOST: Final = 1 << 18
-# What is spent on all that are not plain: one for each byte of them, and as much as a look costs for each.
-_SPENT_AT_MOST: Final = 1 << 21
-_LOOK: Final = 50
+# Of all that are not plain: looks for what they name, and the time for so many bytes of them is that for a look.
+_LOOKS_AT_MOST: Final = 50_000
+_BYTES_A_LOOK: Final = 40
 _PATH_AT_MOST: Final = 4_096
 
 
@@ -48,6 +48,18 @@ class GitFile:
     setting: str = ""
 
 
+def _effect(setting: Setting) -> Effect | None:
+    return git_settings.effect_of(setting) if setting.value else None
+
+
+def _words(setting: Setting) -> Iterable[str]:
+    """The words of the value that may be paths."""
+    effect = _effect(setting)
+    if effect is Effect.RUN:
+        return git_settings.words(setting.value)
+    return () if effect is None else (setting.value,)
+
+
 class _TooLarge(Exception):
     """A configuration file is too large to look for what it names, or all are together."""
 
@@ -55,15 +67,17 @@ class _TooLarge(Exception):
 class NamedFiles:
     """Finds what settings name. unread: configuration files that were too large to look, by their paths.
 
-    home: the host user's, for `~`. Methods must run as the viewer.
+    home: the host user's, for `~`. own: settings that every repository has, each with the directory where a relative
+    include begins. Methods must run as the viewer.
     """
 
-    def __init__(self, ground: ProjectView, home: str, looks: Looks) -> None:
+    def __init__(self, ground: ProjectView, home: str, looks: Looks, own: Sequence[tuple[str, Setting]] = ()) -> None:
         self.unread: list[str] = []
         self._ground = ground
         self._home = home
         self._looks = looks
-        self._left = _SPENT_AT_MOST
+        self._left = _LOOKS_AT_MOST
+        self._own = [*self._own_words(own)]
 
     def of(self, configs: Iterable[str], works: Sequence[str]) -> list[GitFile]:
         """What exists in the project and is named by these configuration files, or by those that they include.
@@ -71,13 +85,17 @@ class NamedFiles:
         works: the directories in which git runs commands. Raises TooMuch, and OSError if the machine fails.
         """
         found: dict[str, GitFile] = {}
-        waiting = [*configs]
+        for setting, word in self._own:
+            for file in self._matches(setting, [word], works, self._looks.take):
+                found.setdefault(file.path, file)
+        waiting = [*configs, *(file.path for file in found.values() if file.what is What.CONFIG)]
         known = {*waiting}
         while waiting:
             config = waiting.pop()
             try:
                 for setting in git_config.settings(self._text(config)):
-                    for file in self._files(setting, os.path.dirname(config), works):
+                    bases = [os.path.dirname(config)] if _effect(setting) is Effect.INCLUDE else works
+                    for file in self._matches(setting, _words(setting), bases, self._spend):
                         found.setdefault(file.path, file)
                         if file.what is What.CONFIG and file.path not in known:
                             known.add(file.path)
@@ -95,38 +113,52 @@ class NamedFiles:
             raise _TooLarge from error
         if text is None or git_settings.is_plain(text):
             return b""
-        self._spend(len(text))
+        self._spend(len(text) // _BYTES_A_LOOK)
         return text
 
-    def _spend(self, amount: int) -> None:
-        self._left -= amount
+    def _spend(self, looks: int) -> None:
+        self._left -= looks
         if self._left < 0:
             raise _TooLarge
 
-    def _files(self, setting: Setting, folder: str, works: Sequence[str]) -> Iterator[GitFile]:
-        """folder: the directory of the configuration file. Raises _TooLarge."""
-        effect = git_settings.effect_of(setting)
-        if effect is None or not setting.value:
-            return
-        bases = [folder] if effect is Effect.INCLUDE else works
-        words = [*git_settings.words(setting.value)] if effect is Effect.RUN else [setting.value]
+    def _own_words(self, own: Sequence[tuple[str, Setting]]) -> Iterator[tuple[Setting, str]]:
+        """The words of these settings that may be paths in the project.
+
+        In every repository, other words of a command would be looked for in vain.
+        """
+        for folder, setting in own:
+            include = _effect(setting) is Effect.INCLUDE
+            for word in _words(setting):
+                if "/" not in word and _effect(setting) is Effect.RUN:
+                    continue
+                path = self._place(folder if include else "", word)
+                if path is not None:
+                    yield setting, os.path.join(folder, word) if include else word
+
+    def _matches(
+        self, setting: Setting, words: Iterable[str], bases: Sequence[str], spend: Callable[[int], None]
+    ) -> Iterator[GitFile]:
+        """The files that words of a setting name. bases: where relative paths begin; spend: is told of looks."""
+        effect = _effect(setting)
         for word in words:
             for path in dict.fromkeys(self._place(base, word) for base in bases):
                 if path is None:
                     continue
-                self._spend(_LOOK * (1 + path.count("/")))
+                spend(1 + path.count("/"))
                 found = project_search.match(self._ground, path)
                 # Of a command, the words that name no file may mean anything.
                 if found is not None and (effect is not Effect.RUN or stat.S_ISREG(found.mode)):
                     yield GitFile(path, What.CONFIG if effect is Effect.INCLUDE else What.NAMED, setting.key)
 
     def _place(self, base: str, path: str) -> str | None:
-        """Where a path of a setting leads, below the root (git-config(1), pathname); None if it leads elsewhere."""
+        """Where a path of a setting leads, below the root; None if it leads elsewhere.
+
+        base: where a relative path begins, below the root, or an absolute path.
+        """
+        path = os.path.join(base, git_user.expanded(path, self._home))
         if len(path) > _PATH_AT_MOST:
             return None
-        if path.startswith("~/"):
-            path = self._home + path[1:]
-        if path.startswith("/"):
-            root = self._ground.root
-            return path[len(root) :].lstrip("/") if paths.contains(root, path) else None
-        return os.path.join(base, path)
+        root = self._ground.root
+        if not path.startswith("/"):
+            return path
+        return path[len(root) :].lstrip("/") if paths.contains(root, path) else None

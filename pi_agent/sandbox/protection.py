@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
+    from pi_agent.sandbox.git_user import UserGit
+
 # The agent controls the content of the project: the work of a launch must be bounded.
 LEVELS_AT_MOST: Final = 128
 _ATTEMPTS: Final = 5
@@ -47,13 +49,13 @@ class Plan:
     notices: tuple[str, ...]
 
 
-def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], home: str = "") -> Plan:
+def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: Iterable[str], user: UserGit) -> Plan:
     """The covers for a session that starts in directory.
 
     protected: patterns relative to the root, to every directory from there to the session's, and to repositories. Those
     of git stand for what git obeys in every git directory. hidden: patterns as absolute paths on the host; those
-    outside the root are ignored. home: the host user's. Raises Refusal (69) if there is more to cover than a launch can
-    wait for, OSError if the machine fails to show a part.
+    outside the root are ignored. user: the host user's git. Raises Refusal (69) if there is more to cover than a launch
+    can wait for, OSError if the machine fails to show a part.
     """
     here = project_search.chain(os.path.relpath(directory, ground.root))
     if len(here) > LEVELS_AT_MOST:
@@ -62,7 +64,7 @@ def plan(ground: ProjectView, directory: str, protected: Iterable[str], hidden: 
     try:
         with acting_as(ground.viewer):
             walked = project_search.places(ground, directory)
-            found.protect(walked, protected, home)
+            found.protect(walked, protected, user)
             found.hide(
                 walked, [os.path.relpath(path, ground.root) for path in hidden if paths.contains(ground.root, path)]
             )

@@ -18,7 +18,7 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import listening_sockets, mounts, protection, system_directories
+from pi_agent.sandbox import git_user, listening_sockets, mounts, protection, system_directories
 from pi_agent.sandbox.mounts import Bind, Mount, OwnerMaps
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
@@ -173,7 +173,9 @@ def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory
     """
     home = os.path.realpath(caller.home)
     hidden = [f"{home}/{path}" for path in policy.sandbox.hidden_paths]
-    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden, home)
+    with acting_as(caller):
+        user = git_user.look(home)
+    return protection.plan(ground, directory, policy.sandbox.protected_paths, hidden, user)
 
 
 def viewer_of(root: int, otherwise: Identity) -> Identity:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.sandbox import git_directories, project_search
+from pi_agent.sandbox import git_directories, git_user, project_search
 from pi_agent.sandbox.git_directories import Found
+from pi_agent.sandbox.git_user import UserGit
 from pi_agent.sandbox.project_search import Looks, TooMuch
 from tests.support.limits import open_descriptors
 from tests.support.projects import ground
@@ -18,7 +19,9 @@ from tests.support.trees import put
 
 def found(root: Path, at: str = "") -> Found:
     with ground(root) as there:
-        return git_directories.find(there, project_search.places(there, str(root / at)), str(root.parent), Looks())
+        return git_directories.find(
+            there, project_search.places(there, str(root / at)), UserGit(str(root.parent)), Looks()
+        )
 
 
 def directories(root: Path) -> dict[str, Sequence[str]]:
@@ -55,7 +58,7 @@ def worktree(git: Path, name: str, work: Path) -> None:
 def test_a_repository_and_its_worktree(tmp_path: Path) -> None:
     worktree(repository(tmp_path / "main/.git"), "w", tmp_path / "tree")
     assert directories(tmp_path) == {"main/.git": ("main", "tree"), "main/.git/worktrees/w": ("tree",)}
-    assert [file.path for file in found(tmp_path).pointers] == ["tree/.git"]
+    assert [file.path for file in found(tmp_path).others] == ["tree/.git"]
     assert files(tmp_path, "main/.git") == {("config", "CONFIG"), ("hooks", "HOOKS")}
     assert files(tmp_path, "main/.git/worktrees/w") == {("commondir", "POINTER"), ("gitdir", "POINTER")}
 
@@ -97,7 +100,7 @@ def test_a_link_to_a_git_directory(tmp_path: Path) -> None:
     repository(tmp_path / "store/git")
     (tmp_path / ".git").symlink_to("store/git")
     assert directories(tmp_path) == {"store/git": ("",)}
-    assert [file.path for file in found(tmp_path).pointers] == [".git"]
+    assert [file.path for file in found(tmp_path).others] == [".git"]
 
 
 def test_a_git_directory_that_only_a_pointer_leads_to(tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_a_pointer_out_of_the_project_or_to_nothing_is_all_there_is(tmp_path: Pa
     (root / "place/a").mkdir()
     (root / "place/link").symlink_to(tmp_path / "outside")
     assert directories(root).keys() <= {"place"}
-    assert [file.path for file in found(root).pointers] == ["place/.git"]
+    assert [file.path for file in found(root).others] == ["place/.git"]
 
 
 def test_a_common_directory_outside_is_not_followed(tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ def test_pipes_in_place_of_files_keep_nobody_waiting(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     os.mkfifo(tmp_path / "x/.git")
     assert files(tmp_path, ".git") == {("config", "CONFIG"), ("commondir", "POINTER"), ("hooks", "HOOKS")}
-    assert [file.path for file in found(tmp_path).pointers] == ["x/.git"]
+    assert [file.path for file in found(tmp_path).others] == ["x/.git"]
 
 
 def test_chains_and_loops_of_pointers_end(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def test_chains_and_loops_of_pointers_end(tmp_path: Path) -> None:
         put(tmp_path / f"{number}/commondir", f"../{number + 1}")
         put(tmp_path / f"{number}/HEAD")
     (tmp_path / "300").symlink_to("0")
-    assert len(found(tmp_path).pointers) == 300
+    assert len(found(tmp_path).others) == 300
 
 
 # -- what settings name
@@ -226,6 +229,30 @@ def test_a_command_runs_in_each_place_that_uses_the_repository(tmp_path: Path) -
     assert sorted(file.path for file in each.files if file.setting) == ["one/.githooks", "two/.githooks"]
     # Without a place, hooks run in the git directory.
     assert settings(tmp_path / "other", "[core]\nhooksPath = hooks\n", "y.git") == [("y.git/hooks", "core.hookspath")]
+
+
+def test_the_users_own_settings_hold_in_every_repository(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("a", "b"):
+        repository(root / name / ".git")
+        put(root / name / ".githooks/x")
+        put(root / name / "scripts/lo")
+        put(root / name / "vi")
+    for name in ("settings", "dotfiles/gitconfig", "dotfiles/more", "hooks/x"):
+        put(root / name)
+    put(root / "settings", "[core]\neditor = hooks/../vi\n")
+    home = tmp_path / "home"
+    put(root / "dotfiles/gitconfig", f"[core]\nhooksPath = .githooks\n[include]\npath = {root}/settings\n")
+    put(home / ".config/git/config", "[include]\npath = more\n[alias]\nlo = !sh scripts/lo\n[core]\neditor = vi\n")
+    (home / ".gitconfig").symlink_to(root / "dotfiles/gitconfig")
+    (home / ".config/git/more").symlink_to(root / "dotfiles/more")
+    with ground(root) as there:
+        user = git_user.look(str(home))
+        its = git_directories.find(there, project_search.places(there, str(root)), user, Looks())
+    named = {each.path: {file.path for file in each.files if file.setting} for each in its.directories}
+    assert named["a/.git"] == {"a/.githooks", "a/scripts/lo", "settings"}
+    assert named["b/.git"] == {"b/.githooks", "b/scripts/lo", "settings"}
+    assert {file.path for file in its.others} == {"dotfiles/gitconfig", "dotfiles/more", "settings"}
 
 
 def test_a_configuration_that_is_too_large_is_told(tmp_path: Path) -> None:

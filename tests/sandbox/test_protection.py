@@ -24,6 +24,7 @@ from pi_agent.linux.identities import Identity
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.sandbox import covers, project_search, project_walk, protection
+from pi_agent.sandbox.git_user import UserGit
 from pi_agent.sandbox.protection import Cover, Kind
 from tests.support import people
 from tests.support.limits import open_descriptors
@@ -37,7 +38,7 @@ PIN, PROTECT, HIDE = Kind.PIN, Kind.PROTECT, Kind.HIDE
 def planned(root: Path, *protected: str, at: str = "", hidden: tuple[str, ...] = ()) -> dict[str, Kind]:
     """The covers of a session that starts at a directory of root, by path. hidden: absolute patterns."""
     with ground(root) as there:
-        plan = protection.plan(there, str(root / at), protected, hidden)
+        plan = protection.plan(there, str(root / at), protected, hidden, UserGit("/"))
     found = plan.covers
     assert plan.notices == ()
     assert len({cover.path for cover in found}) == len(found)
@@ -141,7 +142,7 @@ def test_what_the_machine_fails_to_show_is_never_taken_for_absent(
     with ground(tmp_path) as there:
 
         def plan() -> list[Cover]:
-            return [*protection.plan(there, str(tmp_path / "sub"), patterns, hidden).covers]
+            return [*protection.plan(there, str(tmp_path / "sub"), patterns, hidden, UserGit("/")).covers]
 
         whole, fails_at, calls, failed = plan(), 0, 1, 0
 
@@ -192,7 +193,7 @@ def test_a_project_too_wide_to_find_its_repositories_is_told_of(
         for most in (11, 10):
             monkeypatch.setattr(project_walk, "_DIRECTORIES_AT_MOST", most)
             told = [notices.directories_unsearched(str(tmp_path), f"{number}/.git") for number in range(5) if most < 11]
-            found = protection.plan(there, str(tmp_path), [".git/config"], [])
+            found = protection.plan(there, str(tmp_path), [".git/config"], [], UserGit("/"))
             assert len(found.covers) == 10
             assert [*found.notices] in ([each] for each in told) if told else found.notices == ()
 
@@ -298,7 +299,7 @@ def test_only_what_the_viewer_can_reach_is_looked_at(open_directory: Path) -> No
     put(open_directory / "open/.git/config")
     (open_directory / "closed").chmod(0o700)
     with ground(open_directory, nobody(open_directory)) as there:
-        found = protection.plan(there, there.root, [".git/config"], [])
+        found = protection.plan(there, there.root, [".git/config"], [], UserGit("/"))
     assert [cover.path for cover in found.covers] == ["open/.git", "open/.git/config"]
     assert os.geteuid() == 0
 
@@ -312,7 +313,9 @@ def test_a_directory_that_may_not_be_listed_is_no_reason_to_fail(ordinary: Path)
     os.mkfifo(ordinary / "fifo/.git")
     try:
         with ground(ordinary) as there:
-            found = protection.plan(there, str(ordinary), [".git/config", ".envrc", "searched/.git/config"], [])
+            found = protection.plan(
+                there, str(ordinary), [".git/config", ".envrc", "searched/.git/config"], [], UserGit("/")
+            )
         # If a pattern names it, search permission is enough.
         assert {cover.path for cover in found.covers if cover.kind is PROTECT} == {"fifo/.git", "searched/.git/config"}
         assert found.notices in [
@@ -358,7 +361,7 @@ def test_a_failed_change_of_identity_leaves_nothing_uncovered_in_silence(
 
     put(tmp_path / ".envrc")
     with ground(tmp_path) as there:
-        planned_covers = protection.plan(there, str(tmp_path), [".envrc"], []).covers
+        planned_covers = protection.plan(there, str(tmp_path), [".envrc"], [], UserGit("/")).covers
         monkeypatch.setattr(protection, "acting_as", refused)
         with pytest.raises(PermissionError):
             protection.mount(there, planned_covers, -1, -1)
