@@ -35,7 +35,7 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     expected = {
         "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "systemd", "kernel", "Landlock", "limits",
         "journal",
-        "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "env file",
+        "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "git", "env file",
     }  # fmt: skip
     assert grades(told).keys() == expected
 

@@ -10,11 +10,12 @@ import os
 
 from pi_agent.linux import standard_error
 from pi_agent.linux.errors import reason
-from pi_agent.messages import self_running_texts
+from pi_agent.messages import reasons
 from pi_agent.messages.refusal import Refusal
 from pi_agent.python.standard import suppress
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Request
+from pi_agent.session.patience import Signals
 from pi_agent.session.session_names import Session
 
 TYPE_CHECKING = False
@@ -54,10 +55,9 @@ def review(request: Request, before: bytes | None, memory: int, known: Known) ->
     if request.project is None:
         return
     if before is None:
-        _say_unseen(request, request.project, self_running_texts.NOT_RECORDED)
+        _say_unseen(request, request.project, reasons.NOT_RECORDED)
         return
     from pi_agent.sandbox.self_running import look
-    from pi_agent.session.patience import Signals
 
     policy, caller = request.policy, request.accounts.caller
     with Signals() as signals:
@@ -74,4 +74,6 @@ def review(request: Request, before: bytes | None, memory: int, known: Known) ->
 
 
 def _say_unseen(request: Request, project: Project, why: str) -> None:
+    from pi_agent.messages import self_running_texts
+
     standard_error.say(request.policy.command_name, self_running_texts.could_not_see([("", why)], project.root))
