@@ -202,7 +202,14 @@ def test_who_cannot_become_the_shell_goes_on_waiting(tmp_path: Path, what: str) 
 
 
 def test_the_shell_gets_little_of_the_environment(tmp_path: Path) -> None:
-    hostile = {"BASH_ENV": "/x", "SHELLOPTS": "xtrace", "PS4": "$(id)", "TMOUT": "1", "SUDO_UID": "0", "LANG": "C.UTF-8"}
+    hostile = {
+        "BASH_ENV": "/x",
+        "SHELLOPTS": "xtrace",
+        "PS4": "$(id)",
+        "TMOUT": "1",
+        "SUDO_UID": "0",
+        "LANG": "C.UTF-8",
+    }
     with runner(tmp_path, **hostile) as started:
         started.until_shell()
         environ = Path(f"/proc/{started.process.pid}/environ").read_text().rstrip("\0").split("\0")
