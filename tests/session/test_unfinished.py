@@ -6,7 +6,6 @@ import os
 import pty
 import termios
 from pathlib import Path
-from typing import Final
 
 import pytest
 
