@@ -46,7 +46,7 @@ def test_the_root_directory_holds_nothing_but_the_allow_list() -> None:
         ("/home", {"alice"}),
         ("/home/alice", {"p"}),
         ("/home/alice/p", {"demo"}),
-        ("/var", {"lib", "run", "tmp"}),
+        ("/var", {"hidden", "lib", "run", "tmp"}),
         ("/var/lib", {"pi-probe"}),
         ("/nix", {"store", "var"}),
         ("/nix/var/nix", {"daemon-socket", "profiles"}),

@@ -169,7 +169,7 @@ def test_where_the_prepared_root_is_missing_its_service_is_started(here: Launchi
     os.unlink(root.mark)
     here.bin.script("systemctl", f'[ "$1" != start ] || touch "{root.mark}"')
     assert here.launch() == 0
-    assert here.bin.calls("systemctl start") == ["systemctl start pi-agent-root.service"]
+    assert here.bin.calls("systemctl start") == ["systemctl start m3ta-pi-agent-root.service"]
     here.launch()
     assert len(here.bin.calls("systemctl start")) == 1, "it is there"
 
@@ -178,7 +178,7 @@ def test_where_the_service_mounts_nothing_the_launch_is_refused(here: Launching)
     os.unlink(prepared_root.look().mark)
     with pytest.raises(Refusal) as caught:
         here.launch()
-    assert caught.value.status == EX_UNAVAILABLE and "pi-agent-root.service" in caught.value.remedy
+    assert caught.value.status == EX_UNAVAILABLE and "m3ta-pi-agent-root.service" in caught.value.remedy
     assert left_in(here.staging) == [] and here.bin.calls("systemd_run") == []
 
 
