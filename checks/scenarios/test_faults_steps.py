@@ -52,7 +52,7 @@ def test_a_runner_that_is_stopped_at_any_step(
 
 
 WRITES: Final = {"write", "mkdir", "mkdirat", "symlink", "symlinkat", "mknodat", "renameat", "sendfile"}
-MOUNTS: Final = {"open_tree", "mount_setattr", "move_mount", "fsopen", "fsconfig", "fsmount"}
+MOUNTS: Final = {"setns", "open_tree", "mount_setattr", "move_mount", "fsopen", "fsconfig", "fsmount"}
 # What fails, how, and in how many steps at most.
 ERRORS: Final = [
     ("ENOSPC", WRITES, 20),
