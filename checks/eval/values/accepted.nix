@@ -95,11 +95,9 @@ in
     "sandbox.properties" = {
       CPUQuota = "50%";
       DeviceAllow = "/dev/kvm rw";
-      ExecPaths = "/nix/store";
       IPIngressFilterPath = "/sys/fs/bpf/x";
       LimitNOFILE = 4096;
       Nice = -5;
-      NoExecPaths = "/";
       # Every spelling of true.
       NoNewPrivileges = [
         "1"
