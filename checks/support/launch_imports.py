@@ -62,11 +62,14 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "sandbox": (
         *("covers", "file_access", "git_config", "git_directories", "git_named", "git_settings", "git_user"),
         *("listening_sockets", "mounts", "pattern_index", "project_search", "project_walk", "protection"),
-        *("system_directories", "unit_properties"),
+        *("self_running_table", "system_directories", "unit_properties"),
+        "self_running",
+        *(f"self_running.{name}" for name in ("beyond", "comparison", "git_reading", "look", "record")),
+        *(f"self_running.{name}" for name in ("rules", "seeing")),
     ),
     "session": (
-        *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits", "report", "running_sessions"),
-        "session_directory",
+        *("gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits"),
+        *("patience", "provenance", "report", "running_sessions", "session_directory"),
         *("session_names", "signal_relay", "staging", "supervision", "systemctl", "systemd_run"),
     ),
     "cli": ("launch_request",),

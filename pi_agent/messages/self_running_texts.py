@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final
 
-TOO_MUCH: Final = "there is more than can be looked at"
 UNREADABLE: Final = "cannot be read, or is larger than such a file should be"
 NOT_READ_BY_GIT: Final = "git cannot read it"
-NOT_RECORDED: Final = "what was there before the session could not be recorded"
 _KEYS_SHOWN: Final = 8
 _UNSEEN_SHOWN: Final = 10
 # Who runs a file, by group of the table → the heading of the group.

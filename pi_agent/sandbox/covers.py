@@ -72,6 +72,7 @@ class Covers:
         self._here = here
         self._looks = Looks()
         self._kinds: dict[str, Kind] = {}
+        self._all: dict[str, list[str]] = {}  # setting → what it names and cannot be protected
 
     def protect(self, walked: Walked, patterns: Iterable[str], user: UserGit) -> None:
         """Protect what matches in each place, and what git obeys if a pattern says so. user: the host user's."""
@@ -108,7 +109,7 @@ class Covers:
         """names: what of each git directory to protect."""
         git = git_directories.find(self._ground, walked, user, self._looks)
         for file in git.others:
-            self._take(file, self._movable(os.path.dirname(file.path)))
+            self._take(file, "" if file.fixed else self._movable(os.path.dirname(file.path)))
         movable: dict[str, str] = {}
         for directory in git.directories:
             movable[directory.path] = self._movable_with(directory, movable)
@@ -117,7 +118,10 @@ class Covers:
                     self._take_named(file, directory, movable[directory.path])
                 elif not file.setting and os.path.basename(file.path) in names:
                     self._take(file, movable[directory.path])
-        self.notices += [notices.git_settings_unread(f"{self._ground.root}/{path}") for path in git.unread]
+        if git.unread:
+            self.notices.append(notices.git_settings_unread(self._ground.root, summary(git.unread)))
+        for setting, found in self._all.items():
+            self.notices.append(notices.git_setting_names_all(setting, self._ground.root, summary(found)))
 
     def _movable(self, place: str) -> str:
         """The directory that can still be renamed, with all above: none on the way to the session's."""
@@ -148,9 +152,9 @@ class Covers:
             return
         needed = (*self._here, *directory.works, directory.path)
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
-            self.notices.append(notices.git_setting_names_all(file.setting, f"{self._ground.root}/{found.path}"))
+            self._all.setdefault(file.setting, []).append(found.path)
             return
-        self._note(found, Kind.PROTECT, movable)
+        self._note(found, Kind.PROTECT, "" if file.fixed else movable)
 
     def _note(self, found: Match, kind: Kind, movable: str) -> None:
         """Record a match, the links that led to it, and pins for the directories above each of them."""
@@ -182,10 +186,18 @@ def _common(places: Sequence[str]) -> str:
 
 
 def summary(found: Sequence[str]) -> str:
-    """A few directories that all of these paths lie in or are, for a message; `.` for the root. A pure function."""
+    """A few directories that these paths lie in or are, for a message, those of most first; `.` for the root.
+
+    A pure function.
+    """
+    counts: dict[str, int] = {}
     for depth in range(16, 0, -1):
-        parts = dict.fromkeys("/".join(path.split("/")[:depth]) or "." for path in found)
-        if len(parts) <= _PARTS_AT_MOST:
-            return ", ".join(parts)
-    first = [*parts][:_PARTS_AT_MOST]
-    return f"{', '.join(first)} and {len(parts) - len(first)} more"
+        counts = {}
+        for path in found:
+            part = "/".join(path.split("/")[:depth]) or "."
+            counts[part] = counts.get(part, 0) + 1
+        if len(counts) <= _PARTS_AT_MOST:
+            break
+    parts = sorted(counts, key=lambda part: -counts[part])
+    more = len(parts) - _PARTS_AT_MOST
+    return ", ".join(parts[:_PARTS_AT_MOST]) + (f" and {more} more" if more > 0 else "")

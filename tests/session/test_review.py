@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,6 +15,7 @@ from pi_agent.messages import self_running_texts as texts
 from pi_agent.sandbox.self_running import disarming
 from pi_agent.session import audit, patience, provenance, review
 from pi_agent.session.audit import Known
+from pi_agent.session.unfinished import Unfinished
 from tests.support.journal import Journal
 from tests.support.left_behind import Left, git
 from tests.support.trees import put
@@ -220,12 +223,11 @@ def test_a_failure_of_the_machine_is_said_and_changes_no_status(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("pi_agent.sandbox.self_running.look.after", fails)
-
-    class Request:
-        policy, project, terminal = desk.left.policy, desk.left.project, False
-        accounts = type("Accounts", (), {"caller": desk.left.caller})
-
-    provenance.review(Request, b"", desk.memory, Known("p"))  # type: ignore[arg-type]
+    monkeypatch.setattr(provenance, "recorded", lambda session: b"")
+    monkeypatch.setattr(provenance.policy_file, "load", lambda path: desk.left.policy)
+    monkeypatch.setattr(provenance.accounts, "through_sudo", lambda policy, environ: desk.left.caller)
+    running = SimpleNamespace(command="pi", project=desk.left.project, session=None, known=Known("p"))
+    provenance.review(cast(Unfinished, running))
     assert "Input/output error" in capfd.readouterr().err
 
 

@@ -44,6 +44,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("shown path", disk_checks.shown_paths, needs_root=True),
     Check("root", host_user_checks.project_roots),
     Check("configuration", host_user_checks.configuration),
+    Check("git", host_user_checks.git),
 )
 
 

@@ -11,7 +11,7 @@ import stat
 import time
 
 from pi_agent.linux.signatures import Signature, signature_of
-from pi_agent.messages import self_running_texts
+from pi_agent.messages import reasons
 from pi_agent.python.records import record
 from pi_agent.sandbox.self_running import beyond, seeing
 from pi_agent.sandbox.self_running import record as recorded
@@ -132,7 +132,7 @@ class Comparison:
     def _enter(self, place: _Place, name: str, context: Context, before: Directory | None) -> None:
         path = f"{place.path}/{name}" if place.path else name
         if place.depth >= DEPTH_AT_MOST or time.monotonic() > self._until:
-            self._overlook(path, self_running_texts.TOO_MUCH)
+            self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             return
         since = place.since
         if before is not None and recorded.is_unlisted(before):
@@ -170,7 +170,7 @@ class Comparison:
         for name, (number, signature, _, real) in (beyond.look(self._ground, self._rules, path, file) or {}).items():
             known = old.get(name)
             if signature == beyond.ENDLESS:
-                self._overlook(path, self_running_texts.TOO_MUCH)
+                self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             elif self._is_news(signature, None if known is None else known[1], place.since):
                 yield Change(name, real, number, None if known is None else known[2], file[1][2])
 

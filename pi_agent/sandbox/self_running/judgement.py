@@ -65,7 +65,7 @@ class Judge:
         return [item for item in judged if item is not None]
 
     def _item(self, change: Change) -> Item | None:
-        rule = self._rules.all[change.number]
+        rule = self._rules.rule(change.number)
         if (looked := self._looked(change)) is None:
             return None
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.sandbox.self_running import beyond, rules, seeing
@@ -48,12 +47,12 @@ def is_unlisted(directory: Directory) -> bool:
 
 
 class Recorder:
-    """Records a project. patience: seconds, after which directories are left unlisted."""
+    """Records a project. directories: how many are listed; the others are recorded as unlisted."""
 
-    def __init__(self, ground: Ground, known: Rules, patience: float) -> None:
+    def __init__(self, ground: Ground, known: Rules, directories: int) -> None:
         self._ground = ground
         self._rules = known
-        self._until = time.monotonic() + patience
+        self._left = directories
         self.armed: list[str] = []  # git configurations with a setting that runs something
 
     def directory(self, descriptor: int, path: str, context: Context, depth: int = 0) -> Directory:
@@ -76,7 +75,8 @@ class Recorder:
         return identity, context, kids, finds
 
     def _kid(self, parent: int, path: str, context: Context, depth: int) -> Directory:
-        if time.monotonic() > self._until or depth > DEPTH_AT_MOST:
+        self._left -= 1
+        if self._left < 0 or depth > DEPTH_AT_MOST:
             return unlisted(context)
         name = path.rpartition("/")[2]
         try:
@@ -106,7 +106,7 @@ class Recorder:
         if number is None:
             return None
         content = None
-        if (rule := self._rules.all[number]).kind in seeing.COMPARED_BY_CONTENT:
+        if (rule := self._rules.rule(number)).kind in seeing.COMPARED_BY_CONTENT:
             content = seeing.matters(rule, seeing.content(self._ground, parent, name))
             if rule.kind == rules.CONFIGURATION and content and len(self.armed) < _ARMED_AT_MOST:
                 self.armed.append(path)

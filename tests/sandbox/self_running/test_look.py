@@ -347,7 +347,7 @@ def test_a_directory_that_nobody_can_look_into_is_said_once_it_changes(ordinary:
 
 
 def test_what_was_not_recorded_is_judged_by_its_times(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "_RECORDING", 0.0)
+    monkeypatch.setattr(look, "_RECORDED_AT_MOST", 0)
     monkeypatch.setattr(look, "_GRANULARITY", 0)
     put(left.root / "old/.envrc")
     put(left.root / "moved/.vscode/x")
