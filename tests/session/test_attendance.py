@@ -42,7 +42,7 @@ journald.send = lambda entry: None
 control_group.is_gone = lambda unit: True
 session_names.STAGING = f"{top}/staging"
 attendance._SOON = 0.05
-tools = Bin(Path(top, "bin")).tools(systemd_run=f'exec "{bash}" -c "read -r line <{top}/client; exit $line"')
+tools = Bin(Path(top, "bin")).tools(systemd_run=f'read -r line <{top}/client; exit $line')
 tools = replaced(tools, bash=bash)
 session = session_names.named("alice", 1000, "0")
 above = signal_relay.above(None)
