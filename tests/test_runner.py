@@ -119,7 +119,7 @@ _REFUSALS: list[tuple[Callable[[Runner], None], int, set[str], list[str]]] = [
     (_be_somebody, EX_NOPERM, {"user"}, ["refused"]),
     (_leave_the_roots, EX_NOPERM, {"user"}, ["refused"]),
     (_break_the_configuration, 65, {"user", "root"}, ["refused"]),
-    (_break_the_mounts, EX_UNAVAILABLE, {"user", "root"}, ["refused"]),
+    (_break_the_mounts, EX_UNAVAILABLE, {"user", "root"}, ["start", "refused"]),
     (_break_systemd, EX_UNAVAILABLE, {"user", "root"}, ["start", "refused"]),
 ]
 

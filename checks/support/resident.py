@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,9 +20,16 @@ def program(process: Process) -> str:
 def _shell() -> Process | None:
     found = ours()["runner"]
     try:
-        return found[0] if len(found) == 1 and program(found[0]) == "bash" else None
+        return found[0] if len(found) == 1 and program(found[0]) == "bash" and _listens(found[0]) else None
     except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
         return None
+
+
+def _listens(shell: Process) -> bool:
+    """Whether it has a trap for the last of its signals: before, a signal ends it, and its guard does the rest."""
+    status = Path(f"/proc/{shell.pid}/status").read_text(encoding="utf-8")
+    [caught] = re.findall(r"^SigCgt:\t(\w+)$", status, re.MULTILINE)
+    return bool(int(caught, 16) >> signal.SIGURG - 1 & 1)
 
 
 def waiting() -> Process:

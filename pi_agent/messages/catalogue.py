@@ -55,6 +55,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
     installation_refusals.policy_unreadable(_ANY, _ANY),
     refusals.staging_failed(_ANY, _ANY),
     start_refusals.session_not_started(_ANY),
+    start_refusals.root_not_mounted(_ANY),
     start_refusals.session_not_limited(_ANY),
     refusals.sudo_unavailable(_ANY, _ANY),
     refusals.tool_failed([_ANY], _ANY),

@@ -4,9 +4,8 @@
 #
 # REPORT, CLIENT and QUEUE are descriptors: the report of launch.bash, a pipe whose other end only systemd-run has, and
 # events of what is covered in the project; the last is empty if nothing is. The kernel sends URG when there is something
-# in one of the latter two. Once the report says anything or ends, systemd-run ends, something that is covered has
-# changed, or a signal is to end the session, COMMAND is run with what happened: `heard TEXT`, `news`, or the name of the
-# signal.
+# to read in one of them, or when it has ended. Then, or if a signal is to end the session, COMMAND is run with `news` or
+# the name of the signal. Nothing is read here: what a trap interrupts would be lost.
 
 report=$1 client=$2 queue=$3 freezer=$4 systemctl=$5 unit=$6
 resume=("${@:7}")
@@ -14,7 +13,7 @@ resume=("${@:7}")
 wake() {
   # Until the command has handlers of its own, no signal may end it.
   trap '' HUP INT QUIT TERM
-  exec -- "${resume[@]}" "$@"
+  exec -- "${resume[@]}" "$1"
 }
 
 # Pi decides what these two mean, and goes on or ends (signal_relay.py). So does the waiting.
@@ -28,14 +27,18 @@ look() {
     printf 1 2>/dev/null >"$freezer"
     wake news
   fi
-  ! read -r -t 0 -u "$client" || wake news
+  if read -r -t 0 -u "$report" || read -r -t 0 -u "$client"; then wake news; fi
 }
 
 trap 'pass_on 2' INT
 trap 'pass_on 3' QUIT
 for name in HUP TERM; do trap "wake $name" "$name"; done
 trap look URG
-look # what has happened before there was a trap
-# The agent can write to the report: no more than a part of it is kept here.
-IFS= read -r -n 64 -u "$report" heard
-wake heard "$heard"
+# Nobody writes there, so this waits for its end. Now and then it stops waiting, because bash may see a signal too late:
+# one that comes just before the wait is acted on after it.
+while
+  look
+  read -r -t 5 -u "$client"
+  (($? > 128))
+do :; done
+wake news

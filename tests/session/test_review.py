@@ -224,8 +224,8 @@ def test_a_failure_of_the_machine_is_said_and_changes_no_status(
 
     monkeypatch.setattr("pi_agent.sandbox.self_running.look.after", fails)
     monkeypatch.setattr(provenance, "recorded", lambda session: b"")
-    monkeypatch.setattr(provenance.policy_file, "load", lambda path: desk.left.policy)
-    monkeypatch.setattr(provenance.accounts, "through_sudo", lambda policy, environ: desk.left.caller)
+    monkeypatch.setattr("pi_agent.policy.policy_file.load", lambda path: desk.left.policy)
+    monkeypatch.setattr("pi_agent.policy.accounts.through_sudo", lambda policy, environ: desk.left.caller)
     running = SimpleNamespace(command="pi", project=desk.left.project, session=None, known=Known("p"))
     provenance.review(cast(Unfinished, running))
     assert "Input/output error" in capfd.readouterr().err

@@ -29,6 +29,7 @@ from pi_agent.session.launch_plan import Plan, Request
 from pi_agent.state import user_state
 from tests.support import people, policies
 from tests.support.fakes import Bin, Kernel, Namespace, no_limits, waits
+from tests.support.limits import close_queues
 from tests.support.policies import USER, replaced
 
 # A unit, as systemd-run would run it: launch.bash waits, and then what its directory holds is kept.
@@ -142,7 +143,10 @@ class Launching:
         """Carry out a plan, and return the exit status."""
         session, project = plan.request.session, plan.request.project
         root = None if project is None else project.root
-        return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
+        try:
+            return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
+        finally:
+            close_queues()
 
     def attach(self, plan: Plan) -> Sequence[str]:
         """Attach everything as planned, without a unit, and return the notices."""
@@ -161,6 +165,7 @@ class Launching:
             return attachment.attach(process)
         finally:
             attachment.close()
+            close_queues()
 
     def asked_by(self, plan: Plan) -> Asked:
         """The request of the plan, as launch.bash reads it. Nothing else of it is carried out."""
