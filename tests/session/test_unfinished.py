@@ -78,9 +78,9 @@ def test_the_modes_of_a_terminal_survive_and_can_be_set(running: Unfinished) -> 
 
 def test_all_descriptors_are_named_once(running: Unfinished) -> None:
     covered = Covered(21, 22, "/r", False, "/r", (23, 24, 25), {})
-    above, own = Above(1, Terminal(18, None, b"")), Terminal(19, None, b"")
+    above, own = Above(1, Terminal(18, None, b""), 26), Terminal(19, None, b"")
     whole = replaced(running, above=above, terminal=own, project=Project("/", 20, "/"), covered=covered)
-    assert sorted(whole.descriptors()) == [*range(11, 26)]
+    assert sorted(whole.descriptors()) == [*range(11, 27)]
     assert sorted(running.descriptors()) == [*range(11, 18)]
 
 
