@@ -134,11 +134,11 @@ LAYOUTS: Final[dict[str, Layout]] = {
         {"hooks": "hook w/tools/hooks"},
     ),
     "the user's own settings in the project": Layout(
-        'mv ~/.gitconfig own; ln -s "$PWD/own" ~/.gitconfig; begun w; committed w',
+        'mkdir a; mv ~/.gitconfig a/own; ln -s "$PWD/a/own" ~/.gitconfig; begun w; committed w',
         "w",
         {
-            "changed": 'git config --file own core.fsmonitor "$ran"',
-            "replaced": 'mv own old; git config --file own core.fsmonitor "$ran"',
+            "changed": 'git config --file a/own core.fsmonitor "$ran"',
+            "replaced": 'mv a old; mkdir a; git config --file a/own core.fsmonitor "$ran"',
         },
     ),
     "included settings": Layout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
@@ -13,6 +13,13 @@ from support.repositories import on_host
 
 # Processor time of a launch and its session, in seconds: independent of other load.
 _LAUNCH_AT_MOST: Final = 3.0
+
+
+@pytest.fixture(autouse=True)
+def removed() -> Iterator[None]:
+    """Remove quickly what a scenario made."""
+    yield
+    on_host("rm -rf d noise many x y")
 
 
 def taken(launch: Callable[[], Result]) -> tuple[Result, float]:
@@ -45,13 +52,11 @@ def test_what_too_many_directories_keep_from_being_searched_is_told() -> None:
     assert "denied" in inside("git config a.b c || echo denied", cwd=demo("alice") / "noise/1/1/deep/x").text
 
 
-def test_ten_thousand_repositories_are_refused_with_the_directory_they_lie_in() -> None:
-    on_host(
-        "mkdir -p many/{1..100}/{1..100}/.git/{hooks,objects,refs}; for git in many/*/*/.git; do echo >$git/HEAD; done"
-    )
+def test_thousands_of_repositories_are_refused_with_the_directory_they_lie_in() -> None:
+    on_host("mkdir -p many/{1..50}/{1..50}/.git/hooks")
     result, seconds = taken(lambda: inside("echo started"))
     assert result.status == 69
-    assert "too many paths to protect or hide; they lie in many" in result.complaint
+    assert "too many paths to protect or hide; they lie in many, .git" in result.complaint
     assert seconds < _LAUNCH_AT_MOST
 
 

@@ -109,7 +109,7 @@ class Covers:
         """names: what of each git directory to protect."""
         git = git_directories.find(self._ground, walked, user, self._looks)
         for file in git.others:
-            self._take(file, self._movable(os.path.dirname(file.path)))
+            self._take(file, "" if file.fixed else self._movable(os.path.dirname(file.path)))
         movable: dict[str, str] = {}
         for directory in git.directories:
             movable[directory.path] = self._movable_with(directory, movable)
@@ -154,7 +154,7 @@ class Covers:
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
             self._all.setdefault(file.setting, []).append(found.path)
             return
-        self._note(found, Kind.PROTECT, movable)
+        self._note(found, Kind.PROTECT, "" if file.fixed else movable)
 
     def _note(self, found: Match, kind: Kind, movable: str) -> None:
         """Record a match, the links that led to it, and pins for the directories above each of them."""
@@ -186,10 +186,18 @@ def _common(places: Sequence[str]) -> str:
 
 
 def summary(found: Sequence[str]) -> str:
-    """A few directories that all of these paths lie in or are, for a message; `.` for the root. A pure function."""
+    """A few directories that these paths lie in or are, for a message, those of most first; `.` for the root.
+
+    A pure function.
+    """
+    counts: dict[str, int] = {}
     for depth in range(16, 0, -1):
-        parts = dict.fromkeys("/".join(path.split("/")[:depth]) or "." for path in found)
-        if len(parts) <= _PARTS_AT_MOST:
-            return ", ".join(parts)
-    first = [*parts][:_PARTS_AT_MOST]
-    return f"{', '.join(first)} and {len(parts) - len(first)} more"
+        counts = {}
+        for path in found:
+            part = "/".join(path.split("/")[:depth]) or "."
+            counts[part] = counts.get(part, 0) + 1
+        if len(counts) <= _PARTS_AT_MOST:
+            break
+    parts = sorted(counts, key=lambda part: -counts[part])
+    more = len(parts) - _PARTS_AT_MOST
+    return ", ".join(parts[:_PARTS_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pi_agent.linux import beneath
 from pi_agent.messages import notices
 from pi_agent.messages.refusal import Refusal
-from pi_agent.sandbox import covers, project_walk, protection
+from pi_agent.sandbox import covers, git_user, project_walk, protection
 from pi_agent.sandbox.covers import Kind
 from pi_agent.sandbox.git_user import UserGit
 from tests.sandbox.test_git_directories import repository, worktree
@@ -125,6 +125,19 @@ def test_what_a_setting_names_is_protected(tmp_path: Path) -> None:
     assert "tools" not in planned(tmp_path, ".git/hooks")
 
 
+def test_what_is_named_by_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:
+    put(tmp_path / "root/dotfiles/git/config", f"[core]\nhooksPath = {tmp_path}/root/a/w/hooks\n")
+    put(tmp_path / "root/a/w/hooks/x")
+    repository(tmp_path / "root/a/w/.git")
+    assert "a" not in planned(tmp_path / "root")
+    (tmp_path / ".gitconfig").symlink_to("root/dotfiles/git/config")
+    with ground(tmp_path / "root") as there:
+        user = git_user.look(str(tmp_path))
+        found = {cover.path: cover.kind for cover in protection.plan(there, there.root, GIT, [], user).covers}
+    assert found["a/w/hooks"] is found["dotfiles/git/config"] is PROTECT
+    assert found["a"] is found["a/w"] is found["dotfiles"] is found["dotfiles/git"] is PIN
+
+
 @pytest.mark.parametrize("value", [".", "./", "sub/..", "{root}", "~/{name}", ".git", ".git/hooks/.."])
 def test_a_setting_that_names_what_the_session_works_in_is_told(tmp_path: Path, value: str) -> None:
     repository(tmp_path / ".git")
@@ -192,6 +205,7 @@ def test_too_much_to_cover_is_refused_with_the_directories_that_have_it(
         ([f"{number}/{name}" for number in range(3) for name in "ab"], "0, 1, 2"),
         ([f"{number}/x" for number in range(8)], "0, 1, 2, 3, 4 and 3 more"),
         (["", "a"], "., a"),
+        ([".git/x", *(f"a/{number}" for number in range(6))], "a, .git"),
     ],
 )
 def test_a_summary_names_a_few_directories(paths: list[str], expected: str) -> None:
