@@ -40,7 +40,7 @@ help:
 	@echo 'make escapes    try to escape from the sandbox, in the machine'
 	@echo 'make soak       run the scenarios of load, faults and races at full length: an hour'
 	@echo 'make bench      measure the speed against alternatives: a quarter of an hour'
-	@echo 'make docs       generate docs/options.md, docs/self-running.md and the tables of messages in README.md'
+	@echo 'make docs       generate docs/options.md, docs/self-running.md and the tables in README.md'
 	@echo 'make machine    start the machine, or update it to this checkout'
 	@echo 'make clean      remove the machines and .venv'
 
@@ -96,7 +96,7 @@ docs: machine .venv/ready
 	$(MACHINE) exec -- $(PROJECT)/checks/eval/run --docs >docs/options.md.new
 	mv docs/options.md.new docs/options.md
 	.venv/bin/python -m pi_agent.messages.catalogue README.md
-	.venv/bin/python -m pi_agent.sandbox.self_running_page docs/self-running.md
+	.venv/bin/python -m pi_agent.sandbox.self_running_page docs/self-running.md README.md
 
 .PHONY: scenarios
 scenarios: machine

@@ -60,8 +60,8 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "environment": ("dotenv_file", "env_file_syntax", "env_files", "git_identity", "variable_layers"),
     "sandbox": (
-        *("covers", "file_access", "git_config", "git_directories", "git_named", "git_settings", "git_user", "mounts"),
-        *("pattern_index", "project_search", "project_walk", "protection"),
+        *("covers", "file_access", "git_config", "git_directories", "git_named", "git_settings", "git_user"),
+        *("listening_sockets", "mounts", "pattern_index", "project_search", "project_walk", "protection"),
         *("system_directories", "unit_properties"),
     ),
     "session": (

@@ -21,6 +21,13 @@
   ".authinfo"
   ".authinfo.gpg"
   ".Xauthority"
+  # Sockets of agents for keys and of container engines, to which programs inside could connect.
+  ".1password"
+  ".colima"
+  ".docker/desktop"
+  ".docker/run"
+  ".lima"
+  ".rd"
   # Clouds and clusters.
   ".aws"
   ".azure"

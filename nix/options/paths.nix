@@ -20,12 +20,12 @@ in
       description = ''
         Files and directories in a project that run code on the host when the
         user enters the project, opens it in an editor, commits, or types the
-        most common command of a tool. Where they exist they are read-only in the sandbox, and the agent cannot replace
-        them by renaming a directory above them. Paths are relative to the
-        project root, to each directory between it and the working directory,
-        and to every git repository below the root. `*` matches any
-        characters within one component. Paths that do not exist are not
-        created.
+        most common command of a tool. Where they exist they are read-only in
+        the sandbox, and the agent cannot replace them by renaming a directory
+        above them. Paths are relative to the project root, to each directory
+        between it and the working directory, and to every git repository below
+        the root. `*` matches any characters within one component. Paths
+        that do not exist are not created.
 
         {file}`.git/hooks` and {file}`.git/config` stand for more: the hooks of
         every git directory below the root, be it that of a submodule, a

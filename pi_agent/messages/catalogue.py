@@ -74,6 +74,8 @@ NOTICES: Final[Mapping[str, str]] = {
     ): "A file has more than 256 KiB, or all that are not plain have more than 2 MiB.",
     notices.git_setting_names_all(_ANY, _ANY, _ANY): "`core.hooksPath`, say, is the project's own directory.",
     notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",
+    notices.sockets_reachable([]).partition(":")[0]: "Stop these programs, or hide the sockets: `sandbox.hiddenPaths`.",
+    notices.sockets_not_looked_for(_ANY): "The host has very many sockets, or `/proc` cannot be read.",
     notices.left_out(_ANY, _ANY): "This part of your Pi configuration cannot be synced.",
     notices.not_a_file(_ANY): "The same.",
     notices.loop_of_links(_ANY): "The same.",

@@ -53,12 +53,27 @@ def protected_path_vanished(path: str) -> str:
     return f"{escaped(path)} vanished before it could be protected"
 
 
+def sockets_reachable(sockets: Sequence[str]) -> str:
+    """sockets: paths, the first of which are listed."""
+    first = "programs listen on sockets in the project, and the agent can connect to them:"
+    return _with_paths(first, sockets)
+
+
+def sockets_not_looked_for(root: str) -> str:
+    return f"could not look for programs that listen on sockets in {escaped(root)}, to which the agent can connect"
+
+
 def self_running_files_changed(changed: Sequence[str]) -> str:
     """changed: paths, the first of which are listed."""
-    lines = [f"  {escaped(path)}" for path in changed[:_LISTED_AT_MOST]]
-    if len(changed) > _LISTED_AT_MOST:
-        lines.append(f"  and {len(changed) - _LISTED_AT_MOST} more")
     first = "this session changed files that your machine may run by itself. Review them before you use the project:"
+    return _with_paths(first, changed)
+
+
+def _with_paths(first: str, found: Sequence[str]) -> str:
+    """A sentence, and below it the first of the paths."""
+    lines = [f"  {escaped(path)}" for path in found[:_LISTED_AT_MOST]]
+    if len(found) > _LISTED_AT_MOST:
+        lines.append(f"  and {len(found) - _LISTED_AT_MOST} more")
     return "\n".join([first, *lines])
 
 

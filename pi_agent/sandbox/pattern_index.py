@@ -9,13 +9,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
 # Between names in one text: the one character that no name has, apart from a slash.
 _END: Final = "\0"
 # Full-width forms, which ZFS may take for their ASCII originals (normalization=formKD).
 _WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+# Below a directory that so many patterns begin with, such as `.config`, a listing costs less than a look for each.
+_MANY: Final = 6
 
 
 class PatternIndex:
@@ -30,6 +32,8 @@ class PatternIndex:
         self._plain: dict[str, list[str]] = {}
         # The text to find in the names, each with an _END before and after it, → the patterns that need it.
         self._starred: dict[str, list[str]] = {}
+        # What follows the first component of the patterns in `_plain`, made when it is needed.
+        self._inner: dict[str, PatternIndex | None] = {}
         for pattern in self.all:
             first = pattern.split("/", 1)[0]
             if not first.isascii():
@@ -39,17 +43,36 @@ class PatternIndex:
             else:
                 self._plain.setdefault(first.lower(), []).append(pattern)
 
-    def possible(self, names: Iterable[str]) -> list[str]:
-        """The patterns whose first component may match one of the names in a directory."""
+    def possible(self, names: Iterable[str], below: Callable[[str], Iterable[str] | None]) -> list[str]:
+        """The patterns that may match in a directory with these names.
+
+        below: called with the relative path of a directory in it. Returns the names there, or None if these are not
+        known.
+        """
         text = _END.join(["", *names, ""])
         text = text.lower() if text.isascii() else _folded(text)
         found = list(self._always)
         for first in sorted(self._plain.keys() & set(text.split(_END))):
-            found += self._plain[first]
+            found += self._group(first, below)
         for part, patterns in self._starred.items():
             if part in text:
                 found += patterns
         return found
+
+    def _group(self, folded: str, below: Callable[[str], Iterable[str] | None]) -> list[str]:
+        """Of the patterns with the same first component, those that may match."""
+        patterns = self._plain[folded]
+        if len(patterns) < _MANY:
+            return patterns
+        if folded not in self._inner:
+            split = [pattern.partition("/") for pattern in patterns]
+            same = len({first for first, _, _ in split}) == 1 and all(rest for _, _, rest in split)
+            self._inner[folded] = PatternIndex(rest for _, _, rest in split) if same else None
+        inner, first = self._inner[folded], patterns[0].partition("/")[0]
+        names = below(first) if inner is not None else None
+        if inner is None or names is None:
+            return patterns
+        return [f"{first}/{rest}" for rest in inner.possible(names, lambda path: below(f"{first}/{path}"))]
 
 
 def _longest(component: str) -> str:

@@ -20,12 +20,14 @@ from pi_agent.sandbox.pattern_index import PatternIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Final
 
     from pi_agent.sandbox.project_walk import Directory, Walked
 
 LOOKS_AT_MOST: Final = 200_000
+# To list more costs more than to look for each pattern.
+_LISTED_AT_MOST: Final = 1_000
 # Of a path with links on its way: each is a look.
 COMPONENTS_AT_MOST: Final = 256
 
@@ -94,7 +96,14 @@ def chain(path: str) -> list[str]:
 
 def matches_at(ground: ProjectView, place: Directory, patterns: PatternIndex, looks: Looks) -> Iterator[Match]:
     """What exists below the listed place and matches a pattern."""
-    for pattern in patterns.possible(place.names) if place.whole else patterns.all:
+
+    def below(path: str) -> Collection[str] | None:
+        # Nothing where it is a link or a file, which may be a match itself.
+        inner = project_walk.listed(ground.descriptor, f"{place.path}/{path}".lstrip("/"), _LISTED_AT_MOST)
+        looks.take(len(inner.names))
+        return inner.names if inner.whole and inner.names else None
+
+    for pattern in patterns.possible(place.names, below) if place.whole else patterns.all:
         yield from _matches(ground, place.path, pattern, looks)
 
 
@@ -109,7 +118,8 @@ def _matches(ground: ProjectView, place: str, pattern: str, looks: Looks) -> Ite
         if "*" in component:
             listed = _names(ground, here)
             looks.take(len(listed))
-            names = [name for name in listed if fits(name, component)]
+            # Where case counts, a name in capitals is protected in vain; where it does not, its program finds it.
+            names = [name for name in listed if fits(name.lower(), component.lower())]
         else:
             names = [component]
         for name in names:

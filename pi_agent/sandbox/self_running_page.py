@@ -1,6 +1,6 @@
-"""docs/self-running.md, made from the table. No launch imports this.
+"""docs/self-running.md and the short list in README.md, made from the table. No launch imports this.
 
-`python3 -m pi_agent.sandbox.self_running_page docs/self-running.md` writes it anew; a test compares.
+`python3 -m pi_agent.sandbox.self_running_page docs/self-running.md README.md` writes them anew; a test compares.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ to the session's, and in repositories nearby. `*` matches any characters within 
   changed, where that can run something.
 - **Left** files are not looked at, for the reason given.
 """
+_BEGIN: Final = "<!-- self-running: made by make docs -->\n"
+_END: Final = "<!-- end of self-running -->"
+# Entries of each group in README's list.
+_SHOWN: Final = 7
 _COLUMNS: Final = ("| Files | Run by | When | Why | Documentation |", "|---|---|---|---|---|")
 _TITLES: Final = {PROTECTED: "Protected", TOLD: "Told", LEFT: "Left"}
 
@@ -59,5 +63,31 @@ def _files(entry: Entry) -> str:
     return files
 
 
+def updated(readme: str, table: Table) -> str:
+    """README's text with its short list as it has to be. Raises ValueError if the list has no place in it."""
+    before, opened, rest = readme.partition(_BEGIN)
+    _, closed, after = rest.partition(_END)
+    if not opened or not closed:
+        raise ValueError("there is no place for the list of what runs by itself")
+    return "\n".join([f"{before}{_BEGIN}", *_short(table), "", f"{_END}{after}"])
+
+
+def _short(table: Table) -> Iterator[str]:
+    """For each group, the first of its files."""
+    yield from ("| Run by | Protected | Told |", "|---|---|---|")
+    for group in table.groups:
+        cells = (_first(table, group, treatment) for treatment in (PROTECTED, TOLD))
+        yield f"| {group} | {' | '.join(cells)} |"
+
+
+def _first(table: Table, group: str, treatment: str) -> str:
+    entries = [entry for entry in table.entries if (entry.group, entry.treatment) == (group, treatment)]
+    named = [f"`{entry.patterns[0]}`" for entry in entries[:_SHOWN]]
+    more = sum(len(entry.patterns) for entry in entries) - len(named)
+    return (", ".join(named) or "–") + (f" and {more} more" if more else "")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(self_running_table.load()), encoding="utf-8")
+    there, readme = map(Path, sys.argv[1:])
+    there.write_text(page(self_running_table.load()), encoding="utf-8")
+    readme.write_text(updated(readme.read_text(encoding="utf-8"), self_running_table.load()), encoding="utf-8")

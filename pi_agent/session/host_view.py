@@ -18,7 +18,7 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.records import record
-from pi_agent.sandbox import git_user, mounts, protection, system_directories
+from pi_agent.sandbox import git_user, listening_sockets, mounts, protection, system_directories
 from pi_agent.sandbox.mounts import Bind, Mount, OwnerMaps
 from pi_agent.sandbox.project_search import ProjectView
 from pi_agent.sandbox.protection import Cover
@@ -80,7 +80,8 @@ def plan(policy: Policy, accounts: Accounts, wanted: Wanted, held: Descriptors) 
     mapping = _Mapping(owners.project, held)
     mount = mapping.mounted(project.descriptor, Bind(session.project, project.root))
     check_enterable(mount.tree, project, agent)
-    covered = _covers(policy, caller, agent if mount.mapped else caller, project, mount)
+    ground = _ground(mount, project, agent if mount.mapped else caller)
+    covered = _covers(policy, caller, ground, project.directory)
     extras = _extras(policy, session, mapping)
     foreign = [each.bind.target for each in (mount, *extras) if not each.mapped]
     return View(
@@ -91,7 +92,7 @@ def plan(policy: Policy, accounts: Accounts, wanted: Wanted, held: Descriptors) 
         state_mapped=state_mapped,
         system=system,
         binds=(*own, mount.bind, *(extra.bind for extra in extras)),
-        notices=(*map(notices.owners_not_mapped, foreign), *covered.notices),
+        notices=(*map(notices.owners_not_mapped, foreign), *covered.notices, *_sockets(ground, covered)),
     )
 
 
@@ -143,13 +144,26 @@ def check_enterable(tree: int, project: Project, agent: Identity) -> None:
         raise refusals.directory_closed_to_agent(project.directory)
 
 
-def _covers(policy: Policy, caller: Identity, viewer: Identity, project: Project, mount: Mount) -> protection.Plan:
-    """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
+def _ground(mount: Mount, project: Project, otherwise: Identity) -> ProjectView:
+    """The prepared mount of the project, as it is searched. Raises Refusal (69)."""
     try:
-        ground = ProjectView(mount.tree, project.root, viewer_of(mount.tree, viewer))
-        return find_covers(policy, caller, ground, project.directory)
+        return ProjectView(mount.tree, project.root, viewer_of(mount.tree, otherwise))
     except OSError as error:
         raise unprotected(error) from error
+
+
+def _covers(policy: Policy, caller: Identity, ground: ProjectView, directory: str) -> protection.Plan:
+    """What to protect and hide in the prepared mount of the project. Raises Refusal (69)."""
+    try:
+        return find_covers(policy, caller, ground, directory)
+    except OSError as error:
+        raise unprotected(error) from error
+
+
+def _sockets(ground: ProjectView, covered: protection.Plan) -> list[str]:
+    """The notices about sockets that can be reached inside."""
+    hidden = [cover.path for cover in covered.covers if cover.kind is protection.Kind.HIDE]
+    return listening_sockets.told(ground, hidden)
 
 
 def find_covers(policy: Policy, caller: Identity, ground: ProjectView, directory: str) -> protection.Plan:

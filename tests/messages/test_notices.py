@@ -17,6 +17,8 @@ _TABLE: dict[str, Callable[[str], str]] = {
     "git_setting_names_all": lambda x: notices.git_setting_names_all(x, x, x),
     "protected_path_vanished": lambda x: notices.protected_path_vanished(x),
     "self_running_files_changed": lambda x: notices.self_running_files_changed([x, x]),
+    "sockets_reachable": lambda x: notices.sockets_reachable([x, x]),
+    "sockets_not_looked_for": lambda x: notices.sockets_not_looked_for(x),
     "left_out": lambda x: notices.left_out(x, x),
     "not_a_file": lambda x: notices.not_a_file(x),
     "loop_of_links": lambda x: notices.loop_of_links(x),
@@ -33,7 +35,7 @@ def test_every_notice_is_in_the_table() -> None:
     functions = [
         name
         for name, value in vars(notices).items()
-        if inspect.isfunction(value) and value.__module__ == notices.__name__
+        if inspect.isfunction(value) and value.__module__ == notices.__name__ and not name.startswith("_")
     ]
     assert sorted(functions) == sorted(_TABLE)
 

@@ -14,8 +14,12 @@ from pi_agent.sandbox.project_search import fits
 _LETTERS = st.text("abAB.*", min_size=1, max_size=6)
 
 
+def unknown(_path: str) -> None:
+    """What is below a directory, where nobody can say."""
+
+
 def possible(patterns: list[str], *names: str) -> list[str]:
-    return sorted(PatternIndex(patterns).possible(names))
+    return sorted(PatternIndex(patterns).possible(names, unknown))
 
 
 def test_a_pattern_is_possible_where_its_first_component_is_there() -> None:
@@ -66,11 +70,33 @@ def test_a_pattern_beyond_ascii_is_always_possible() -> None:
     assert possible([composed, f"{composed}*"], "x") == [composed, f"{composed}*"]
 
 
+def test_below_a_directory_of_many_patterns_its_names_are_asked_for_once() -> None:
+    deep = [f".config/{name}" for name in "abcdef"] + [f".config/x/{name}" for name in "abcdef"]
+    asked: list[str] = []
+
+    def below(path: str) -> list[str]:
+        asked.append(path)
+        return {".config": ["B", "x"], ".config/x": ["e", "z"]}[path]
+
+    index = PatternIndex([*deep, "few/a", "few/b", ".config2/a"])
+    assert index.possible([".config", "few"], below) == [".config/b", ".config/x/e", "few/a", "few/b"]
+    assert asked == [".config", ".config/x"]
+    assert index.possible(["few"], below) == ["few/a", "few/b"]
+    assert sorted(index.possible([".config"], unknown)) == sorted(deep)
+
+
+@pytest.mark.parametrize("other", [".config", ".CONFIG/a", ".Config/x"])
+def test_patterns_that_share_a_directory_only_by_folding_are_all_possible(other: str) -> None:
+    patterns = [other, *(f".config/{name}" for name in "abcdef")]
+    assert possible(patterns, ".config") == sorted(patterns)
+    assert sorted(PatternIndex(patterns).possible([".config"], lambda _: [])) == sorted(patterns)
+
+
 @given(st.lists(_LETTERS, max_size=4), st.lists(_LETTERS.map(lambda name: name.replace("*", "x")), max_size=4))
 def test_whatever_fits_is_possible(patterns: list[str], names: list[str]) -> None:
     index = PatternIndex(patterns)
     wanted = {pattern for pattern in patterns for name in names if fits(name, pattern)}
-    assert wanted <= set(index.possible(names))
+    assert wanted <= set(index.possible(names, unknown))
 
 
 def test_hundreds_of_patterns_cost_little_in_a_large_directory() -> None:
@@ -79,7 +105,7 @@ def test_hundreds_of_patterns_cost_little_in_a_large_directory() -> None:
     taken = []
     for _ in range(5):
         before = time.process_time()
-        assert index.possible(names) == []
+        assert index.possible(names, unknown) == []
         taken.append(time.process_time() - before)
     # 2 ms where this was written. One comparison of each name with each pattern would take a second.
     assert min(taken) < 0.05

@@ -63,6 +63,12 @@ def test_a_star_stands_for_part_of_one_component(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_star_matches_in_any_case_since_a_file_system_may_ignore_it(tmp_path: Path) -> None:
+    put(tmp_path / "Mise.Local.TOML")
+    put(tmp_path / "a.Code-Workspace")
+    assert matching(tmp_path, "mise.*.toml", "*.code-workspace") == {"Mise.Local.TOML", "a.Code-Workspace"}
+
+
 def test_brackets_and_question_marks_are_letters(tmp_path: Path) -> None:
     for name in ("[ab]", "[ab]c", "a", "what?", "whats"):
         put(tmp_path / name)
@@ -154,6 +160,30 @@ def test_what_a_listing_lacks_is_not_looked_for(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(project_walk.listed, "__defaults__", (0,))
     with pytest.raises(TooMuch):
         matches(tmp_path, "b")
+
+
+_MANY = [f".config/{name}" for name in ("a", "b", "c*", "d/e", "f", "g", "h")]
+
+
+@pytest.mark.parametrize("shape", ["directory", "link", "file", "link out", "empty", "large"])
+def test_below_a_directory_of_many_patterns_the_same_is_found_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    top = tmp_path / "top"
+    for name in ("a", "cc", "d/e", "other"):
+        put(top / ".config" / name)
+    if shape in ("link", "link out"):
+        aside = top / "real" if shape == "link" else tmp_path / "out"
+        (top / ".config").rename(aside)
+        (top / ".config").symlink_to(aside)
+    elif shape in ("file", "empty"):
+        (top / ".config").rename(tmp_path / "aside")
+        put(top / ".config") if shape == "file" else (top / ".config").mkdir()
+    elif shape == "large":
+        monkeypatch.setattr(project_search, "_LISTED_AT_MOST", 2)
+    together = {match.name for match in matches(top, *_MANY)}
+    assert together == {match.name for pattern in _MANY for match in matches(top, pattern)}
+    assert bool(together) is (shape != "empty")
 
 
 def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:

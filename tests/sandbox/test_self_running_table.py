@@ -35,6 +35,15 @@ def test_the_page_shows_the_table() -> None:
             assert f"`{pattern}`" in page
 
 
+def test_readme_has_the_beginning_of_the_table() -> None:
+    readme = (TOP / "README.md").read_text()
+    assert self_running_page.updated(readme, _TABLE) == readme, "run make docs"
+    for group in _TABLE.groups:
+        assert f"\n| {group} | `" in readme
+    with pytest.raises(ValueError):
+        self_running_page.updated("# Something else", _TABLE)
+
+
 def test_every_entry_is_complete() -> None:
     assert sum(len(entry.patterns) for entry in _TABLE.entries) > 300
     for entry in _TABLE.entries:
@@ -92,8 +101,8 @@ def test_which_entries_run_by_themselves_is_known() -> None:
                 *("mise.toml", "mise.local.toml", ".mise.local.toml", ".mise.dev.local.toml", ".tool-versions"),
                 *(".envrc", ".envrc.local", "opencode.json", "opencode.jsonc", ".opencode/plugin/x.ts"),
                 *(".cargo/config.toml", ".cargo/config", ".lintstagedrc", ".lintstagedrc.json", "hie.yaml"),
-                *("x.sublime-project", "x.code-workspace", ".git/worktrees/w/modules/m/hooks", ".git/hooks/pre-commit"),
-                *(".git/worktrees/w/modules/m/config", ".local/bin/ls", ".config/nvim/init.lua", ".1password"),
+                *("x.sublime-project", "x.code-workspace", ".git/hooks/pre-commit"),
+                *(".local/bin/ls", ".config/nvim/init.lua", ".1password"),
                 *(".local/share/systemd/user/x.service", ".config/systemd/user/x.service", ".config/systemd/x"),
                 *(".husky/pre-commit", "lefthook.yml", "lefthook-local.toml", ".pre-commit-config.yaml", ".npmrc"),
                 *(".yarnrc.yml", ".pnpmfile.cjs", "bunfig.toml", ".mvn/extensions.xml", "gradlew", ".bazelrc"),
