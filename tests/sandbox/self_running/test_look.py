@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import orjson
 import pytest
 
-from pi_agent.sandbox.self_running import beyond, look, report
+from pi_agent.sandbox.self_running import beyond, look, report, seeing
 from pi_agent.sandbox.self_running.report import Report
 from tests.support import people
 from tests.support.left_behind import Left, git
@@ -301,6 +302,27 @@ def test_what_package_managers_fill_comes_last(left: Left) -> None:
     items = left.items(session)
     assert [item.path for item in items] == ["AGENTS.md", "node_modules/a/.vscode/tasks.json"]
     assert report.lines(items)[-2].startswith("only if you work in these directories")
+
+
+@people.needs_root
+def test_what_is_mounted_over_does_not_hide_what_the_agent_wrote_below(left: Left) -> None:
+    place = left.root / "place"
+    place.mkdir()
+    below = seeing.opened(left.project.descriptor)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+        put(place / "the host's own", "x")
+
+        def session() -> None:
+            put(Path(f"/proc/self/fd/{below}/place/.envrc"))
+            put(place / ".envrc", "which no agent sees")
+
+        assert [*left.news(session)] == ["place/.envrc"]
+        (place / ".envrc").unlink()
+        assert left.news(lambda: put(place / ".envrc", "on the host")) == {}
+    finally:
+        subprocess.run(["umount", place], check=True)
+        os.close(below)
 
 
 def test_what_lies_too_deep_is_said(left: Left, nest: Nest) -> None:
