@@ -115,7 +115,7 @@ def test_without_a_terminal_it_is_told_after_pis_own_output_and_the_status_is_pi
     script, command, path = ATTACKS["an include"]
     result = inside(f"{attack(script)}; echo said; echo complained >&2; exit 7")
     assert (result.status, result.text) == (7, "said")
-    assert result.complaint.startswith("complained pi-probe: this session changed files")
+    assert result.complaint.startswith("complained pi-probe: files that your machine may run")
     assert f"{path}: include.path" in result.complaint
     assert "Other terminals and editors" in result.complaint
     assert ran(command), "it is told, not disarmed"

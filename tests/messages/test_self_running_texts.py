@@ -13,6 +13,7 @@ _ALL = {
     "leads_to": texts.leads_to(_EVIL),
     "leads_to_running": texts.leads_to_running(_EVIL, [_EVIL]),
     "named_by": texts.named_by(_EVIL),
+    "told": texts.told(_EVIL, []),
     "item": texts.item(_EVIL, [_EVIL]),
     "many": texts.many(_EVIL, 9, [_EVIL]),
     "disarmed": texts.disarmed(_EVIL, _EVIL, [_EVIL]),
