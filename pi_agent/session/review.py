@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SHOWN_AT_MOST: Final = 30
+_DIGESTS_AT_MOST: Final = 1000  # answers about more are not remembered
 
 
 @record
@@ -60,8 +61,8 @@ def settle(session: Reviewed, found: Report, signals: Signals) -> None:
     disarmed: list[Digest] = []  # what is disarmed without a question
     told: list[Item] = []
     with look.ground_of(session.caller, session.project) as ground:
-        for item in found.items:
-            digest = answers.of(ground, item) if item.asks else Digest(item, None)
+        for number, item in enumerate(found.items):
+            digest = answers.of(ground, item) if item.asks and number < _DIGESTS_AT_MOST else Digest(item, None)
             earlier = known.get(digest.value or "")
             if earlier == answers.KEEP:
                 continue
