@@ -63,6 +63,5 @@ def _configure(plan: Plan, state: State) -> Sequence[str]:
 def _meanwhile(plan: Plan, known: Known) -> None:
     """While systemd starts the unit: log that, and record what runs by itself in the project."""
     audit.started(known)
-    timing.mark("session start")
     provenance.record(plan.request)
     timing.mark("provenance")
