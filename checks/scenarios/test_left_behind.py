@@ -220,8 +220,10 @@ def test_git_does_not_trust_what_somebody_else_owns_and_can_be_told_to_distrust_
 
 
 def test_a_launch_that_leaves_nothing_pays_next_to_nothing() -> None:
-    """And starts no process: git is asked only about what has changed."""
     on_host("for n in $(seq 300); do mkdir -p d/$n; echo x >d/$n/f; done")
-    timed = [as_user("alice", "pi-true", "--sandbox-timing=json").ok().stderr for _ in range(7)]
-    steps = [{each["name"]: each["seconds"] for each in json.loads(line)["steps"]} for line in timed]
-    assert min(step["provenance"] for step in steps) < 0.03
+    timed = [json.loads(as_user("alice", "pi-true", "--sandbox-timing=json").ok().stderr) for _ in range(7)]
+    shares = [
+        step["seconds"] / each["seconds"] for each in timed for step in each["steps"] if step["name"] == "provenance"
+    ]
+    # Most of it while systemd starts the unit.
+    assert len(shares) == 7 and min(shares) < 0.15
