@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 RESET: Final = (
     b"\x1b\\"  # end an unfinished string, such as an image
     b"\x1b[?2026l"  # show held-back output: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
-    # Return to the main screen. Leaving the alternate screen without being on it would move the cursor: so it is
-    # entered first, held back so that nobody sees it.
+    # Return to the main screen. Leaving the alternate screen without being on it would move the cursor, so it is
+    # entered first; held back, so that nobody sees it.
     b"\x1b[?2026h\x1b[?1049h\x1b[?1049l\x1b[?2026l"
     # Reset key reporting. Pi enables two modes: the kitty protocol's, which is popped (harmless if the stack is empty:
     # https://sw.kovidgoyal.net/kitty/keyboard-protocol/), and modifyOtherKeys.
