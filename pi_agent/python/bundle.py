@@ -16,17 +16,19 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
-    from typing import Final
+    from typing import Any, Final
 
 _NAME: Final = "modules.bundle"
 _LENGTH: Final = 8  # bytes of the index's size
-# module → offset, size, and whether it is a package
-_Index = "Mapping[str, tuple[int, int, bool]]"
 
 
 class _Bundle:
-    """The finder and loader of the modules in an open bundle (importlib.abc.MetaPathFinder, importlib.abc.Loader)."""
+    """The finder and loader of the modules in an open bundle (importlib.abc.MetaPathFinder, importlib.abc.Loader).
+
+    index: module → where its code is in the file after `start`, its size in bytes, and whether it is a package.
+    """
 
     def __init__(self, directory: str, file: int, start: int, index: Mapping[str, tuple[int, int, bool]]) -> None:
         self._directory = directory
@@ -34,14 +36,15 @@ class _Bundle:
         self._start = start
         self._index = index
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> object:
+    def find_spec(self, name: str, path: Sequence[str] | None, _target: object = None) -> ModuleSpec | None:
         """The module's specification; None for a module of others."""
         found = self._index.get(name)
         if found is None:
             return None
         place = f"{self._directory}/{name.partition('.')[2].replace('.', '/')}"
+        loader: Any = self
         spec = importing.ModuleSpec(
-            name, self, origin=f"{place}/__init__.py" if found[2] else f"{place}.py", is_package=found[2]
+            name, loader, origin=f"{place}/__init__.py" if found[2] else f"{place}.py", is_package=found[2]
         )
         spec.has_location = True
         if found[2]:
@@ -71,7 +74,8 @@ def use(directory: str) -> None:
     size = int.from_bytes(os.read(file, _LENGTH), "little")
     magic, index = marshal.loads(os.read(file, size))  # noqa: S302  # root's own
     if magic == compiled.MAGIC_NUMBER:
-        sys.meta_path.insert(0, _Bundle(directory, file, _LENGTH + size, index))
+        finder: Any = _Bundle(directory, file, _LENGTH + size, index)
+        sys.meta_path.insert(0, finder)
     else:
         os.close(file)
 
