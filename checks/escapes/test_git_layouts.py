@@ -207,6 +207,16 @@ def test_a_file_that_git_obeys_is_changed_only_where_nothing_is_protected(settin
     assert (obeyed.exists() and obeyed.read_text() == "own\n") is (command == "pi-probe")
 
 
+@pytest.mark.parametrize("script", ["git worktree move ../tree ../other", "mv ../tree ../other", "mv .git/worktrees x"])
+@attempt("protected", "move a worktree away from where its repository looks for it")
+def test_a_worktree_that_cannot_be_moved_stays_whole(script: str) -> None:
+    on_host(_MAKE + LAYOUTS["worktree"].make)
+    assert inside(f"cd lab/w && {script}").status != 0
+    assert on_host("git -C tree status --short; git -C w worktree list | grep -c tree", demo("alice") / "lab") == "1"
+    # One that is made inside can be moved.
+    inside("cd lab/w; git worktree add -q ../new && git worktree move ../new ../newer && git -C ../newer status").ok()
+
+
 @pytest.mark.parametrize("cwd", ["main", ".bare", "w/x/y", "vendor/dep", "vendor"])
 @attempt("protected", "change the settings of a repository from a session in it, or beside it")
 def test_settings_are_protected_wherever_the_session_starts(cwd: str) -> None:

@@ -16,6 +16,8 @@ from support.commands import CLEAN, Result, as_user, on_machine, pi
 from support.installed import FACTS, agent, policy
 from support.units import shown
 
+# The service's own bound, in seconds.
+_MINUTES: Final = 600
 UNIT: Final = "m3ta-pi-agent-compile-cache.service"
 SHOWN: Final = Path("/run/pi-agent-compile-cache")
 CACHE: Final = Path(policy()["compileCache"])
@@ -166,7 +168,7 @@ def packages() -> Iterator[Callable[[str], None]]:
         command = own[1].replace(policy()["program"], program)
         (folder / "program.conf").write_text(f"[Service]\nExecStart=\nExecStart={command}\n")
         on_machine("systemctl", "daemon-reload").ok()
-        on_machine("systemctl", "restart", UNIT).ok()
+        on_machine("systemctl", "restart", UNIT, timeout=_MINUTES).ok()
 
     try:
         yield run
@@ -179,7 +181,7 @@ def test_another_package_replaces_the_cache_and_the_service_makes_it_again() -> 
     (CACHE.parent.parent / "an-older-package").mkdir()
     for entry in entries().iterdir():
         entry.write_bytes(b"")
-    on_machine("systemctl", "restart", UNIT).ok()
+    on_machine("systemctl", "restart", UNIT, timeout=_MINUTES).ok()
     assert os.listdir(CACHE.parent.parent) == [CACHE.parent.name]
     read, compiled = counts(watched())
     assert (read > 0, compiled) == (True, 0)

@@ -17,7 +17,7 @@ from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Final
 
     from pi_agent.sandbox.git_directories import GitDirectory
@@ -108,16 +108,25 @@ class Covers:
     def _protect_git(self, walked: Walked, names: Collection[str], user: UserGit) -> None:
         """names: what of each git directory to protect."""
         git = git_directories.find(self._ground, walked, user, self._looks)
+        # Moved, they would be lost to git: their `gitdir` is protected, and says where they are.
+        worktrees = {
+            work
+            for directory in git.directories
+            if "gitdir" in names and any(os.path.basename(file.path) == "gitdir" for file in directory.files)
+            for work in directory.works
+        }
         for file in git.others:
-            self._take(file, "" if file.fixed else self._movable(os.path.dirname(file.path)))
-        movable: dict[str, str] = {}
+            place = os.path.dirname(file.path)
+            movable = self._movable(os.path.dirname(place) if place in worktrees else place)
+            self._take(file, "" if file.fixed else movable)
+        known: dict[str, str] = {}
         for directory in git.directories:
-            movable[directory.path] = self._movable_with(directory, movable)
+            known[directory.path] = self._movable_with(directory, known)
             for file in directory.files:
                 if file.setting and "config" in names:
-                    self._take_named(file, directory, movable[directory.path])
+                    self._take_named(file, directory, known[directory.path])
                 elif not file.setting and os.path.basename(file.path) in names:
-                    self._take(file, movable[directory.path])
+                    self._take(file, known[directory.path])
         if git.unread:
             self.notices.append(notices.git_settings_unread(self._ground.root, summary(git.unread)))
         for setting, found in self._all.items():
@@ -127,13 +136,13 @@ class Covers:
         """The directory that can still be renamed, with all above: none on the way to the session's."""
         return "" if place in self._here else place
 
-    def _movable_with(self, directory: GitDirectory, movable: dict[str, str]) -> str:
+    def _movable_with(self, directory: GitDirectory, known: Mapping[str, str]) -> str:
         """The same for a git directory: it may be renamed only with the places that use it.
 
-        movable: of the git directories above it, such as that of a repository with submodules.
+        known: of the git directories above it, such as that of a repository with submodules.
         """
         places = [os.path.dirname(directory.path), *directory.works] if directory.works else [directory.path]
-        around = [movable[above] for above in project_search.chain(directory.path)[:-1] if above in movable]
+        around = [known[above] for above in project_search.chain(directory.path)[:-1] if above in known]
         if around and not directory.works:
             places = around
         return _common([*map(self._movable, places), *around])

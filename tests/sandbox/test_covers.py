@@ -60,8 +60,10 @@ def test_pointers_are_protected(tmp_path: Path) -> None:
         ".git/worktrees/w": PIN,
         ".git/worktrees/w/commondir": PROTECT,
         ".git/worktrees/w/gitdir": PROTECT,
+        "tree": PIN,
         "tree/.git": PROTECT,
     }
+    assert "tree" not in planned(tmp_path, ".git/hooks")
 
 
 def test_a_pointer_out_of_the_project_is_protected_itself(tmp_path: Path) -> None:
@@ -94,7 +96,13 @@ def test_a_git_directory_can_be_moved_only_with_the_places_that_use_it(tmp_path:
     # So does one that a place elsewhere uses.
     worktree(tmp_path / "group/nested/.git", "w", tmp_path / "tree")
     assert planned(tmp_path).items() >= {"group": PIN, "group/nested": PIN}.items()
-    assert "tree" not in planned(tmp_path)
+
+
+def test_a_worktree_stays_where_its_repository_looks_for_it_but_may_move_with_what_is_above(tmp_path: Path) -> None:
+    worktree(repository(tmp_path / "group/x/.git"), "w", tmp_path / "group/trees/w")
+    assert {path for path, kind in planned(tmp_path).items() if kind is PIN} == {
+        *("group/x", "group/x/.git", "group/x/.git/worktrees", "group/x/.git/worktrees/w", "group/trees/w"),
+    }
 
 
 def test_a_bare_repository_that_nothing_uses_can_be_moved(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -213,7 +213,7 @@ def test_who_cannot_become_the_shell_goes_on_waiting(tmp_path: Path) -> None:
 
 
 def test_the_shell_gets_little_of_the_environment(tmp_path: Path) -> None:
-    hostile = {"BASH_ENV": "/x", "SHELLOPTS": "xtrace", "PS4": "$(id)", "TMOUT": "1"}
+    hostile: dict[str, Any] = {"BASH_ENV": "/x", "SHELLOPTS": "xtrace", "PS4": "$(id)", "TMOUT": "1"}
     with runner(tmp_path, **hostile, SUDO_UID="0", LANG="C.UTF-8") as started:
         started.until_shell()
         environ = Path(f"/proc/{started.process.pid}/environ").read_text().rstrip("\0").split("\0")

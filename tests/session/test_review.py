@@ -121,6 +121,16 @@ def test_the_other_settings_ask_nothing(
     assert (desk.root / ".envrc").exists() == (mode == "tell")
 
 
+def test_what_a_package_manager_fills_is_told_and_only_git_asked_about(
+    desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    desk.session(lambda: put(desk.root / "node_modules/a/.vscode/tasks.json"), None)
+    said = capfd.readouterr().err
+    assert "node_modules/a/.vscode/tasks.json" in said and texts.QUESTION not in said
+    desk.session(lambda: put(desk.root / "node_modules/a/.git", "gitdir: /elsewhere"))
+    assert texts.QUESTION in capfd.readouterr().err and not (desk.root / "node_modules/a/.git").exists()
+
+
 def test_what_every_project_edits_is_told_and_neither_asked_about_nor_disarmed(
     desk: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Directories: some 60 ms, for which a session's start may have to wait.
 _RECORDED_AT_MOST: Final = 3000
+# Configurations of git that run something, and whose named files are looked at then.
+_ARMED_AT_MOST: Final = 100
 # Seconds, for which a session's end may have to wait.
 _COMPARING: Final = 20.0
 _JUDGING: Final = 10.0
@@ -70,7 +72,8 @@ def before(policy: Policy, caller: Identity, project: Project) -> bytes:
             if recorder.armed:
                 from pi_agent.sandbox.self_running import named
 
-                obeyed = named.look(ground, recorder.armed)
+                obeyed = named.look(ground, recorder.armed[:_ARMED_AT_MOST])
+                obeyed |= {path: None for path in recorder.armed[_ARMED_AT_MOST:]}
     except OSError:
         pass
     return marshal.dumps((began, record, obeyed))
@@ -83,10 +86,13 @@ def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -
     with ground_of(caller, project) as ground:
         comparison = Comparison(ground, known, began, _COMPARING)
         comparison.run(record)
+        if comparison.old_configurations:
+            obeyed |= dict.fromkeys(comparison.old_configurations)
         if obeyed:
             from pi_agent.sandbox.self_running import named
 
-            comparison.changes += named.changes(ground, obeyed, {change.path for change in comparison.changes})
+            known_paths = {change.path for change in comparison.changes}
+            comparison.changes += named.changes(ground, obeyed, began, known_paths)
         if not comparison.changes and not comparison.unseen:
             return None
         from pi_agent.sandbox.self_running import report

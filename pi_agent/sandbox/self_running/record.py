@@ -27,7 +27,6 @@ Find = tuple["int | None", Context, Signature, "Any", "Beyond | None"]
 # Identity; context; directories in it by name, None if it could not be listed; finds by name.
 Directory = tuple[Identity, Context, "dict[str, Directory] | None", "dict[str, Find]"]
 _UNLISTED: Final = (0, 0, 0)
-_ARMED_AT_MOST: Final = 200
 DEPTH_AT_MOST: Final = 200  # directories; each holds a descriptor
 
 
@@ -61,7 +60,7 @@ class Recorder:
         try:
             folders, others = seeing.listed(descriptor)
         except OSError:
-            return identity, context, None, {}
+            return unlisted(context)
         found = self._rules.sort(folders, others, context)
         prefix = f"{path}/" if path else ""
         finds = {}
@@ -81,8 +80,10 @@ class Recorder:
         name = path.rpartition("/")[2]
         try:
             descriptor = seeing.directory(self._ground, parent, name)
-        except OSError:
+        except PermissionError:
             return self._closed(parent, name, context)
+        except OSError:
+            return unlisted(context)
         try:
             return self.directory(descriptor, path, context, depth)
         finally:
@@ -108,6 +109,6 @@ class Recorder:
         content = None
         if (rule := self._rules.rule(number)).kind in seeing.COMPARED_BY_CONTENT:
             content = seeing.matters(rule, seeing.content(self._ground, parent, name))
-            if rule.kind == rules.CONFIGURATION and content and len(self.armed) < _ARMED_AT_MOST:
+            if rule.kind == rules.CONFIGURATION and content:
                 self.armed.append(path)
         return number, context, signature_of(status), content, None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pi_agent.sandbox.self_running import seeing
 from tests.support.left_behind import Left
 from tests.support.trees import put
 
@@ -153,38 +155,56 @@ def clear(at: Path, whole: tuple[str, ...]) -> None:
             remove(at / name)
 
 
+@contextmanager
+def covered(root: Path, names: list[str]) -> Iterator[None]:
+    """Something mounted over a directory on the host, as far as we can mount."""
+    place = root / names[0]
+    mounted = False
+    if os.geteuid() == 0 and place.is_dir() and not place.is_symlink():
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False).returncode == 0
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", place], check=True)
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(_STEP, max_size=12),
     st.lists(_STEP, max_size=12),
-    _PATH,
+    st.tuples(_PATH, _PATH),
     st.integers(0, len(_PLANTS) - 1),
     st.sampled_from(_MODES),
 )
 def test_a_planted_file_is_told_wherever_it_is(
-    before: list[Step], after: list[Step], names: list[str], kind: int, mode: int
+    before: list[Step], after: list[Step], places: tuple[list[str], list[str]], kind: int, mode: int
 ) -> None:
+    names, over = places
     with TemporaryDirectory(dir="/tmp") as top:
-        root = Path(top)
-        left = Left(root)
+        left = Left(Path(top))
+        view = seeing.opened(left.project.descriptor)
+        inside = Path(f"/proc/self/fd/{view}")  # as the agent sees it: without what is mounted below
         for step in before:
-            act(root, step)
-        record = left.before()
-        for step in after:
-            act(root, step)
-        at = directory(root, names)
-        place, content = _PLANTS[kind]
-        clear(at, (".git",) if place is _pointer else (".git/hooks",))
-        planted = place(at)
-        remove(planted)
-        put(planted, content)
-        planted.parent.chmod(mode)
-        found = left.after(record)
+            act(inside, step)
+        with covered(left.root, over):
+            record = left.before()
+            for step in after:
+                act(inside, step)
+            at = directory(inside, names)
+            place, content = _PLANTS[kind]
+            clear(at, (".git",) if place is _pointer else (".git/hooks",))
+            planted = place(at)
+            remove(planted)
+            put(planted, content)
+            planted.parent.chmod(mode)
+            found = left.after(record)
         assert found is not None
-        told = {item.path for item in found.items} | {item.real for item in found.items}
-        assert str(planted.relative_to(root)) in told or found.unseen
-        os.close(left.project.descriptor)
-        for folder, directories, _ in os.walk(root):
+        told = {path for item in found.items for path in (item.path, item.real)}
+        assert str(planted.relative_to(inside)) in told or found.unseen
+        for descriptor in (left.project.descriptor, view):
+            os.close(descriptor)
+        for folder, directories, _ in os.walk(left.root):
             for name in directories:
                 if not Path(folder, name).is_symlink():
                     Path(folder, name).chmod(0o700)
