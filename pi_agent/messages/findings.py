@@ -211,7 +211,7 @@ def no_leftovers() -> Finding:
 def leftovers(units: Sequence[str]) -> Finding:
     more = f" and {len(units) - _NAMES_AT_MOST} more" if len(units) > _NAMES_AT_MOST else ""
     what = f"of dead sessions: {', '.join(escaped(name) for name in units[:_NAMES_AT_MOST])}{more}"
-    remedy = "The next launch by the same user removes staged files. End a unit with: systemctl stop UNIT"
+    remedy = "The next launch by the same user removes their files. End a unit with: systemctl stop UNIT"
     return Finding(FAIL, "leftovers", what, remedy, EX_UNAVAILABLE)
 
 

@@ -1,4 +1,4 @@
-"""Running sessions, for the commands of their user. The runner describes each in its staging directory.
+"""Running sessions, for the commands of their user. The runner describes each in its directory.
 
 Staging directories belong to root, and each user's lie in a directory of their own. A list of the sessions of one uid
 therefore shows no other user's.
@@ -63,7 +63,7 @@ def is_running(own: Session) -> bool:
 
 
 def attended_and_abandoned() -> tuple[set[str], set[str]]:
-    """The units of all staged sessions: those that a runner or guard takes care of, and those that none does.
+    """The units of all sessions that have a directory: those that a runner or guard takes care of, and those that none does.
 
     A session that is being made or cleaned up may be among the latter for a moment. Changes nothing.
     """

@@ -20,7 +20,7 @@ UNITS: Final = f"{_UNIT_PREFIX}*-{'?' * 16}.service"
 
 @record
 class Session:
-    """unit: the service's name. directory: the staging directory, which only root can enter."""
+    """unit: the service's name. directory: its own, which only root can enter."""
 
     unit: str
     directory: str
@@ -77,5 +77,5 @@ def _unit_name(user: str) -> str:
 
 
 def called(place: str, name: str) -> Session:
-    """The session whose staging directory has that name in place, its user's directory."""
+    """The session whose directory has that name in place, its user's directory."""
     return Session(f"{name}.service", f"{place}/{name}")

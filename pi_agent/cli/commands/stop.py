@@ -1,6 +1,6 @@
 """`--sandbox-stop [SESSION]`: ends one of the caller's sessions. Runs as root.
 
-The staging directory decides whose session it is: the answer about another user's session is the same as about one
+The directory decides whose session it is: the answer about another user's session is the same as about one
 that never existed. The session's runner sees its unit end, returns the status and cleans up, as always.
 """
 

@@ -198,13 +198,13 @@ def _holds_something(top: int, path: str) -> bool:
 
 
 def staging(_context: Context) -> Iterator[Finding]:
-    """Only root can enter the place where sessions are staged. Raises Refusal (69)."""
+    """Only root can enter the place where sessions have their directories. Raises Refusal (69)."""
     session_directory.check_private(session_names.STAGING)
     yield findings.staging(session_names.STAGING)
 
 
 def leftovers(context: Context) -> Iterator[Finding]:
-    """No session is staged or runs that nobody takes care of."""
+    """No session has a directory or runs that nobody takes care of."""
     first = _abandoned(context.policy)
     if first:
         time.sleep(_SECOND_LOOK)  # a session that is just ending is not a leftover
@@ -213,7 +213,7 @@ def leftovers(context: Context) -> Iterator[Finding]:
 
 
 def _abandoned(policy: Policy) -> set[str]:
-    """The units of sessions that nobody takes care of, whether they are staged or run."""
+    """The units of sessions that nobody takes care of, whether they have a directory or run."""
     attended, abandoned = running_sessions.attended_and_abandoned()
     options = ("list-units", "--all", "--plain", "--no-legend", "--full", session_names.UNITS)
     listed = processes.run([policy.tools.systemctl, *options]).output
