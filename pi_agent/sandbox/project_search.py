@@ -34,7 +34,7 @@ COMPONENTS_AT_MOST: Final = 256
 
 @record
 class ProjectView:
-    """A project as a session sees it. descriptor: its root, open; root: its path on the host; viewer: the identity that searches."""
+    """A project. descriptor: its root, open; root: its path on the host; viewer: the identity that searches."""
 
     descriptor: int
     root: str

@@ -63,7 +63,7 @@ def is_running(own: Session) -> bool:
 
 
 def attended_and_abandoned() -> tuple[set[str], set[str]]:
-    """The units of all sessions that have a directory: those that a runner or guard takes care of, and those that none does.
+    """The units of sessions with a directory: those that a runner or guard takes care of, and those that none does.
 
     A session that is being made or cleaned up may be among the latter for a moment. Changes nothing.
     """
