@@ -23,7 +23,7 @@ BROKEN: Final = Path(f"/run/systemd/system/{SERVICE}.d/checks.conf")
 OTHER: Final = Path("/run/checks-another-system")
 ECHO: Final = ("exec", "bash", "-c", 'echo ready; while read -r line; do bash -c "$line"; done')
 # The calls by which a session gets what it sees.
-CALLS: Final = {"setns", "open_tree", "mount_setattr", "move_mount", "fsmount"}
+CALLS: Final = {"setns", "open_tree", "mount_setattr", "move_mount"}
 
 
 def mounted() -> list[str]:
@@ -116,22 +116,31 @@ def test_the_owner_renames_and_removes_as_ever_while_sessions_start() -> None:
                 as_user("alice", "sh", "-ec", words, "sh", place, cwd="/").ok()
 
 
-def test_a_session_without_any_part_of_it_never_runs() -> None:
+def attaching() -> list[strace.Step]:
+    """The calls by which a session gets what it sees, while the runner is in its mount namespace, and the way back."""
     steps = [step for step in strace.of_the_runner(strace.runner(*COMMAND), demo("alice")) if step.name in CALLS]
+    there = [number for number, step in enumerate(steps) if step.name == "setns"]
+    return steps[there[0] : there[-1] + 1]
+
+
+def test_a_session_without_any_part_of_it_never_runs() -> None:
+    steps = attaching()
     assert {step.name for step in steps} == CALLS
-    for step in strace.sample(steps, 24):
-        result = strace.strike(step, "error=EPERM", strace.runner(*COMMAND), demo("alice")).result
-        if "IDMAP" in step.text and result.status == 0:  # the project is shown as it is then, and that is told
-            assert b"cannot map owners" in result.stderr
-            continue
-        assert result.status in (69, 77, 78), (str(step), result)
-        assert b"ran" not in result.stdout and b"Traceback" not in result.stderr, str(step)
+    for step in steps:
+        for _ in range(3):  # not every launch gets as far
+            struck = strace.strike(step, "error=EPERM", strace.runner(*COMMAND), demo("alice"))
+            if struck.hit:
+                break
+        assert struck.hit, str(step)
+        # A runner that cannot return from there does nothing more.
+        expected = 70 if step == steps[-1] else 69
+        assert (struck.result.status, struck.result.stdout) == (expected, b""), (str(step), struck.result)
+        assert b"Traceback" not in struck.result.stderr, str(step)
         assert_clean()
 
 
 def test_a_session_whose_runner_is_killed_before_it_has_its_command_ends_by_itself() -> None:
-    steps = [step for step in strace.of_the_runner(strace.runner(*COMMAND), demo("alice")) if step.name == "setns"]
-    for step in steps:
+    for step in attaching():
         result = strace.strike(step, "signal=KILL", strace.runner(*COMMAND), demo("alice")).result
         assert b"ran" not in result.stdout
         until(lambda: not on_machine("systemctl", "--quiet", "list-units", "pi-agent-*.service").text, "the unit ends")
