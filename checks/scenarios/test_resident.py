@@ -77,7 +77,8 @@ def opened_by(process: Process) -> set[str]:
 
 
 def test_nobody_inherits_what_the_shell_keeps_open() -> None:
-    with session("alice", "pi-probe", "exec", "bash", "-c", "echo ready; echo $(ls /proc/$$/fd); cat >/dev/null") as running:
+    script = "echo ready; echo $(ls /proc/$$/fd); cat >/dev/null"
+    with session("alice", "pi-probe", "exec", "bash", "-c", script) as running:
         runner = waiting()
         kept = opened_by(runner)
         assert any(each.endswith("/lock") for each in kept), "the session's lock"
