@@ -77,7 +77,7 @@ def opened_by(process: Process) -> set[str]:
 
 
 def test_nobody_inherits_what_the_shell_keeps_open() -> None:
-    script = "echo ready; echo $(ls /proc/$$/fd); cat >/dev/null"
+    script = "echo ready; ls /proc/$$/fd | xargs; cat >/dev/null"
     with session("alice", "pi-probe", "exec", "bash", "-c", script) as running:
         runner = waiting()
         kept = opened_by(runner)
@@ -215,20 +215,6 @@ def test_pi_hears_of_every_ctrl_c_and_goes_on() -> None:
             assert program(runner) == "bash", "no Python is needed for that"
         running.say(b"end")
         assert running.wait().status == 4
-
-
-def test_a_shell_that_was_stopped_for_a_while_misses_nothing() -> None:
-    with session("alice", "pi-probe", *IDLE) as running:
-        runner = waiting()
-        runner.kill(signal.SIGSTOP)
-        assert running.client.stdin is not None
-        running.client.stdin.close()
-        until(lambda: not ours()["systemd-run"] or not units("alice"), "the session has ended")
-        # sudo has stopped with it, as at a shell's Ctrl-Z.
-        for process in (runner, *ours()["sudo"]):
-            process.kill(signal.SIGCONT)
-        assert running.client.wait(CLEAN_WITHIN) == 0
-        assert_clean()
 
 
 def test_when_shell_and_guard_are_killed_together_the_next_launch_sweeps() -> None:
