@@ -54,7 +54,6 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
     while not (report.over or processes.has_ended(client)):
         # Only this process can tell how long each step took, and knows what to wait for at a path that was covered.
         stays = timing.is_running() or not report.is_quiet or (renewal is not None and renewal.missing)
-        known = report.heard
         if not report.wait(client, None if stays else _SOON, None if covered is None else covered.queue):
             if relay.ending is None:  # else, what is left is short
                 _become_shell(running, report, relay)
@@ -62,7 +61,7 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
         if renewal is not None:
             renewal.look()
             running.above.watch()  # it has acted as another user
-        if report.heard != known and not report.over:
+        if not (report.is_quiet or report.over):
             time.sleep(turn)
             turn = min(2 * turn, _TURN_AT_MOST)
     processes.has_ended(client, _PATIENCE)
