@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 # A launch waits for the walk: half a second for as much as this.
 _DIRECTORIES_AT_MOST: Final = 20_000
 _NAMES_AT_MOST: Final = 500_000
-# Tools fill these with directories. They are walked last, so that they keep nothing else from being looked at.
-_LAST: Final = frozenset({"node_modules", "target", "dist", "build", "result"})
-# Of these, only packages themselves are looked at, for a `.git`.
-_PACKAGES: Final = "node_modules"
+# Tools fill these with directories, as they do those whose names begin with a dot. They are walked last, so that they
+# keep nothing else from being looked at.
+_LAST: Final = frozenset({"target", "dist", "build", "result"})
+# Thousands of directories in which no repository is: only those directly in them are looked at, for a `.git`.
+_PACKAGES: Final = frozenset({"node_modules", "site-packages"})
+_CACHES: Final = frozenset({"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+_CACHE_TAG: Final = "CACHEDIR.TAG"  # in what a tool fills, of those that are walked last
 # On a file system that ignores case, git takes any of these.
 DOT_GIT: Final = frozenset(f".{g}{i}{t}" for g in "gG" for i in "iI" for t in "tT")
 # What git itself keeps in a git directory. Git directories of submodules may lie beside these.
@@ -90,10 +93,11 @@ def walk(top: int, first: Sequence[str]) -> Walked:
             git_directories.append(found)
             below = below - _OF_GIT
         prefix = f"{path}/" if path else ""
-        for name in _worth_a_look(top, path, below):
+        for name in below if _may_hold_repositories(found) else _with_git(top, path, below):
             inner = prefix + name
             if inner not in begun:
-                (later if name in _LAST else waiting).append(inner)
+                last = name in _LAST or (name.startswith(".") and name not in DOT_GIT)
+                (later if last else waiting).append(inner)
     left_out = (*waiting[at:], *later)
     places += [Directory(path, frozenset(), frozenset(), whole=False) for path in left_out if path in begun]
     return Walked(tuple(places), tuple(git_directories), (*unsearched, *left_out))
@@ -135,12 +139,18 @@ def is_git_directory(directory: Directory) -> bool:
     return directory.path.rpartition("/")[2] in DOT_GIT
 
 
-def _worth_a_look(top: int, path: str, folders: Iterable[str]) -> Iterable[str]:
-    above, _, name = path.rpartition("/")
-    scope = name.startswith("@") and above.rpartition("/")[2] == _PACKAGES
-    if name != _PACKAGES and not scope:
-        return folders
-    return [each for each in folders if (each.startswith("@") and not scope) or _has_git(top, f"{path}/{each}")]
+def _may_hold_repositories(directory: Directory) -> bool:
+    """Whether repositories may be anywhere below the directory, not just directly in it."""
+    above, _, name = directory.path.rpartition("/")
+    if name in _PACKAGES or name in _CACHES or (name in _LAST and _CACHE_TAG in directory.names):
+        return False
+    return not (name.startswith("@") and above.rpartition("/")[2] in _PACKAGES)
+
+
+def _with_git(top: int, path: str, folders: Iterable[str]) -> Iterable[str]:
+    """Those of the directories in path that hold a `.git`, or packages of one scope."""
+    scopes = path.rpartition("/")[2] in _PACKAGES
+    return [name for name in folders if (scopes and name.startswith("@")) or _has_git(top, f"{path}/{name}")]
 
 
 def _has_git(top: int, path: str) -> bool:

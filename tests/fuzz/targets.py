@@ -17,6 +17,7 @@ from pi_agent.environment import env_file_syntax, git_identity
 from pi_agent.messages.quoting import escaped, nix_string
 from pi_agent.messages.refusal import EX_NOPERM, Refusal
 from pi_agent.policy import accounts, policy_file
+from pi_agent.sandbox import git_config, git_settings
 from pi_agent.session import report
 from pi_agent.state import documents, json_merge, settings_keys, sync_memory
 from pi_agent.state.document_kinds import AUTH, SETTINGS
@@ -89,6 +90,15 @@ def git_configuration(content: bytes) -> None:
     assert all("\n" not in value and "\0" not in value for value in found.values())
 
 
+def git_settings_of_a_project(content: bytes) -> None:
+    """Every text is read, and a file that counts as plain has no setting with an effect."""
+    found = git_config.settings(content)
+    assert all(setting.name and "\0" not in setting.value for setting in found)
+    assert all(setting.section == setting.section.lower() for setting in found)
+    if git_settings.is_plain(content):
+        assert not [setting for setting in found if git_settings.effect_of(setting) is not None]
+
+
 def launch_report(content: bytes) -> None:
     """Whatever the agent writes, a status is a status."""
     read, write = os.pipe()
@@ -127,7 +137,8 @@ def shown_text(content: bytes) -> None:
 TARGETS: Final[dict[str, Target]] = {
     target.__name__: target
     for target in (
-        env_file, frozen_policy, document, memory, git_configuration, launch_report, sudo_uid, shown_text,
+        env_file, frozen_policy, document, memory, git_configuration, git_settings_of_a_project, launch_report,
+        sudo_uid, shown_text,
     )
 }  # fmt: skip
 
@@ -145,6 +156,10 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         b'{"version":1,"files":{"a":[1,2,3,4,5,6,7,8]},"documents":{}}',
     ],
     "git_configuration": [b"[user]\n name = A B\n email = a@b\n", b'[USER "x"]\nname="a\\\nb" # c\n', _ODD],
+    "git_settings_of_a_project": [
+        b'[core]\n\thooksPath = "a b" # c\n[include]path=x\n', b'[filter "a\\"b"]\nCLEAN = x\\\n y\n',
+        b"[a.b]c\n[pager]\nd", b'\xef\xbb\xbf[alias]\r\n a = "!b;c"\r\n[submodule "x"]update=!y', _ODD,
+    ],
     "launch_report": [b"started\n", b"started\nended 7\n", b"ended 999\nended -1\nended\n"],
     "sudo_uid": [b"0", b"1000", b"4294967296", "\u0661\u0660".encode(), b"-1", b" 1"],
     "shown_text": [b"/home/alice/x", _ODD, b"x" * 500],

@@ -71,6 +71,22 @@ def test_of_installed_packages_only_these_themselves_are_looked_at(tmp_path: Pat
     assert places(tmp_path) == ["", "node_modules/@scope/y", "node_modules/x", "node_modules/x/node_modules/inner"]
 
 
+@pytest.mark.parametrize("name", ["site-packages", ".mypy_cache", "__pycache__", "target", "build"])
+def test_of_what_tools_fill_only_what_is_directly_in_it_is_looked_at(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name / "x/.git/config")
+    put(tmp_path / name / "y/z/.git/config")
+    put(tmp_path / name / "CACHEDIR.TAG")
+    assert places(tmp_path) == ["", f"{name}/x"]
+    assert places(tmp_path, name, f"{name}/y") == ["", name, f"{name}/x", f"{name}/y", f"{name}/y/z"]
+
+
+def test_a_tag_alone_keeps_nothing_from_being_searched(tmp_path: Path) -> None:
+    """An earlier session could have put it anywhere."""
+    put(tmp_path / "vendor/CACHEDIR.TAG")
+    put(tmp_path / "vendor/y/z/.git/config")
+    assert places(tmp_path) == ["", "vendor/y/z"]
+
+
 def test_no_link_leads_to_a_repository(tmp_path: Path) -> None:
     put(tmp_path / "outside/.git/config")
     (tmp_path / "root/inside").mkdir(parents=True)
@@ -130,12 +146,12 @@ def test_a_walk_that_is_given_up_says_what_it_left_out(tmp_path: Path, monkeypat
 
 
 def test_what_tools_fill_is_left_out_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("target", "build", "node_modules", "dist", "result", "z"):
+    for name in ("target", "build", ".cache", "dist", "result", "z"):
         put(tmp_path / name / ".git")
     monkeypatch.setattr(project_walk, "_DIRECTORIES_AT_MOST", 2)
     found = walked(tmp_path)
     assert [place.path for place in found.places] == ["", "z"]
-    assert sorted(found.unsearched) == ["build", "dist", "node_modules", "result", "target"]
+    assert sorted(found.unsearched) == [".cache", "build", "dist", "result", "target"]
 
 
 def test_a_directory_with_too_many_names_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
