@@ -115,6 +115,8 @@ class Attachment:
             self._plan.directory,
             (means.directory, means.file, means.queue),
             {cover.path: int(cover.kind) for cover in self._plan.view.covers},
+            [],
+            [],
         )
 
     def _covered_again(self, ground: ProjectView, displaced: Sequence[str], covered: Covered) -> Sequence[str]:
