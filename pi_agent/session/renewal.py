@@ -132,14 +132,15 @@ class Renewal:
         ground = ProjectView(covered.tree, covered.root, viewer)
         means = protection.Means(*covered.means)
         laid: dict[str, Cover] = {}
-        known = {*covered.covers}
+        known, seen = {*covered.covers}, set[str]()
         for _ in range(_ATTEMPTS):
             present = host_view.find_covers(policy, found.caller, ground, covered.directory).covers
             bare = protection.bare(ground, present, means)
             with mount_namespaces.entered(covered.process):
                 displaced = protection.mount(ground, bare, means)
                 protection.watch_empty(ground, present, means)
-                unseen = self._await(ground, present)
+                unseen = self._await(ground, present) - seen
+            seen |= unseen
             self._tell(bare, known)
             laid.update((cover.path, cover) for cover in bare)
             if not displaced and not unseen:
@@ -151,16 +152,16 @@ class Renewal:
         self._check_holders(ground, [cover for path, cover in laid.items() if _was_covered(path, known)])
         self._spent += time.monotonic() - began
 
-    def _await(self, ground: ProjectView, present: Sequence[Cover]) -> bool:
+    def _await(self, ground: ProjectView, present: Sequence[Cover]) -> set[str]:
         """Learn when something is at a path again that was covered, and at which nothing is.
 
-        Returns whether something is there already.
+        Returns the paths that were covered, at which something is that was not found to need a cover: either it needs
+        none any more, or it has just come.
         """
         covered = self._covered
         covered.covers.update({cover.path: cover.kind for cover in present})
-        there = {cover.path for cover in present}
-        # What is there, but needs no cover any more, has its old one.
-        gone = [path for path in covered.covers if path not in there and not awaited_paths.exists(ground, path)]
+        absent = covered.covers.keys() - {cover.path for cover in present}
+        gone = [path for path in absent if not awaited_paths.exists(ground, path)]
         if gone and not covered.returns:
             covered.returns.append(inotify.opened())
         elif not gone and covered.returns:
@@ -168,7 +169,7 @@ class Renewal:
         covered.awaited[:] = gone
         if gone:
             awaited_paths.watch(ground, covered.returns[0], gone)
-        return any(awaited_paths.exists(ground, path) for path in gone)
+        return {path for path in absent if awaited_paths.exists(ground, path)}
 
     def _tell(self, bare: Iterable[Cover], known: Iterable[str]) -> None:
         """Keep what stood open for the end, and tell the journal at once."""
