@@ -129,6 +129,7 @@ let
         mkdir -p "''${package%/*}"
         cp -r --no-preserve=mode "$source" "$package"
         ${pkgs.python3.interpreter} -m compileall -q --invalidation-mode unchecked-hash "$package"
+        PYTHONPATH="''${package%/*}" ${pkgs.python3.interpreter} -m pi_agent.python.bundle "$package"
       ''
   );
 

@@ -15,6 +15,10 @@ docs/architecture.md describes the design. Each module's docstring states its co
 
 import gc
 
+from pi_agent.python import bundle
+
 # By default, Python looks for garbage in cycles whenever there are 700 objects more, ten times while a launch imports,
 # and finds none. That takes 1 ms. After the imports, a launch makes few objects, or switches the search off (sync).
 gc.set_threshold(50_000)
+
+bundle.use(__path__[0])

@@ -134,11 +134,11 @@ LAYOUTS: Final[dict[str, Layout]] = {
         {"hooks": "hook w/tools/hooks"},
     ),
     "the user's own settings in the project": Layout(
-        'mv ~/.gitconfig own; ln -s "$PWD/own" ~/.gitconfig; begun w; committed w',
+        'mkdir a; mv ~/.gitconfig a/own; ln -s "$PWD/a/own" ~/.gitconfig; begun w; committed w',
         "w",
         {
-            "changed": 'git config --file own core.fsmonitor "$ran"',
-            "replaced": 'mv own old; git config --file own core.fsmonitor "$ran"',
+            "changed": 'git config --file a/own core.fsmonitor "$ran"',
+            "replaced": 'mv a old; mkdir a; git config --file a/own core.fsmonitor "$ran"',
         },
     ),
     "included settings": Layout(
@@ -205,6 +205,16 @@ def test_a_file_that_git_obeys_is_changed_only_where_nothing_is_protected(settin
     inside("echo x >>lab/w/obeyed; rm lab/w/obeyed; mv lab/w/obeyed x", command=command)
     obeyed = demo("alice") / "lab/w/obeyed"
     assert (obeyed.exists() and obeyed.read_text() == "own\n") is (command == "pi-probe")
+
+
+@pytest.mark.parametrize("script", ["git worktree move ../tree ../other", "mv ../tree ../other", "mv .git/worktrees x"])
+@attempt("protected", "move a worktree away from where its repository looks for it")
+def test_a_worktree_that_cannot_be_moved_stays_whole(script: str) -> None:
+    on_host(_MAKE + LAYOUTS["worktree"].make)
+    assert inside(f"cd lab/w && {script}").status != 0
+    assert on_host("git -C tree status --short; git -C w worktree list | grep -c tree", demo("alice") / "lab") == "1"
+    # One that is made inside can be moved.
+    inside("cd lab/w; git worktree add -q ../new && git worktree move ../new ../newer && git -C ../newer status").ok()
 
 
 @pytest.mark.parametrize("cwd", ["main", ".bare", "w/x/y", "vendor/dep", "vendor"])

@@ -29,6 +29,7 @@ in
     host = ./cases/host.nix;
     merging = ./cases/merging.nix;
     policy = ./cases/policy.nix;
+    prepared-root = ./cases/prepared-root.nix;
     reference = ./cases/reference.nix;
     refusals = ./cases/refusals.nix;
     types = ./cases/types.nix;

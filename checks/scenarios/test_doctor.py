@@ -33,9 +33,10 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     told = asked(cwd=cwd)
     well(told)
     expected = {
-        "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "systemd", "kernel", "Landlock", "limits",
-        "journal",
-        "denyAddresses", "state", "staging", "leftovers", "root", "configuration", "env file",
+        "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "cache", "systemd", "kernel",
+        "system directories", "Landlock", "limits", "journal", "denyAddresses", "state", "staging",
+        "leftovers", "root", "configuration", "git",
+        "env file",
     }  # fmt: skip
     assert grades(told).keys() == expected
 

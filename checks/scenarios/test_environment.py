@@ -137,13 +137,12 @@ def test_secrets_are_in_no_property_and_no_command_line() -> None:
         assert shown(running.unit, "Environment") == ""
 
 
-def test_env_files_of_a_session_are_roots_alone_and_gone_afterwards() -> None:
+def test_what_a_session_is_asked_is_roots_alone_and_gone_afterwards() -> None:
     with session("alice", "pi-env", *IDLE) as running:
         [directory] = staged()
         assert directory.name == running.unit.removesuffix(".service")
         assert stat.S_IMODE(STAGING.stat().st_mode) == 0o700
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        # The empty file that replaces hidden ones holds nothing.
         files = [path for path in directory.iterdir() if path.is_file() and path.stat().st_size]
         assert any("from the second environment file" in path.read_text() for path in files)
         for path in files:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import termios
 import time
 
 import pytest
@@ -14,7 +12,7 @@ from support.installed import agent, demo
 from support.leftovers import assert_clean, staged
 from support.processes import Process, ours, processes
 from support.sessions import IDLE, session
-from support.terminals import ended, terminal
+from support.terminals import ended, has_signals, terminal
 from support.units import every_unit, settle, shown, units
 from support.waiting import CLEAN_WITHIN, until
 
@@ -150,12 +148,6 @@ def test_a_session_that_an_administrator_stops_is_told_apart_from_success() -> N
     with session("alice", "pi-probe", *FRAIL) as running:
         on_machine("systemctl", "kill", "--signal=KILL", running.settled().unit).ok()
         assert running.wait().status == 137
-
-
-def has_signals(process: Process) -> bool:
-    """Whether Ctrl-C on the terminal that is its input is a signal."""
-    with open(f"/proc/{process.pid}/fd/0", "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOCTTY)) as file:
-        return bool(termios.tcgetattr(file)[3] & termios.ISIG)
 
 
 def test_a_session_that_systemd_run_lets_go_of_is_ended() -> None:

@@ -51,8 +51,40 @@ def test_a_runner_that_is_stopped_at_any_step(
     at_each(chosen, f"signal={name}", scene, judge, dead=True)
 
 
+# What a long session's runner does once Pi runs: it becomes the shell that waits, and then itself once more.
+LONG: Final = ("exec", "bash", "-c", "sleep 1.6; echo ran")
+RESIDENT: Final = {
+    *("execve", "openat", "fcntl", "rt_sigaction", "poll", "ppoll", "pselect6", "select", "read", "write", "unlink"),
+    *("rmdir", "wait4", "waitid", "clone", "clone3", "vfork", "sendto", "pidfd_send_signal"),
+}
+
+
+@pytest.mark.parametrize(("name", "number", "count"), [("KILL", 9, 14), ("TERM", 15, 14), ("HUP", 1, 8)])
+def test_a_runner_that_is_stopped_as_it_becomes_the_shell_or_itself_again(
+    scene: Scene, capsys: pytest.CaptureFixture[str], name: str, number: int, count: int
+) -> None:
+    scene.restore()
+    command = strace.runner(*LONG)
+    whole = strace.of_the_runner(command, demo("alice"))
+    begun = next(place for place, step in enumerate(whole) if '/unfinished"' in step.text)
+    every = [step for step in whole[begun:] if step.name in RESIDENT]
+    chosen = strace.sample(every, count)
+    tell(capsys, name, chosen, every)
+
+    def judge(step: Step, result: Result) -> None:
+        assert b"Traceback" not in result.stderr
+        assert result.status in {
+            128 + number,
+            143 if name == "HUP" else 128 + number,
+            *(() if name == "KILL" else (0,)),
+        }
+        assert result.status != 0 or result.stdout == b"ran\n"
+
+    at_each(chosen, f"signal={name}", scene, judge, dead=True, command=command)
+
+
 WRITES: Final = {"write", "mkdir", "mkdirat", "symlink", "symlinkat", "mknodat", "renameat", "sendfile"}
-MOUNTS: Final = {"open_tree", "mount_setattr", "move_mount", "fsopen", "fsconfig", "fsmount"}
+MOUNTS: Final = {"setns", "open_tree", "mount_setattr", "move_mount", "fsopen", "fsconfig", "fsmount"}
 # What fails, how, and in how many steps at most.
 ERRORS: Final = [
     ("ENOSPC", WRITES, 20),

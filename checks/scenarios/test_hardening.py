@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from support.commands import inside, on_machine
-from support.installed import STAGING, agent, home
+from support.installed import agent
 from support.sessions import IDLE, session
 
 # Setting in the unit file → its value in `systemctl show`. Words are sorted.
@@ -65,11 +65,10 @@ REPORTED_AS: Final = {
 SAME_AS_PLAIN: Final = {"AmbientCapabilities", "BindLogSockets", "KeyringMode", "UMask"}
 # What else the unit sets: user, program, files, addresses and resources. Other scenarios test these.
 SESSION: Final = {
-    "BindPaths",
     "BindReadOnlyPaths",
     "CPUWeight",
+    "CollectMode",
     "Description",
-    "EnvironmentFile",
     "ExecStart",
     "Group",
     "IPAddressDeny",
@@ -115,8 +114,7 @@ def test_the_running_unit_reports_every_hardening_property() -> None:
     with session("alice", "pi-probe", *IDLE) as running:
         found = reported(running.unit)
     assert {name: found[REPORTED_AS.get(name, name)] for name in HARDENING} == HARDENING
-    name = running.unit.removesuffix(".service")
-    assert found["RootDirectory"] == f"{STAGING}/{home('alice').stat().st_uid}/{name}/root"
+    assert found["RootDirectory"] == f"/run/pi-agent-root/{os.path.basename(os.readlink('/run/current-system'))}"
     assert found["User"] == str(agent("pi-probe").pw_uid)
 
 

@@ -31,7 +31,8 @@ ATTACKS: Final = {
     ),
     "a bare repository made of plain files": (
         'mkdir -p src/objects src/refs; echo "ref: refs/heads/x" >src/HEAD;'
-        'printf "[core]\\nrepositoryformatversion = 0\\nbare = false\\nworktree = ..\\nfsmonitor = %s\\n" "$evil" >src/config',
+        'printf "[core]\\nrepositoryformatversion = 0\\nbare = false\\nworktree = ..\\nfsmonitor = %s\\n" '
+        '"$evil" >src/config',
         "cd src && git status",
         "src/config",
     ),
@@ -111,11 +112,11 @@ def test_the_same_runs_where_it_is_kept(kind: str) -> None:
 
 
 def test_without_a_terminal_it_is_told_after_pis_own_output_and_the_status_is_pis() -> None:
-    script, command, path = ATTACKS["a nested repository that is added"]
+    script, command, path = ATTACKS["an include"]
     result = inside(f"{attack(script)}; echo said; echo complained >&2; exit 7")
     assert (result.status, result.text) == (7, "said")
-    assert result.complaint.startswith("complained pi-probe: this session changed files")
-    assert f"{path}: core.fsmonitor" in result.complaint
+    assert result.complaint.startswith("complained pi-probe: files that your machine may run")
+    assert f"{path}: include.path" in result.complaint
     assert "Other terminals and editors" in result.complaint
     assert ran(command), "it is told, not disarmed"
     on_machine("journalctl", "--sync").ok()
@@ -132,14 +133,19 @@ def test_a_session_that_leaves_nothing_says_nothing() -> None:
 
 
 def test_an_answer_is_remembered_for_the_same_content_until_a_reset() -> None:
-    script, _, path = ATTACKS["a nested repository that is added"]
-    again = "rm -rf vendor; git rm -q --cached vendor/dep; " + attack(script)
+    script, _, path = ATTACKS["behind a directory that alice cannot list"]
+
+    def again(more: str = "true") -> str:
+        """What a session is told that makes the same again, after alice has removed it."""
+        as_user("alice", "sh", "-c", "chmod -R u+rwX made; rm -rf made evil.sh").ok()
+        return inside(f"{attack(script)}; {more}").ok().complaint
+
     at_terminal(attack(script), b"keep\r")
-    assert inside(again).ok().complaint == ""
-    other = inside(f"{again}; echo '# other' >>evil.sh")
-    assert path in other.complaint, "what it names has another content"
+    assert again() == ""
+    assert path in again("echo '# other' >>evil.sh"), "what it names has another content"
+    assert again() == ""
     as_user("alice", "pi-probe", "--sandbox-reset", "--all", "--yes").ok()
-    assert path in inside(again).complaint
+    assert path in again()
 
 
 def test_no_agent_can_give_an_answer() -> None:
@@ -148,12 +154,12 @@ def test_no_agent_can_give_an_answer() -> None:
     assert os.stat(place).st_uid == 0 and not os.stat(place).st_mode & 0o077
 
 
-def test_nobody_answering_means_to_disarm() -> None:
+@pytest.mark.parametrize("answer", [b"\x03", b"\x04", b"\x1c", b"what?\r"])
+def test_nobody_answering_means_to_disarm(answer: bytes) -> None:
     script, command, path = ATTACKS["a hook in a repository made inside"]
-    for answer in (b"\x03", b"\x04", b"what?\r"):
-        said = at_terminal(attack(f"rm -rf made; {script}"), answer).decode()
-        assert f"{path} is now {path}.disarmed-" in said
-        assert not ran(command)
+    said = at_terminal(attack(script), answer).decode()
+    assert f"{path} is now {path}.disarmed-" in said
+    assert not ran(command)
 
 
 def test_a_terminal_that_is_closed_at_the_question_means_to_disarm() -> None:
@@ -214,8 +220,10 @@ def test_git_does_not_trust_what_somebody_else_owns_and_can_be_told_to_distrust_
 
 
 def test_a_launch_that_leaves_nothing_pays_next_to_nothing() -> None:
-    """And starts no process: git is asked only about what has changed."""
     on_host("for n in $(seq 300); do mkdir -p d/$n; echo x >d/$n/f; done")
-    timed = [as_user("alice", "pi-true", "--sandbox-timing=json").ok().stderr for _ in range(7)]
-    steps = [{each["name"]: each["seconds"] for each in json.loads(line)["steps"]} for line in timed]
-    assert min(step["provenance"] for step in steps) < 0.006
+    timed = [json.loads(as_user("alice", "pi-true", "--sandbox-timing=json").ok().stderr) for _ in range(7)]
+    shares = [
+        step["seconds"] / each["seconds"] for each in timed for step in each["steps"] if step["name"] == "provenance"
+    ]
+    # Most of it while systemd starts the unit.
+    assert len(shares) == 7 and min(shares) < 0.15

@@ -17,7 +17,7 @@ from pi_agent.linux.terminals import RESET
 from pi_agent.messages import command_output
 
 _BEFORE: Final = ["start", "policy", "caller", "project", "state", "environment", "sync", "mounts", "sandbox", "guard"]
-_SESSION: Final = ["session start", "provenance", "session run", "session end", "rest"]
+_SESSION: Final = ["provenance", "session start", "session run", "session end", "rest"]
 _TITLE: Final = f"pi: {command_output.STEPS_TITLE}"
 _SCRIPT: Final = "cat; echo to stderr >&2; sleep 0.3; exit 5"
 

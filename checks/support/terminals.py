@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import termios
 from pathlib import Path
 from typing import Final
 
 import pexpect
 
 from support.commands import CLEAN, Word, login
+from support.processes import Process
 from support.waiting import PATIENCE
 
 # The others are told only if the leader of the terminal's session dies with the terminal; runuser blocks that signal.
@@ -79,3 +81,9 @@ def assert_sane(screen: pexpect.spawn) -> None:
     screen.expect(rb"\r\n((?:-?\w+ ){4}-?\w+)\r\n")
     assert sorted(screen.match.group(1).split()) == [b"echo", b"icanon", b"icrnl", b"isig", b"opost"]
     screen.expect(PROMPT)
+
+
+def has_signals(process: Process) -> bool:
+    """Whether Ctrl-C on the terminal that is its input is a signal."""
+    with open(f"/proc/{process.pid}/fd/0", "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOCTTY)) as file:
+        return bool(termios.tcgetattr(file)[3] & termios.ISIG)

@@ -3,10 +3,12 @@
 { config, lib, ... }:
 let
   cfg = config.m3ta.pi-agent;
+  # Not pi-agent-…: that is how sessions are named.
+  name = "m3ta-pi-agent-root";
 in
 {
   config.systemd = lib.mkIf cfg.enable {
-    services.pi-agent-root = {
+    services.${name} = {
       description = "System directories for sessions of the Pi coding agent";
       wantedBy = [ "multi-user.target" ];
       serviceConfig = {
@@ -14,7 +16,7 @@ in
         ExecStart = lib.getExe cfg.build.prepareRoot;
       };
     };
-    paths.pi-agent-root = {
+    paths.${name} = {
       description = "Another system, for sessions of the Pi coding agent";
       wantedBy = [ "multi-user.target" ];
       pathConfig.PathChanged = "/run/current-system";

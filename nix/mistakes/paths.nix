@@ -22,7 +22,7 @@ in
     if hasControlCharacter path then
       "contains a control character, such as a newline; use a path without one."
     else if hasQuoteOrBackslash path then
-      "contains a quote or a backslash, and systemd cannot mount such a path; use a path without them."
+      "contains a quote or a backslash, which other programs may misread; use a path without them."
     else if !hasPrefix "/" path then
       "is not absolute; start it with `/`, as in \"/var/lib/pi-agent\"."
     else if components path == [ ] then
@@ -40,8 +40,6 @@ in
       "is empty; name a directory."
     else if hasControlCharacter root then
       "contains a control character, such as a newline; rename the directory or allow the one above it."
-    else if hasQuoteOrBackslash root then
-      "contains a quote or a backslash, and systemd cannot mount such a path; rename the directory or allow the one above it."
     else if !(hasPrefix "/" root || root == "~" || hasPrefix "~/" root) then
       "is relative; start it with `/`, or with `~/` for the user's home."
     else if hasDotComponent root then

@@ -12,7 +12,7 @@ in
 rec {
   hasControlCharacter = text: builtins.length (builtins.split "[[:cntrl:]]" text) > 1;
 
-  # systemd treats these as special in BindPaths=, even between quotes.
+  # Programs that read the path from a configuration file may treat these as special.
   hasQuoteOrBackslash = path: builtins.match ".*[\"'\\].*" path != null;
 
   components = path: filter (part: part != "") (splitString "/" path);

@@ -13,7 +13,6 @@ let
     components
     hasControlCharacter
     hasDotComponent
-    hasQuoteOrBackslash
     isShortest
     overlap
     stateAt
@@ -25,7 +24,6 @@ let
     ++ [
       "/run/current-system"
       "/run/nscd"
-      "/var/hidden"
       "/run/pi-agent"
       "/run/pi-agent-root"
       "/run/systemd"
@@ -65,8 +63,6 @@ rec {
     in
     if hasControlCharacter path then
       "contains a control character, such as a newline; rename it or name the directory above it."
-    else if hasQuoteOrBackslash path then
-      "contains a quote or a backslash, and systemd cannot mount such a path; rename it or name the directory above it."
     else if !hasPrefix "/" path then
       "is not absolute; start it with `/`."
     else if components path == [ ] then

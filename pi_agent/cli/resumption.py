@@ -1,8 +1,8 @@
 """The runner once more, when the shell that waited for it has news of the session (attendance.py, waiter.bash).
 
 Runs as root, as the same process as before. Its arguments come from the runner and from that shell, never from a
-caller: sudo does not start it. They are the name of our command, the session's directory, then a signal's name, or
-`heard` and the beginning of what launch.bash has reported since.
+caller: sudo does not start it. They are the name of our command, the session's directory, and what the shell was woken
+by: the name of a signal, or `news`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import sys
 
 from pi_agent.cli import entry_point
-from pi_agent.session import aftermath, attendance, audit, report, session_names, unfinished
+from pi_agent.session import aftermath, attendance, audit, session_names, unfinished
 from pi_agent.session.care import Care
-from pi_agent.session.report import Report
+from pi_agent.session.report import QUIET, Report
 from pi_agent.session.session_names import Session
 from pi_agent.session.signal_relay import Relay
 from pi_agent.session.unfinished import Unfinished
@@ -25,27 +25,25 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """See the session out, and end the process with its exit status."""
-    command, directory, what, *heard = sys.argv[1:]
+    command, directory, what = sys.argv[1:]
     session = session_names.called(*os.path.split(directory))
-    text = report.QUIET + b"".join(os.fsencode(line) + b"\n" for line in heard)
-    entry_point.exit_at_once(entry_point.answered(command, lambda: _resumed(session, text, what)))
+    entry_point.exit_at_once(entry_point.answered(command, lambda: _resumed(session, what)))
 
 
-def _resumed(session: Session, heard: bytes, what: str) -> int:
+def _resumed(session: Session, what: str) -> int:
     """What runner.main does once Pi runs. what: what the shell was woken by."""
     running = unfinished.read(session)
     attendance.close_to_others(running)
     try:
-        return _seen_out(running, heard, what)
+        return _seen_out(running, what)
     except Exception as error:
         refusal = entry_point.as_refusal(error)
         audit.refused(running.known, refusal.status, refusal.what)
         raise refusal from error
 
 
-def _seen_out(running: Unfinished, heard: bytes, what: str) -> int:
-    os.set_blocking(running.report, False)
-    report = Report(running.report, heard)
+def _seen_out(running: Unfinished, what: str) -> int:
+    report = Report(running.report, QUIET)
     with (
         Care(running.tools, running.session, running.guard, running.kept) as care,
         Relay(running.tools, running.session.unit, report, running.above) as relay,

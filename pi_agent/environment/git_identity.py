@@ -39,9 +39,14 @@ def of_host_user(home: str) -> GitIdentity:
     A file that is missing or cannot be used counts as empty. Includes are not followed.
     """
     found: dict[str, str] = {}
-    for source in _SOURCES:
-        found |= parsed(_content(f"{home}/{source}"))
+    for text in texts_of(home):
+        found |= parsed(text)
     return found
+
+
+def texts_of(home: str) -> list[str]:
+    """The host user's git configuration files, the later ones winning; of what `of_host_user` says, too."""
+    return [_content(f"{home}/{source}") for source in _SOURCES]
 
 
 def _content(path: str) -> str:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 RESET: Final = (
     b"\x1b\\"  # end an unfinished string, such as an image
     b"\x1b[?2026l"  # show held-back output: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
-    # Return to the main screen. Leaving the alternate screen without being on it moves the cursor to its saved place.
-    b"\x1b7\x1b[?1049l"
+    # Return to the main screen. Leaving the alternate screen without being on it would move the cursor, so it is
+    # entered first; held back, so that nobody sees it.
+    b"\x1b[?2026h\x1b[?1049h\x1b[?1049l\x1b[?2026l"
     # Reset key reporting. Pi enables two modes: the kitty protocol's, which is popped (harmless if the stack is empty:
     # https://sw.kovidgoyal.net/kitty/keyboard-protocol/), and modifyOtherKeys.
     b"\x1b[<u\x1b[>4m"
@@ -100,18 +101,22 @@ def beyond_sudo(environ: Mapping[str, str], above: int) -> Terminal | None:
     """
     if not present():
         return None
+    front = front_of(above)
+    if front != above and (descriptor := _reopened(str(front))) is not None:
+        return Terminal(descriptor, None, _reset(environ))
+    return seen(environ)
+
+
+def front_of(above: int) -> int:
+    """The sudo that is on the caller's terminal: above itself, or what started it, if that is a sudo as well."""
     try:
         with open(f"/proc/{above}/stat", encoding="utf-8", errors="replace") as file:
             front = file.read().rpartition(")")[2].split()[1]  # the parent: proc_pid_stat(5)
         # Only a sudo that runs as root (proc_pid(5)): the caller cannot change its descriptors.
         sudo = front != "0" and os.path.samefile(f"/proc/{front}/exe", f"/proc/{above}/exe")
-        if sudo and os.stat(f"/proc/{front}").st_uid == 0:
-            descriptor = _reopened(front)
-            if descriptor is not None:
-                return Terminal(descriptor, None, _reset(environ))
+        return int(front) if sudo and os.stat(f"/proc/{front}").st_uid == 0 else above
     except OSError:  # the process is ending
-        pass
-    return seen(environ)
+        return above
 
 
 def _reset(environ: Mapping[str, str]) -> bytes:

@@ -55,6 +55,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
     installation_refusals.policy_unreadable(_ANY, _ANY),
     refusals.staging_failed(_ANY, _ANY),
     start_refusals.session_not_started(_ANY),
+    start_refusals.root_not_mounted(_ANY),
     start_refusals.session_not_limited(_ANY),
     refusals.sudo_unavailable(_ANY, _ANY),
     refusals.tool_failed([_ANY], _ANY),
@@ -80,8 +81,10 @@ NOTICES: Final[Mapping[str, str]] = {
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
     notices.directories_unsearched(_ANY, _ANY): "More than 20,000 directories, or 500,000 names, were found, or a "
     "directory cannot be listed.",
-    notices.git_settings_unread(_ANY): "A configuration file has more than 256 KiB, or all have more than 2 MiB.",
-    notices.git_setting_names_all(_ANY, _ANY): "`core.hooksPath`, say, is the project's own directory.",
+    notices.git_settings_unread(
+        _ANY, _ANY
+    ): "A file has more than 256 KiB, or all that are not plain have more than 2 MiB.",
+    notices.git_setting_names_all(_ANY, _ANY, _ANY): "`core.hooksPath`, say, is the project's own directory.",
     notices.protected_path_vanished(_ANY): "Somebody else is at work in the project.",
     notices.sockets_reachable([]).partition(":")[0]: "Stop these programs, or hide the sockets: `sandbox.hiddenPaths`.",
     notices.sockets_not_looked_for(_ANY): "The host has very many sockets, or `/proc` cannot be read.",

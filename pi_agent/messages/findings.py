@@ -266,6 +266,18 @@ def root_unusable(configured: str, why: str) -> Finding:
     return Finding(FAIL, "root", f"{escaped(configured)}: {why}", remedy)
 
 
+def bare_repositories_distrusted() -> Finding:
+    return Finding(OK, "git", "safe.bareRepository is explicit: git obeys no bare repository that a project contains")
+
+
+def bare_repositories_trusted() -> Finding:
+    what = (
+        "obeys bare repositories that a project contains, if you own them; "
+        "`git config --global safe.bareRepository explicit` ends that"
+    )
+    return Finding(OK, "git", what)
+
+
 def configuration(path: str) -> Finding:
     return Finding(OK, "configuration", escaped(path))
 

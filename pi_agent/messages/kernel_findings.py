@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pi_agent.messages.finding import OK, WARN, Finding
+from pi_agent.messages.finding import FAIL, OK, WARN, Finding
 from pi_agent.messages.quoting import escaped
 
 
@@ -30,3 +30,17 @@ def limit_low(name: str, found: int, least: int, sessions: int) -> Finding:
     what = f"{escaped(name)} is {found}, so a session gets {found // sessions}: programs that watch files may fail"
     remedy = f'Set boot.kernel.sysctl."{escaped(name)}" to {least} or more, as NixOS does by default.'
     return Finding(WARN, "limits", what, remedy)
+
+
+def root_mounted() -> Finding:
+    return Finding(OK, "system directories", "the system directories that sessions see are mounted")
+
+
+def root_not_mounted_yet() -> Finding:
+    return Finding(OK, "system directories", "the next launch mounts the system directories that sessions see")
+
+
+def root_service_failed(service: str) -> Finding:
+    what = "the system directories that sessions see are not mounted, and their service has failed or is missing"
+    remedy = f"See why with: systemctl status {service}\nIf it is missing, switch to this configuration again."
+    return Finding(FAIL, "system directories", what, remedy)

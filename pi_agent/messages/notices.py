@@ -33,14 +33,19 @@ def directories_unsearched(root: str, parts: str) -> str:
     )
 
 
-def git_settings_unread(path: str) -> str:
-    return f"{escaped(path)} is too large to look for the files that it names; they may be unprotected"
-
-
-def git_setting_names_all(setting: str, path: str) -> str:
+def git_settings_unread(root: str, parts: str) -> str:
+    """parts: files, or directories that hold them, relative to the root."""
     return (
-        f"the git setting {escaped(setting)} names {escaped(path)}, which cannot be protected, because the session "
-        "works in it"
+        f"git's configuration in {escaped(root)} is too large to look for the files that it names; they may be "
+        f"unprotected: {escaped(parts)}"
+    )
+
+
+def git_setting_names_all(setting: str, root: str, parts: str) -> str:
+    """parts: directories, relative to the root."""
+    return (
+        f"the git setting {escaped(setting)} names directories of {escaped(root)} in which repositories or the session "
+        f"work; these cannot be protected: {escaped(parts)}"
     )
 
 

@@ -19,6 +19,8 @@ ONLY_INSIDE: Final = (
 )
 ENTERED_BY_OTHERS: Final = "others than root can enter it"
 NOT_OWNED_BY: Final = "it does not belong to {}"
+MORE_THAN_IS_LOOKED_AT: Final = "there is more than can be looked at"
+NOT_RECORDED: Final = "what was there before the session could not be recorded"
 
 
 def larger_than(size: int) -> str:

@@ -119,8 +119,8 @@ def root_reserved(root: str, reserved: str) -> Refusal:
 def root_unmountable(root: str) -> Refusal:
     return Refusal(
         EX_CONFIG,
-        f"the project root {escaped(root)} has a quote, a backslash or a control character in its path",
-        "systemd cannot mount such a path. Rename the directory, or allow one above it.",
+        f"the project root {escaped(root)} has a control character in its path",
+        "Such a path would break what is shown of it. Rename the directory, or allow one above it.",
     )
 
 

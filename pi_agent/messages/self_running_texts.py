@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final
 
-TOO_MUCH: Final = "there is more than can be looked at"
 UNREADABLE: Final = "cannot be read, or is larger than such a file should be"
 NOT_READ_BY_GIT: Final = "git cannot read it"
-NOT_RECORDED: Final = "what was there before the session could not be recorded"
 _KEYS_SHOWN: Final = 8
 _UNSEEN_SHOWN: Final = 10
 # Who runs a file, by group of the table → the heading of the group.
@@ -33,16 +31,13 @@ RUN_BY: Final[Mapping[str, str]] = {
     "other": "your machine may run (a path of sandbox.protectedPaths):",
 }
 IN_FILLED: Final = "only if you work in these directories themselves, which a package manager fills:"
-CHANGED: Final = "this session changed files that your machine may run by itself"
-_REVIEW: Final = f"{CHANGED}. Review them before you use the project:"
+CHANGED: Final = "files that your machine may run by itself changed during this session"
 QUESTION: Final = "Keep them as they are, or disarm them so that nothing runs? [disarm/keep] "
 KEPT: Final = "kept; this answer is remembered for exactly this content"
 DISARMED: Final = "disarmed:"
 NOT_DISARMED: Final = "could not be disarmed. Look at these yourself, before git, a shell or an editor does:"
 LOADED_WHOLE: Final = "the directory is loaded whole, under any name"
 KEEPS_CHANGING: Final = "it keeps changing"
-NOT_OFFERED: Final = "the rest is not disarmed: it runs only on a command, or every project edits it"
-AGAIN: Final = "an earlier answer is applied: disarmed"
 OTHERS_AT_WORK: Final = "Other terminals and editors that are open meanwhile may have run them already."
 
 
@@ -90,9 +85,9 @@ def could_not_see(places: Sequence[tuple[str, str]], root: str) -> str:
     return "\n".join([first, *lines])
 
 
-def told(lines: Sequence[str]) -> str:
-    """lines: the groups, with their files."""
-    return "\n".join([_REVIEW, *lines])
+def told(root: str, lines: Sequence[str]) -> str:
+    """lines: the groups, with their files, whose paths begin at root."""
+    return "\n".join([f"{CHANGED}. Review them before you use {escaped(root)}:", *lines])
 
 
 def disarmed(path: str, kept: str, keys: Sequence[str]) -> str:

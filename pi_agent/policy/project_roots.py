@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # The sandbox provides these itself: a root there would hide one or be hidden.
 RESERVED: Final = RESERVED_PATHS
-# systemd interprets these in BindPaths= even inside quotes.
-_UNMOUNTABLE: Final = frozenset("\"'\\")
 
 
 @record
@@ -173,5 +171,5 @@ def _check_mountable(root: str, policy: Policy) -> None:
     for reserved in (*RESERVED, policy.state_dir, policy.sync_dir):
         if paths.contains(reserved, root) or paths.contains(root, reserved):
             raise refusals.root_reserved(root, reserved)
-    if any(char in _UNMOUNTABLE or not char.isprintable() for char in root):
+    if not root.isprintable():
         raise refusals.root_unmountable(root)

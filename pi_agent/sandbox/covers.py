@@ -17,7 +17,7 @@ from pi_agent.sandbox.project_search import Looks, Match, ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Final
 
     from pi_agent.sandbox.git_directories import GitDirectory
@@ -72,6 +72,7 @@ class Covers:
         self._here = here
         self._looks = Looks()
         self._kinds: dict[str, Kind] = {}
+        self._all: dict[str, list[str]] = {}  # setting → what it names and cannot be protected
 
     def protect(self, walked: Walked, patterns: Iterable[str], user: UserGit) -> None:
         """Protect what matches in each place, and what git obeys if a pattern says so. user: the host user's."""
@@ -107,29 +108,41 @@ class Covers:
     def _protect_git(self, walked: Walked, names: Collection[str], user: UserGit) -> None:
         """names: what of each git directory to protect."""
         git = git_directories.find(self._ground, walked, user, self._looks)
+        # Moved, they would be lost to git: their `gitdir` is protected, and says where they are.
+        worktrees = {
+            work
+            for directory in git.directories
+            if "gitdir" in names and any(os.path.basename(file.path) == "gitdir" for file in directory.files)
+            for work in directory.works
+        }
         for file in git.others:
-            self._take(file, self._movable(os.path.dirname(file.path)))
-        movable: dict[str, str] = {}
+            place = os.path.dirname(file.path)
+            movable = self._movable(os.path.dirname(place) if place in worktrees else place)
+            self._take(file, "" if file.fixed else movable)
+        known: dict[str, str] = {}
         for directory in git.directories:
-            movable[directory.path] = self._movable_with(directory, movable)
+            known[directory.path] = self._movable_with(directory, known)
             for file in directory.files:
                 if file.setting and "config" in names:
-                    self._take_named(file, directory, movable[directory.path])
+                    self._take_named(file, directory, known[directory.path])
                 elif not file.setting and os.path.basename(file.path) in names:
-                    self._take(file, movable[directory.path])
-        self.notices += [notices.git_settings_unread(f"{self._ground.root}/{path}") for path in git.unread]
+                    self._take(file, known[directory.path])
+        if git.unread:
+            self.notices.append(notices.git_settings_unread(self._ground.root, summary(git.unread)))
+        for setting, found in self._all.items():
+            self.notices.append(notices.git_setting_names_all(setting, self._ground.root, summary(found)))
 
     def _movable(self, place: str) -> str:
         """The directory that can still be renamed, with all above: none on the way to the session's."""
         return "" if place in self._here else place
 
-    def _movable_with(self, directory: GitDirectory, movable: dict[str, str]) -> str:
+    def _movable_with(self, directory: GitDirectory, known: Mapping[str, str]) -> str:
         """The same for a git directory: it may be renamed only with the places that use it.
 
-        movable: of the git directories above it, such as that of a repository with submodules.
+        known: of the git directories above it, such as that of a repository with submodules.
         """
         places = [os.path.dirname(directory.path), *directory.works] if directory.works else [directory.path]
-        around = [movable[above] for above in project_search.chain(directory.path)[:-1] if above in movable]
+        around = [known[above] for above in project_search.chain(directory.path)[:-1] if above in known]
         if around and not directory.works:
             places = around
         return _common([*map(self._movable, places), *around])
@@ -148,9 +161,9 @@ class Covers:
             return
         needed = (*self._here, *directory.works, directory.path)
         if not found.path or any(paths.contains(found.path, path) for path in needed if path):
-            self.notices.append(notices.git_setting_names_all(file.setting, f"{self._ground.root}/{found.path}"))
+            self._all.setdefault(file.setting, []).append(found.path)
             return
-        self._note(found, Kind.PROTECT, movable)
+        self._note(found, Kind.PROTECT, "" if file.fixed else movable)
 
     def _note(self, found: Match, kind: Kind, movable: str) -> None:
         """Record a match, the links that led to it, and pins for the directories above each of them."""
@@ -182,10 +195,18 @@ def _common(places: Sequence[str]) -> str:
 
 
 def summary(found: Sequence[str]) -> str:
-    """A few directories that all of these paths lie in or are, for a message; `.` for the root. A pure function."""
+    """A few directories that these paths lie in or are, for a message, those of most first; `.` for the root.
+
+    A pure function.
+    """
+    counts: dict[str, int] = {}
     for depth in range(16, 0, -1):
-        parts = dict.fromkeys("/".join(path.split("/")[:depth]) or "." for path in found)
-        if len(parts) <= _PARTS_AT_MOST:
-            return ", ".join(parts)
-    first = [*parts][:_PARTS_AT_MOST]
-    return f"{', '.join(first)} and {len(parts) - len(first)} more"
+        counts = {}
+        for path in found:
+            part = "/".join(path.split("/")[:depth]) or "."
+            counts[part] = counts.get(part, 0) + 1
+        if len(counts) <= _PARTS_AT_MOST:
+            break
+    parts = sorted(counts, key=lambda part: -counts[part])
+    more = len(parts) - _PARTS_AT_MOST
+    return ", ".join(parts[:_PARTS_AT_MOST]) + (f" and {more} more" if more > 0 else "")

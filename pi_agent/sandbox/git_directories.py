@@ -85,7 +85,7 @@ def _own(ground: ProjectView, user: UserGit) -> Iterator[GitFile]:
     """The user's own configuration files that lie in the project."""
     for path in user.files:
         if paths.contains(ground.root, path):
-            yield GitFile(path[len(ground.root) :].lstrip("/"), What.CONFIG)
+            yield GitFile(path[len(ground.root) :].lstrip("/"), What.CONFIG, fixed=True)
 
 
 class _Layout:
@@ -118,7 +118,7 @@ class _Layout:
     def take_common(self, path: str) -> None:
         """Follow the `commondir` of a git directory."""
         if self._has(path, "commondir"):
-            self._follow(f"{path}/commondir", path, [*self._works.get(path, ())], b"")
+            self._follow(_joined(path, "commondir"), path, [*self._works.get(path, ())], b"")
 
     def described(self, path: str, named: NamedFiles) -> GitDirectory:
         """The git directory, with its files."""
@@ -156,7 +156,7 @@ class _Layout:
         above = os.path.normpath(_joined(base, path))
         if ".." not in path.lstrip("./").split("/") and above in self.listed:
             return above
-        self._looks.take(1 + path.count("/"))
+        self._looks.take(project_search.cost(path))
         found = project_search.match(self._ground, _joined(base, path))
         return found.path if found is not None and stat.S_ISDIR(found.mode) else None
 

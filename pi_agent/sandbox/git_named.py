@@ -41,11 +41,16 @@ class What(Enum):
 
 @record
 class GitFile:
-    """A file or directory that git obeys. path: below the root, as git reaches it; setting: the one that names it."""
+    """A file or directory that git obeys.
+
+    path: below the root, as git reaches it; setting: the one that names it; fixed: whether git looks for it there even
+    if the repository has been moved.
+    """
 
     path: str
     what: What
     setting: str = ""
+    fixed: bool = False
 
 
 def _effect(setting: Setting) -> Effect | None:
@@ -144,11 +149,12 @@ class NamedFiles:
             for path in dict.fromkeys(self._place(base, word) for base in bases):
                 if path is None:
                     continue
-                spend(1 + path.count("/"))
+                spend(project_search.cost(path))
                 found = project_search.match(self._ground, path)
                 # Of a command, the words that name no file may mean anything.
                 if found is not None and (effect is not Effect.RUN or stat.S_ISREG(found.mode)):
-                    yield GitFile(path, What.CONFIG if effect is Effect.INCLUDE else What.NAMED, setting.key)
+                    what = What.CONFIG if effect is Effect.INCLUDE else What.NAMED
+                    yield GitFile(path, what, setting.key, fixed=word.startswith(("/", "~")))
 
     def _place(self, base: str, path: str) -> str | None:
         """Where a path of a setting leads, below the root; None if it leads elsewhere.

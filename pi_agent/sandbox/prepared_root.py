@@ -1,12 +1,12 @@
 """The read-only system tree that every session has as its root: mounted once for each system, and shared.
 
-Runs as root, as pi-agent-root.service: at boot, and when the system changes; where the tree is missing, a launch starts
-that service. To mount it for each session would cost each launch a dozen mounts. It is named after the system, so that
-a switch makes a new one: /etc may be another mount afterwards. Running sessions keep the tree that they started with,
-since each has a copy in a mount namespace of its own.
+Runs as root, as m3ta-pi-agent-root.service: at boot, and when the system changes; where the tree is missing, a launch
+starts that service. To mount it for each session would cost each launch a dozen mounts. It is named after the system,
+so that a switch makes a new one: /etc may be another mount afterwards. Running sessions keep the tree that they started
+with, since each has a copy in a mount namespace of its own.
 
-Nothing in it belongs to a session or depends on the policy. But mount points that a session needs in a directory that
-is empty here are made on demand, and stay: `/srv`, where a project lies in /srv (mount_points.py).
+Nothing in it belongs to a session or depends on the policy. But where a project lies below a directory that is missing
+here, that directory is made on demand, and stays, empty: `/srv`, where a project lies in /srv (mount_points.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PLACE: Final = "/run/pi-agent-root"
 SYSTEM: Final = "/run/current-system"
-SERVICE: Final = "pi-agent-root.service"
+SERVICE: Final = "m3ta-pi-agent-root.service"
 # What is mounted over a hidden path.
 EMPTY_DIRECTORY: Final = "/var/hidden/directory"
 EMPTY_FILE: Final = "/var/hidden/file"
@@ -114,15 +114,19 @@ def prepare() -> None:
 
 
 def _unmount(name: str) -> None:
+    """Unmount a tree of an earlier system, or remove its mark."""
     mount_api.detach(name)
-    if os.path.isdir(name):
-        os.rmdir(name)
-    else:
+    if not os.path.isdir(name):
         os.unlink(name)
+        return
+    # A unit that was started after somebody had unmounted the tree has left mount points there.
+    with suppress(OSError):
+        os.rmdir(name)
 
 
 def _mount(root: Root, shown: Content) -> None:
-    os.mkdir(root.path, 0o755)
+    with suppress(FileExistsError):
+        os.mkdir(root.path, 0o755)
     tree = mount_api.new("tmpfs", {"mode": "0755", "size": "1m"}, mount_api.NOSUID | mount_api.NODEV)
     try:
         _attach(tree, root.path)

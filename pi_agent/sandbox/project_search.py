@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LOOKS_AT_MOST: Final = 200_000
 # To list more costs more than to look for each pattern.
 _LISTED_AT_MOST: Final = 1_000
+# Of a path with links on its way: each is a look.
+COMPONENTS_AT_MOST: Final = 256
 
 
 @record
@@ -168,21 +170,28 @@ def fits(name: str, pattern: str) -> bool:
 
 
 def match(ground: ProjectView, path: str) -> Match | None:
-    """What path leads to inside the project; None if nothing. Raises OSError if the machine fails."""
+    """What path leads to inside the project; None if nothing, or if links are on a way of too many components.
+
+    Raises OSError if the machine fails.
+    """
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." not in parts:
+    try:
+        looked = beneath.opened(ground.descriptor, "/".join(parts), os.O_PATH)
+    except OSError as error:
+        raise_machine_fault(error)
+        linked = error.errno != errno.ENOENT
+    else:
         try:
-            looked = beneath.opened(ground.descriptor, "/".join(parts), os.O_PATH)
-        except OSError as error:
-            raise_machine_fault(error)
-            if error.errno == errno.ENOENT:
-                return None
-        else:
             mode = os.fstat(looked).st_mode
+            linked = stat.S_ISLNK(mode)
+            if not linked:
+                real = "/".join(parts)
+                if ".." in parts:
+                    real = _below(paths.real_path(ground.descriptor), paths.real_path(looked))
+                return Match(path, real, mode, ())
+        finally:
             os.close(looked)
-            if not stat.S_ISLNK(mode):
-                return Match(path, "/".join(parts), mode, ())
-    return _match_behind_links(ground, path)
+    return _match_behind_links(ground, path) if linked and len(parts) <= COMPONENTS_AT_MOST else None
 
 
 def content(ground: ProjectView, path: str, at_most: int) -> bytes | None:
@@ -209,6 +218,12 @@ def content(ground: ProjectView, path: str, at_most: int) -> bytes | None:
     except OSError as error:
         raise_machine_fault(error)
         return None
+
+
+def cost(path: str) -> int:
+    """How many looks `match` may take for the path. A pure function."""
+    components = path.count("/") + 1
+    return components if components <= COMPONENTS_AT_MOST else 1 + components // 32
 
 
 def _match_behind_links(ground: ProjectView, path: str) -> Match | None:

@@ -94,7 +94,9 @@ def walk(top: int, first: Sequence[str]) -> Walked:
             inner = prefix + name
             if inner not in begun:
                 (later if name in _LAST else waiting).append(inner)
-    return Walked(tuple(places), tuple(git_directories), (*unsearched, *waiting[at:], *later))
+    left_out = (*waiting[at:], *later)
+    places += [Directory(path, frozenset(), frozenset(), whole=False) for path in left_out if path in begun]
+    return Walked(tuple(places), tuple(git_directories), (*unsearched, *left_out))
 
 
 def listed(top: int, path: str, at_most: int = _NAMES_AT_MOST) -> Directory:

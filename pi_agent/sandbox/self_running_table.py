@@ -13,6 +13,7 @@ from pi_agent.python.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
 _FILE: Final = os.path.splitext(__file__)[0].removesuffix("_table") + "_files.json"
@@ -63,9 +64,15 @@ class Table:
 
 def load() -> Table:
     """Read the table. Raises OSError or ValueError if the installation is broken."""
+    value = raw()
+    return Table(tuple(value["groups"]), tuple(entry(each) for each in value["files"]))
+
+
+def raw() -> dict[str, Any]:
+    """The table as JSON: `groups`, and `files`, which are rows for `entry`. For who needs few of hundreds of rows."""
     with open(_FILE, "rb") as file:
-        value = json_reader.loads(file.read())
-    return Table(tuple(value["groups"]), tuple(_entry(each) for each in value["files"]))
+        value: dict[str, Any] = json_reader.loads(file.read())
+    return value
 
 
 def patterns(table: Table, treatment: str) -> tuple[str, ...]:
@@ -78,6 +85,8 @@ def runs_by_itself(entry: Entry) -> bool:
     return entry.when.startswith(BY_ITSELF)
 
 
-def _entry(value: dict[str, Any]) -> Entry:
+def entry(row: Mapping[str, Any]) -> Entry:
+    """The entry of a row."""
+    value = dict(row)
     patterns, parts, beside = value.pop("patterns"), value.pop("parts", ()), value.pop("beside", None)
     return Entry(tuple(patterns), **value, parts=tuple(parts), beside=None if beside is None else Beside(**beside))

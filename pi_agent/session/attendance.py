@@ -65,6 +65,7 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
             continue
         if renewal is not None:
             renewal.look()
+            running.above.watch()  # it has acted as another user
         if report.heard != known and not report.over:
             time.sleep(turn)
             turn = min(2 * turn, _TURN_AT_MOST)
@@ -74,13 +75,12 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
 def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
     """Become the waiting shell. Returns if there is no need any more, or if it is not possible."""
     descriptors = tuple(running.descriptors())
-    alive = running.client.alive
-    watched = [alive, *_queues(running)]
+    watched = [report.pipe, running.client.alive, *_queues(running)]
     try:
         unfinished.write(running)
         for descriptor in watched:
-            # SIGURG when there is something to read: of systemd-run, that it has closed its end (fcntl(2)). SIGIO would
-            # end who has no handler yet.
+            # SIGURG when there is something to read, or the other end is closed (fcntl(2)). SIGIO would end who has no
+            # handler yet.
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
@@ -88,12 +88,10 @@ def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
             # From here on, a signal ends this process, and its guard cleans up.
             if relay.ending is not None or report.wait(running.client.process, 0):
                 return
-            os.set_blocking(report.pipe, True)
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, True)
             os.execve(running.tools.bash, _command(running), environment(os.environ, running.known.policy))
     except OSError:  # the machine lacks something; this process goes on waiting
-        os.set_blocking(report.pipe, False)
         close_to_others(running)
 
 

@@ -27,38 +27,40 @@ export NODE_COMPILE_CACHE=$PWD/new/node NODE_OPTIONS=--require=$forget
 # Pi skips what it would ask the network for.
 export PI_OFFLINE=1
 
-# Runs the program, for at most so many seconds. What it compiled counts, not how it ends.
+# Runs a command for a minute at most. What it compiled counts, not how it ends.
 run() {
-  (cd -- "$home" && exec timeout --kill-after=2 "$@")
+  (cd -- "$home" && exec timeout --kill-after=2 60 "$@")
 }
 
-run 30 "$program" --version </dev/null
-
-# Code for a provider is loaded when it is first asked. Nobody answers here, and Pi does not try again.
-apis=(anthropic-messages openai-completions openai-responses openai-codex-responses google-generative-ai)
-provider() {
-  printf '"%s": {"api": "%s", "baseUrl": "http://127.0.0.1:9", "apiKey": "none", "models": [{"id": "none"}]}' "$1" "$1"
+# Code for a provider is loaded with the first request. Nobody answers here, and Pi does not try again.
+ask() {
+  local api apis=(anthropic-messages openai-completions openai-responses openai-codex-responses google-generative-ai)
+  local provider='"%s": {"api": "%s", "baseUrl": "http://127.0.0.1:9", "apiKey": "none", "models": [{"id": "none"}]}'
+  {
+    printf '{"providers": {'
+    for api in "${apis[@]}"; do printf "$provider, " "$api" "$api"; done
+    printf "$provider}}" none "${apis[0]}"
+  } >"$home/.pi/agent/models.json"
+  printf '{"retry": {"enabled": false, "provider": {"maxRetries": 0}}}' >"$home/.pi/agent/settings.json"
+  for api in "${apis[@]}"; do
+    run "$program" --provider "$api" --model none --print none </dev/null
+  done
 }
-{
-  printf '{"providers": {'
-  for api in "${apis[@]}"; do provider "$api" && printf ', '; done
-  provider none
-  printf '}}'
-} >"$home/.pi/agent/models.json"
-printf '{"retry": {"enabled": false, "provider": {"maxRetries": 0}}}' >"$home/.pi/agent/settings.json"
-for api in "${apis[@]}"; do
-  run 10 "$program" --provider "$api" --model none --print none </dev/null
-done
 
-# The interface, on a terminal, until it has been quiet for a second. When its own input ends, script(1) types Ctrl-D, on
-# which Pi ends.
-coproc screen { run 30 script --quiet --command "exec $program" /dev/null; }
-exec {output}<&"${screen[0]}"
-seconds=20
-while IFS= read -r -t "$seconds" -n 1 -d '' -u "$output"; do seconds=1; done
-{ exec {screen[1]}>&-; } 2>/dev/null
-wait
+# The interface, on a terminal, until it has been quiet for three seconds. When its own input ends, script(1) types
+# Ctrl-D, on which Pi ends.
+show() {
+  local output seconds=30
+  coproc screen { run script --quiet --command "exec $program" /dev/null; }
+  exec {output}<&"${screen[0]}"
+  while IFS= read -r -t "$seconds" -n 1 -d '' -u "$output"; do seconds=3; done
+  { exec {screen[1]}>&-; } 2>/dev/null
+  wait
+}
 
+run "$program" --version </dev/null
+# A program that did not end will not do so the next time.
+(($? == 124 || $? == 137)) || { ask && show; }
 rm -rf -- "$home"
 
 # Entries of which only a part was written.

@@ -10,11 +10,12 @@ import os
 
 from pi_agent.linux import standard_error
 from pi_agent.linux.errors import reason
-from pi_agent.messages import self_running_texts
+from pi_agent.messages import reasons
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy import accounts, policy_file
 from pi_agent.python.standard import suppress
 from pi_agent.session.launch_plan import Request
+from pi_agent.session.patience import Signals
 from pi_agent.session.session_names import Session
 from pi_agent.session.unfinished import Unfinished
 
@@ -54,10 +55,9 @@ def review(running: Unfinished) -> None:
         return
     before = recorded(running.session)
     if before is None:
-        _say_unseen(running.command, project, self_running_texts.NOT_RECORDED)
+        _say_unseen(running.command, project, reasons.NOT_RECORDED)
         return
     from pi_agent.sandbox.self_running import look
-    from pi_agent.session.patience import Signals
 
     with Signals() as signals:
         try:
@@ -77,4 +77,6 @@ def review(running: Unfinished) -> None:
 
 
 def _say_unseen(command: str, project: Project, why: str) -> None:
+    from pi_agent.messages import self_running_texts
+
     standard_error.say(command, self_running_texts.could_not_see([("", why)], project.root))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ANSWER_AT_MOST: Final = 64  # bytes
 _SHOWN_AT_MOST: Final = 30
+_DIGESTS_AT_MOST: Final = 1000  # answers about more are not remembered
 
 
 @record
@@ -60,13 +61,13 @@ def settle(session: Reviewed, found: Report, signals: Signals) -> None:
     disarmed: list[Digest] = []  # what is disarmed without a question
     told: list[Item] = []
     with look.ground_of(session.caller, session.project) as ground:
-        for item in found.items:
-            digest = answers.of(ground, item) if item.rule.asks else Digest(item, None)
+        for number, item in enumerate(found.items):
+            digest = answers.of(ground, item) if item.asks and number < _DIGESTS_AT_MOST else Digest(item, None)
             earlier = known.get(digest.value or "")
             if earlier == answers.KEEP:
                 continue
             told.append(item)
-            if item.rule.asks and mode != "tell":
+            if item.asks and mode != "tell":
                 (disarmed if mode == "disarm" or earlier == answers.DISARM else asked).append(digest)
     _tell(session, told, found)
     if asked and session.terminal and os.isatty(2):
@@ -84,7 +85,7 @@ def settle(session: Reviewed, found: Report, signals: Signals) -> None:
 def _tell(session: Reviewed, items: Sequence[Item], found: Report) -> None:
     """Say what was found, on standard error and in the journal."""
     if items:
-        _say(session, texts.told([*report.lines(items), texts.OTHERS_AT_WORK]))
+        _say(session, texts.told(session.project.root, [*report.lines(items), texts.OTHERS_AT_WORK]))
     if items or found.unseen:
         audit.self_running(session.known, [item.path for item in items], [each.path for each in found.unseen])
 

@@ -25,10 +25,14 @@ _PATIENCE: Final = 5.0  # seconds until systemd-run is told to let go of the uni
 
 @record
 class Above:
-    """What started the runner: sudo. process: its id. terminal: the one that it is on, None if there is none."""
+    """What started the runner: sudo. process: its id. terminal: the one that it is on, None if there is none.
+
+    front: the sudo that is on it (pidfd_open(2)): one that gives its command another terminal is two processes.
+    """
 
     process: int
     terminal: Terminal | None
+    front: int | None = None
 
     def watch(self) -> None:
         """From now on, get SIGTERM when it dies; at once if it has died.
@@ -40,17 +44,29 @@ class Above:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def look(self) -> None:
-        """If it has died, put its terminal right at once: the shell is about to show its prompt."""
-        if self.terminal is not None and os.getppid() != self.process:
+        """If sudo has died, put its terminal right at once: the shell is about to show its prompt."""
+        if self.terminal is None:
+            return
+        if os.getppid() != self.process or (self.front is not None and processes.has_ended(self.front)):
             self.terminal.put_right()
 
 
 def above(environ: Mapping[str, str] | None) -> Above:
     """What started this process, which is told of its death. environ: None without a terminal."""
     parent = os.getppid()
-    found = Above(parent, None if environ is None else terminals.beyond_sudo(environ, parent))
+    if environ is None:
+        found = Above(parent, None)
+    else:
+        found = Above(parent, terminals.beyond_sudo(environ, parent), _opened(terminals.front_of(parent)))
     found.watch()
     return found
+
+
+def _opened(process: int) -> int | None:
+    try:
+        return os.pidfd_open(process)
+    except ProcessLookupError:  # it has just died, and its parent knows
+        return None
 
 
 class Relay:

@@ -68,13 +68,14 @@ def begin(plan: Plan, to: Line, relay: Relay, furnishing: Furnishing) -> Client:
             furnishing.prepare()
             _let_in(session.unit, client, to, limiter, furnishing)
     except BaseException:
-        to.gate.close()
+        to.gate.close()  # launch.bash ends
         systemctl.kill(tools, session.unit, "--signal=KILL")
         processes.has_ended(client.process, _PATIENCE)
         relay.stop()  # it signals the client
         os.close(client.process)
         os.close(client.alive)
         raise
+    to.gate.close()
     timing.mark("session start")
     return client
 

@@ -61,6 +61,8 @@ class Unfinished:
     def descriptors(self) -> Iterator[int]:
         """All that must stay open."""
         yield from (self.client.process, self.client.alive, self.guard.tell, self.report, self.memory, *self.kept)
+        if self.above.front is not None:
+            yield self.above.front
         if self.covered is not None:
             yield from self.covered.descriptors
         yield from (each.descriptor for each in (self.terminal, self.above.terminal, self.project) if each is not None)
@@ -89,10 +91,10 @@ def read(session: Session) -> Unfinished:
         report,
         memory,
         tuple(kept),
-        Above(above[0], _terminal(above[1])),
+        Above(above[0], _terminal(above[1]), above[2]),
         _terminal(terminal),
         None if project is None else Project(*project),
-        None if covered is None else Covered(*covered),
+        _covered(covered),
     )
 
 
@@ -101,6 +103,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _covered(found: Any) -> Covered | None:
+    if found is None:
+        return None
+    process, tree, root, mapped, directory, means, covers = found
+    return Covered(process, tree, root, mapped, directory, tuple(means), covers)
 
 
 def _terminal(found: Any) -> Terminal | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pi_agent.linux import mount_namespaces
 from pi_agent.linux.mount_namespaces import entered
+from pi_agent.python.c_library import checked
 from tests.support.limits import open_descriptors
 from tests.support.namespaces import Unit, alone, apart, mount_points_of, tmpfs
 from tests.support.people import needs_root
@@ -35,7 +35,8 @@ def test_while_entered_all_paths_are_the_units_and_afterwards_our_own_again(tmp_
         os.chdir(tmp_path)
         before = open_descriptors()
         with entered(unit.descriptor):
-            assert os.listdir("/") == ["inside"] and os.listdir(".") == ["inside"]
+            assert os.listdir("/") == ["inside"]
+            assert os.readlink(str(unit.descriptor)).startswith("anon_inode:"), "of the host's /proc/self/fd"
         assert os.getcwd() == str(tmp_path) and os.path.exists("/proc/self")
         assert open_descriptors() == before
 
@@ -103,7 +104,6 @@ def test_who_cannot_return_does_nothing_more(tmp_path: Path, monkeypatch: pytest
         with apart(root) as unit:
             child = os.fork()
             if child == 0:
-                checked = mount_namespaces.checked
                 calls: list[int] = []
 
                 def failing(result: int) -> int:
@@ -112,7 +112,7 @@ def test_who_cannot_return_does_nothing_more(tmp_path: Path, monkeypatch: pytest
                         raise OSError(1, "Operation not permitted")
                     return checked(result)
 
-                monkeypatch.setattr(mount_namespaces, "checked", failing)
+                monkeypatch.setattr("pi_agent.linux.mount_namespaces.checked", failing)
                 with entered(unit.descriptor):
                     pass
                 after.touch()

@@ -153,3 +153,18 @@ def test_signals_that_python_ignores_work_in_what_it_starts() -> None:
     ignored = int(status.split()[1], 16)
     assert not ignored & (1 << (signal.SIGPIPE - 1))
     assert not ignored & (1 << (signal.SIGXFSZ - 1))
+
+
+@pytest.mark.parametrize("content", [b"", b"a\0b\xff\n", b"x" * (1 << 20)])
+def test_a_filter_gets_its_input_and_returns_its_output_to_the_byte(content: bytes) -> None:
+    open_before = os.listdir("/proc/self/fd")
+    assert processes.filtered(["/bin/cat"], content, {}, 1 << 20) == content
+    assert os.listdir("/proc/self/fd") == open_before
+
+
+def test_a_filter_that_fails_or_says_too_much_has_no_output() -> None:
+    assert processes.filtered(["/bin/sh", "-c", "cat; exit 3"], b"x", {}, 10) is None
+    assert processes.filtered(["/bin/cat"], b"x" * 11, {}, 10) is None
+    assert processes.filtered(["/bin/sh", "-c", "echo $A; echo secret >&2"], b"", {"A": "b"}, 10) == b"b\n"
+    with pytest.raises(Refusal):
+        processes.filtered(["/nonexistent"], b"", {}, 10)

@@ -45,7 +45,7 @@ _FACTS = {"int": 3, "str": _EVIL, "tuple[str, str]": ("user", "group"), "Sequenc
 def test_every_finding_is_harmless_and_says_what_to_do(make: Callable[..., object]) -> None:
     facts: list[object] = []
     for name, parameter in inspect.signature(make).parameters.items():
-        chosen_by_us = name in ("user", "group", "option", "needed", "socket") or (make is findings.staging)
+        chosen_by_us = name in ("user", "group", "option", "needed", "socket", "service") or (make is findings.staging)
         if parameter.annotation == "Refusal":
             facts.append(Refusal(EX_CONFIG, "what", "do"))
         elif parameter.annotation == "str" and (chosen_by_us or (name == "why" and make is findings.root_unusable)):

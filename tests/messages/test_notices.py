@@ -13,8 +13,8 @@ _EVIL = "a\x1b[2J\nb\r\x07\u202e\udcff\x9b\"${x}'"
 _TABLE: dict[str, Callable[[str], str]] = {
     "owners_not_mapped": lambda x: notices.owners_not_mapped(x),
     "directories_unsearched": lambda x: notices.directories_unsearched(x, x),
-    "git_settings_unread": lambda x: notices.git_settings_unread(x),
-    "git_setting_names_all": lambda x: notices.git_setting_names_all(x, x),
+    "git_settings_unread": lambda x: notices.git_settings_unread(x, x),
+    "git_setting_names_all": lambda x: notices.git_setting_names_all(x, x, x),
     "protected_path_vanished": lambda x: notices.protected_path_vanished(x),
     "hidden_paths_exposed": lambda x: notices.hidden_paths_exposed([x, x]),
     "sockets_reachable": lambda x: notices.sockets_reachable([x, x]),

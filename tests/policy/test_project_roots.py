@@ -286,14 +286,14 @@ def test_neighbours_of_the_reserved_are_fine(root: str) -> None:
     assert mountable(root) is None
 
 
-@pytest.mark.parametrize("name", ['a"b', "a'b", "a\\b", "a\nb", "a\tb", "a\x1bb", "a\x7fb", "a\udcffb", "a\u202eb"])
-def test_a_name_that_systemd_cannot_mount_is_refused_and_shown_harmlessly(name: str) -> None:
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1bb", "a\x7fb", "a\udcffb", "a\u202eb"])
+def test_a_name_with_a_control_character_is_refused_and_shown_harmlessly(name: str) -> None:
     refusal = mountable(f"/home/{name}")
     assert refusal is not None and refusal.status == EX_CONFIG
     assert refusal.what.isprintable()
 
 
-@pytest.mark.parametrize("name", ["a b", "a:b", "a%h", "a$b", "ä", "日本", "a;b", "#", "a,b"])
+@pytest.mark.parametrize("name", ["a b", 'a"b', "a'b", "a\\b", "a:b", "a%h", "a$b", "ä", "日本", "a;b", "#", "a,b"])
 def test_other_odd_names_are_fine(name: str) -> None:
     assert mountable(f"/home/{name}") is None
 

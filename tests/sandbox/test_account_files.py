@@ -14,7 +14,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, links: dict[str, str], *, network: bo
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/missing")
     monkeypatch.setattr(os.path, "realpath", lambda path: links.get(path, path))
     monkeypatch.setattr(os.path, "islink", lambda path: False)
-    found = system_directories.look(nix_daemon=True, network=network)
+    found = system_directories.look(nix_daemon=True, network=network).paths
     return set(found) & set(links.values())
 
 
@@ -39,4 +39,4 @@ def test_one_file_by_two_names_is_bound_once(monkeypatch: pytest.MonkeyPatch) ->
     links = {"/etc/passwd": "/var/lib/x", "/etc/group": "/var/lib/x"}
     monkeypatch.setattr(os.path, "realpath", lambda path: links.get(path, path))
     monkeypatch.setattr(os.path, "exists", lambda path: True)
-    assert list(system_directories.look(nix_daemon=True, network=True)).count("/var/lib/x") == 1
+    assert system_directories.look(nix_daemon=True, network=True).paths.count("/var/lib/x") == 1

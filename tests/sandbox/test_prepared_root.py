@@ -165,7 +165,7 @@ def test_what_was_left_half_done_is_done_again(machine: Machine, half: str) -> N
     def act() -> None:
         machine.place.mkdir(mode=0o700)
         if half == "a directory":
-            machine.root.mkdir()
+            (machine.root / "left/by/a unit").mkdir(parents=True)
         elif half == "a mount":
             (tmpfs(machine.root) / "left").touch()
         elif half == "a mark of another system":

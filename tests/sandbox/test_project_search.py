@@ -232,3 +232,19 @@ def test_a_search_leaves_no_descriptor_open(tmp_path: Path) -> None:
     matches(tmp_path, ".git/config", "loop/x", "out/passwd", "no", "*/config", "out/*", place="a")
     matches(tmp_path, "x", place="gone")
     assert open_descriptors() == before
+
+
+def test_a_long_path_is_followed_where_no_link_is_on_its_way(tmp_path: Path) -> None:
+    put(tmp_path / "a/b/file")
+    (tmp_path / "link").symlink_to("a")
+    with ground(tmp_path) as there:
+        for path in ("a/../a/b/file", "a/../" * 500 + "a/b/file", "link/../" * 20 + "a/../" * 100 + "a/b/file"):
+            found = project_search.match(there, path)
+            assert found is not None and found.path == "a/b/file", path
+        for path in ("link/../" * 20 + "a/../" * 120 + "a/b/file", "a/../" * 500 + "gone", "../x", "a/../../x"):
+            assert project_search.match(there, path) is None, path
+
+
+def test_a_path_costs_what_it_may_take_to_follow_it() -> None:
+    assert [project_search.cost(path) for path in ("a", "a/b", "a/" * 255 + "b")] == [1, 2, 256]
+    assert project_search.cost("a/" * 256 + "b") < 10

@@ -149,6 +149,18 @@ def test_a_directory_with_too_many_names_is_told(tmp_path: Path, monkeypatch: py
     assert walked(tmp_path).unsearched == ("many",)
 
 
+def test_where_the_walk_begins_is_a_place_even_if_it_is_given_up_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    for bound in ("_NAMES_AT_MOST", "_DIRECTORIES_AT_MOST"):
+        with monkeypatch.context() as limited:
+            limited.setattr(project_walk, bound, 1)
+            found = walked(tmp_path, "a", "a/b")
+            assert [(place.path, place.whole) for place in found.places] == [("", True), ("a", False), ("a/b", False)]
+            assert found.unsearched == ("a", "a/b")
+
+
 def test_a_directory_that_cannot_be_listed_is_told(ordinary: Path) -> None:
     put(ordinary / "shut/.git/config")
     put(ordinary / "open/.git/config")

@@ -25,7 +25,7 @@ from pi_agent.messages import notices
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.sandbox import covers, project_search, project_walk, protection
 from pi_agent.sandbox.git_user import UserGit
-from pi_agent.sandbox.protection import Cover, Kind
+from pi_agent.sandbox.protection import Cover, Kind, Means
 from tests.support import people
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
@@ -364,7 +364,7 @@ def test_a_failed_change_of_identity_leaves_nothing_uncovered_in_silence(
         planned_covers = protection.plan(there, str(tmp_path), [".envrc"], [], UserGit("/")).covers
         monkeypatch.setattr(protection, "acting_as", refused)
         with pytest.raises(PermissionError):
-            protection.mount(there, planned_covers, -1, -1)
+            protection.mount(there, planned_covers, Means(-1, -1, -1))
 
 
 def test_planning_leaves_no_descriptor_open(tmp_path: Path) -> None:

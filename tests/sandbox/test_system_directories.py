@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pi_agent.sandbox import system_directories
+from pi_agent.sandbox.system_directories import System
 
 
 @pytest.fixture
@@ -19,26 +20,26 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return make
 
 
-def look(*, nix_daemon: bool = True, network: bool = True) -> tuple[str, ...]:
+def look(*, nix_daemon: bool = True, network: bool = True) -> System:
     return system_directories.look(nix_daemon=nix_daemon, network=network)
 
 
 def test_on_this_machine_only_what_exists_is_shown_and_no_place_of_users() -> None:
-    found = look()
+    found = look().paths
     assert all(os.path.exists(path) for path in found)
     assert not {"/", "/home", "/root", "/var", "/run", "/srv", "/mnt", "/proc", "/sys", "/dev"} & set(found)
 
 
 def test_the_socket_of_nixs_daemon_is_shown_only_where_the_policy_says_so(machine: Callable[..., None]) -> None:
     machine("/nix/store", "/etc", "/nix/var/nix/daemon-socket")
-    assert look() == ("/nix/var/nix/daemon-socket",)
-    assert look(nix_daemon=False) == ()
+    assert look().paths == ("/nix/var/nix/daemon-socket",)
+    assert look(nix_daemon=False).paths == ()
 
 
 def test_what_resolves_names_is_shown_only_with_a_network(machine: Callable[..., None]) -> None:
     machine("/etc", "/run/nscd", "/run/systemd/resolve", resolver="/run/systemd/resolve/stub-resolv.conf")
-    assert look() == ("/run/nscd", "/run/systemd/resolve")
-    assert look(network=False) == ()
+    assert look().paths == ("/run/nscd", "/run/systemd/resolve")
+    assert look(network=False).paths == ()
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ from typing import Any
 
 from pi_agent.linux.identities import Identity
 from pi_agent.sandbox import unit_properties
+from pi_agent.sandbox.system_directories import System
 from tests.support import policies
 from tests.support.policies import frozen, replaced
 
 _AGENT = Identity("pi-agent", 996, 995, (995,), "/var/lib/pi-agent")
-_SYSTEM = ("/nix/var/nix/daemon-socket", "/run/nscd")
+_SYSTEM = System(("/nix/var/nix/daemon-socket", "/run/nscd"))
 
 
-def properties(project_group: str | None = None, system: tuple[str, ...] = _SYSTEM, **options: Any) -> list[str]:
+def properties(project_group: str | None = None, system: System = _SYSTEM, **options: Any) -> list[str]:
     policy = frozen(
         projectGroup=project_group, settings={"secret": "hunter2"}, environment={"A": "hunter2"},
         extraEnvironment={"B": "hunter2"}, extraRunArgs=["hunter2"], sandbox=policies.sandbox(**options),
@@ -31,14 +32,14 @@ def test_the_unit_runs_as_the_agent() -> None:
 
 
 def test_of_the_host_only_the_systems_own_paths_are_bound_and_they_are_read_only() -> None:
-    assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [list(_SYSTEM)]
+    assert [shlex.split(each) for each in values("BindReadOnlyPaths")] == [list(_SYSTEM.paths)]
     assert values("BindPaths") == values("ReadWritePaths") == []
-    assert values("BindReadOnlyPaths", properties(system=())) == []
+    assert values("BindReadOnlyPaths", properties(system=System(()))) == []
 
 
 def test_the_compile_cache_is_read_only_and_may_go_away_while_the_unit_starts() -> None:
     system = replaced(_SYSTEM, compile_cache="/var/cache/x/node")
-    found = values("BindReadOnlyPaths", unit_properties.properties(frozen(), _AGENT, system, _BINDS))
+    found = values("BindReadOnlyPaths", unit_properties.properties(frozen(), _AGENT, system))
     assert [shlex.split(each) for each in found[1:]] == [["-/var/cache/x/node:/run/pi-agent-compile-cache"]]
 
 

@@ -89,6 +89,12 @@ def test_a_package_that_compiles_nothing_leaves_an_empty_directory(cache: Path, 
     assert list((cache / NAME).iterdir()) == []
 
 
+def test_a_program_that_did_not_end_is_not_started_again(cache: Path) -> None:
+    # As timeout(1) says that it ended the program.
+    assert fill(cache, f"{NODE}\nexit 124").returncode == 0
+    assert entries(cache) == {"--version."}
+
+
 def test_the_program_starts_in_a_home_that_is_empty(cache: Path) -> None:
     seen = cache.parent / "seen"
     finished = fill(cache, f'[[ $1 != --version ]] || {{ pwd; echo "$HOME"; find "$HOME" -type f; }} >{seen}')

@@ -15,9 +15,10 @@ import pytest
 from pi_agent.linux import mount_api
 from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
 from pi_agent.python.records import values
-from pi_agent.session import namespace_limits
+from pi_agent.session import control_group, namespace_limits
 from pi_agent.session.namespace_limits import Limiter, Machine
 from tests.support import policies
+from tests.support.control_groups import groups, unit
 from tests.support.limits import open_descriptors
 from tests.support.people import needs_root
 from tests.support.policies import frozen
@@ -25,13 +26,12 @@ from tests.support.policies import frozen
 _INOTIFY = ("fs/inotify/max_user_instances", "fs/inotify/max_user_watches")
 
 
-def machine(top: Path, groups: str = "0::/init.scope\n", **limits: int) -> Machine:
+def machine(top: Path, **limits: int) -> Machine:
     for name, limit in limits.items():
         path = top / "sysctl/fs/inotify" / f"max_user_{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{limit}\n")
-    (top / "first").write_text(groups)
-    return Machine(str(top / "sysctl"), str(top / "groups"), str(top / "first"))
+    return Machine(str(top / "sysctl"))
 
 
 # -- how many
@@ -80,34 +80,6 @@ def test_resources_are_limited_unless_the_administrator_says_how(name: str) -> N
     assert namespace_limits.resources(policy) == {12: 32768, resource.RLIMIT_MEMLOCK: 262144}
 
 
-# -- whose
-
-
-def unit(top: Path, *processes: int, below: str = "") -> None:
-    group = top / f"groups{below}/pi.slice/pi-agent.slice/u.service"
-    group.mkdir(parents=True, exist_ok=True)
-    (group / "cgroup.procs").write_text("".join(f"{each}\n" for each in processes))
-
-
-@pytest.mark.parametrize("below", ["", "/system.slice/container.service"])
-def test_the_process_is_found_by_the_units_control_group(tmp_path: Path, below: str) -> None:
-    unit(tmp_path, os.getpid(), below=below)
-    there = machine(tmp_path, groups=f"1:name=systemd:/x\n0::{below}/init.scope\n")
-    number, process = namespace_limits.process_of("u.service", there)
-    assert number == os.getpid()
-    text = Path(f"/proc/self/fdinfo/{process}").read_text()
-    os.close(process)
-    assert f"\nPid:\t{os.getpid()}\n" in text
-
-
-def test_a_unit_without_a_process_has_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        namespace_limits.process_of("u.service", machine(tmp_path))
-    unit(tmp_path)
-    with pytest.raises(ProcessLookupError):
-        namespace_limits.process_of("u.service", machine(tmp_path))
-
-
 # -- set
 
 
@@ -130,8 +102,8 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
     before = {name: Path(f"/proc/sys/user/{name}").read_text() for name in names}
     with in_a_namespace() as process:
         unit(tmp_path, process.pid)
-        there = machine(tmp_path)
-        monkeypatch.setattr(namespace_limits.process_of, "__defaults__", (there,))
+        there = groups(tmp_path)
+        monkeypatch.setattr(control_group.process_of, "__defaults__", (there,))
         monkeypatch.setattr(namespace_limits, "_SHARED", {_INOTIFY[0]: ("max_inotify_instances", 3)})
         monkeypatch.setattr(namespace_limits, "_NAMESPACES", 7)
         opened = open_descriptors()
@@ -151,7 +123,7 @@ def test_the_limits_are_set_in_the_units_namespace_and_nowhere_else(
 @needs_root
 def test_who_cannot_be_limited_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own namespace cannot be joined, and a unit that is gone has none."""
-    monkeypatch.setattr(namespace_limits.process_of, "__defaults__", (machine(tmp_path),))
+    monkeypatch.setattr(control_group.process_of, "__defaults__", (groups(tmp_path),))
     opened = open_descriptors()
     for processes in ((), (os.getpid(),)):
         unit(tmp_path, *processes)
@@ -185,5 +157,5 @@ def test_a_child_that_is_not_needed_ends() -> None:
 
 
 def test_the_real_machine_is_the_default() -> None:
-    assert values(namespace_limits.MACHINE) == ("/proc/sys", "/sys/fs/cgroup", "/proc/1/cgroup")
+    assert values(namespace_limits.MACHINE) == ("/proc/sys",)
     assert mount_api.RDONLY == 1

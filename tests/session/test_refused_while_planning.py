@@ -366,7 +366,6 @@ _CASES: Final[dict[str, Case]] = {
     "the directory has just gone": Case("directory_gone", 77, _gone_since_it_was_located),
     "a root over the state": Case("root_reserved", 78, _root_over_the_state),
     "a root where the sandbox has its own": Case("root_reserved", 78, _root_over_the_systems),
-    "a root with a quote": Case("root_unmountable", 78, _root_at('a "quoted"')),
     "a root with a line break": Case("root_unmountable", 78, _root_at("new\nline")),
     "a directory too deep": Case("directory_too_deep", 69, _deep),
     "too much to protect": Case("too_much_to_protect", 69, _much_to_protect),

@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,6 +15,7 @@ from pi_agent.messages import self_running_texts as texts
 from pi_agent.sandbox.self_running import disarming
 from pi_agent.session import audit, patience, provenance, review
 from pi_agent.session.audit import Known
+from pi_agent.session.unfinished import Unfinished
 from tests.support.journal import Journal
 from tests.support.left_behind import Left, git
 from tests.support.trees import put
@@ -118,6 +121,16 @@ def test_the_other_settings_ask_nothing(
     assert (desk.root / ".envrc").exists() == (mode == "tell")
 
 
+def test_what_a_package_manager_fills_is_told_and_only_git_asked_about(
+    desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    desk.session(lambda: put(desk.root / "node_modules/a/.vscode/tasks.json"), None)
+    said = capfd.readouterr().err
+    assert "node_modules/a/.vscode/tasks.json" in said and texts.QUESTION not in said
+    desk.session(lambda: put(desk.root / "node_modules/a/.git", "gitdir: /elsewhere"))
+    assert texts.QUESTION in capfd.readouterr().err and not (desk.root / "node_modules/a/.git").exists()
+
+
 def test_what_every_project_edits_is_told_and_neither_asked_about_nor_disarmed(
     desk: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,12 +233,11 @@ def test_a_failure_of_the_machine_is_said_and_changes_no_status(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("pi_agent.sandbox.self_running.look.after", fails)
-
-    class Request:
-        policy, project, terminal = desk.left.policy, desk.left.project, False
-        accounts = type("Accounts", (), {"caller": desk.left.caller})
-
-    provenance.review(Request, b"", desk.memory, Known("p"))  # type: ignore[arg-type]
+    monkeypatch.setattr(provenance, "recorded", lambda session: b"")
+    monkeypatch.setattr("pi_agent.policy.policy_file.load", lambda path: desk.left.policy)
+    monkeypatch.setattr("pi_agent.policy.accounts.through_sudo", lambda policy, environ: desk.left.caller)
+    running = SimpleNamespace(command="pi", project=desk.left.project, session=None, known=Known("p"))
+    provenance.review(cast(Unfinished, running))
     assert "Input/output error" in capfd.readouterr().err
 
 

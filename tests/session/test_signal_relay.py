@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import pty
+import select
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from pi_agent.linux import processes
+from pi_agent.linux.terminals import Terminal
 from pi_agent.session import signal_relay, systemctl
-from pi_agent.session.signal_relay import Relay
+from pi_agent.session.signal_relay import Above, Relay
+from tests.support.people import needs_root
 from tests.support.running import LISTENING, Running, waiting
 
 
@@ -145,3 +150,54 @@ def test_a_signal_before_the_start_starts_nothing(
     assert running.run("exit 0", furnish=lambda process: pytest.fail("nothing starts")) == 128 + number
     assert not running.bin.calls("systemd_run")
     assert not running.bin.calls("systemctl kill --signal"), "there is nothing that could be waited for"
+
+
+# -- what started the runner
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_terminal_is_put_right_at_once_if_the_sudo_that_is_on_it_has_died(alive: bool) -> None:
+    """That the one which started the runner lives says nothing: it waits for the runner."""
+    master, slave = pty.openpty()
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    front = os.pidfd_open(child)
+    if not alive:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    Above(os.getppid(), Terminal(slave, None, b"reset"), front).look()
+    assert bool(select.select([master], [], [], 0)[0]) is not alive
+    if alive:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    for descriptor in (master, slave, front):
+        os.close(descriptor)
+
+
+def _told() -> int:
+    """The signal that this process gets when its parent dies (PR_GET_PDEATHSIG, prctl(2))."""
+    found = ctypes.c_int()
+    assert ctypes.CDLL(None).prctl(2, ctypes.byref(found), 0, 0, 0) == 0
+    return found.value
+
+
+@needs_root
+def test_the_death_of_sudo_is_told_even_after_acting_as_somebody_else() -> None:
+    above = signal_relay.above(None)
+    assert _told() == signal.SIGTERM
+    os.seteuid(65534)
+    os.seteuid(0)
+    assert _told() == 0, "the kernel has forgotten it"
+    above.watch()
+    assert _told() == signal.SIGTERM
+    processes.signalled_when_parent_dies(0)
+
+
+def test_a_sudo_that_died_before_is_told_at_once() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    Above(os.getppid() + 1, None).watch()
+    processes.signalled_when_parent_dies(0)
+    signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]

@@ -21,6 +21,7 @@ def test_the_command_by_example() -> None:
         "/nix/store/systemd/bin/systemd-run",
         "--quiet",
         "--wait",
+        "--collect",
         "--no-ask-password",
         "--expand-environment=no",
         "--service-type=exec",

@@ -33,7 +33,10 @@ _WAITS: Final = """
 import os, socket, sys
 os.chdir(sys.argv[1])
 gate = socket.socket(socket.AF_UNIX)
-gate.connect("gate")
+try:
+    gate.connect("gate")
+except OSError:  # it is closed already
+    sys.exit(1)
 open("report", "w").write("ready\\n")
 sys.exit(gate.recv(9) != b"go\\n")
 """
@@ -172,7 +175,12 @@ class Namespace:
     @contextmanager
     def _entered(self, process: int) -> Iterator[None]:
         self._kernel.enter(process)
-        yield
+        before = os.getcwd()
+        os.chdir("/proc/self/fd")
+        try:
+            yield
+        finally:
+            os.chdir(before)
 
     def _at(self, points: mount_points.MountPoints, path: str, *, directory: bool) -> int:
         place = Path(f"{self.root}{path}")

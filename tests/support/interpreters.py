@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -31,5 +30,5 @@ PYTHONPATH="{TOP}" exec "{PYTHON}" -B -s -P -c "exec(open('{setup}').read())
 $code" "$@"
 """
     )
-    os.chmod(path, 0o755)
+    path.chmod(0o755)
     return str(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -21,13 +22,14 @@ from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.shared import TERMINAL_VARIABLES
 from pi_agent.python.records import record, values
-from pi_agent.session import guard, launch, launch_plan, request_file, session_directory, session_names
+from pi_agent.session import launch, launch_plan, provenance, request_file, session_directory, session_names
 from pi_agent.session.attachment import Attachment
 from pi_agent.session.audit import Known
 from pi_agent.session.launch_plan import Plan, Request
 from pi_agent.state import user_state
 from tests.support import people, policies
 from tests.support.fakes import Bin, Kernel, Namespace, no_limits, waits
+from tests.support.limits import close_queues
 from tests.support.policies import USER, replaced
 
 # A unit, as systemd-run would run it: launch.bash waits, and then what its directory holds is kept.
@@ -82,10 +84,12 @@ class Launching:
         self.policy: Policy = policies.frozen(**self._overrides)
         self.unit()
         monkeypatch.setattr(session_names, "STAGING", str(self.staging))
-        monkeypatch.setattr(guard, "_SECOND_LOOKS", (0.01, 0.01))
         monkeypatch.setattr(journald, "send", lambda entry: self.journal.append(dict(entry)))
         monkeypatch.setattr(accounts, "of", lambda policy, caller: self.accounts)
         monkeypatch.setattr(accounts, "owner", lambda policy: self.owner)
+        # What the end of a session asks for again.
+        monkeypatch.setattr(accounts, "through_sudo", lambda policy, environ: self.caller)
+        monkeypatch.setattr(provenance, "policy_file", SimpleNamespace(load=lambda path: self.policy))
         # pytest works below /tmp, which the sandbox provides itself.
         monkeypatch.setattr(project_roots, "RESERVED", tuple(each for each in project_roots.RESERVED if each != "/tmp"))
         if os.geteuid() != 0:
@@ -139,7 +143,10 @@ class Launching:
         """Carry out a plan, and return the exit status."""
         session, project = plan.request.session, plan.request.project
         root = None if project is None else project.root
-        return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
+        try:
+            return launch.carry_out(plan, Known("/policy.json").of_user(USER).in_root(root).of_unit(session.unit))
+        finally:
+            close_queues()
 
     def attach(self, plan: Plan) -> Sequence[str]:
         """Attach everything as planned, without a unit, and return the notices."""
@@ -153,8 +160,12 @@ class Launching:
         """The same in the mount namespace of the process."""
         os.makedirs(plan.request.session.directory, 0o700, exist_ok=True)
         state = user_state.prepare(self.policy, self.owner, USER, plan.state)
-        with Attachment(plan, state) as attachment:
+        attachment = Attachment(plan, state)
+        try:
             return attachment.attach(process)
+        finally:
+            attachment.close()
+            close_queues()
 
     def asked_by(self, plan: Plan) -> Asked:
         """The request of the plan, as launch.bash reads it. Nothing else of it is carried out."""

@@ -37,9 +37,9 @@ class Runner(Launching):
         self.monkeypatch.setattr(sys, "argv", ["runner", *arguments])
         return entry_point.run("pi", runner.main)
 
-    def command(self) -> list[str]:
+    def command(self) -> tuple[str, ...]:
         """What ran inside."""
-        return self.asked()[3:]
+        return self.asked().command
 
     def ask_as(self, uid: str) -> None:
         """Become the user that sudo names so."""

@@ -18,6 +18,7 @@ from pi_agent.policy.policy_file import Tools
 from pi_agent.session import aftermath, control_group, supervision
 from pi_agent.session.audit import Known
 from pi_agent.session.care import Care
+from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.guard import Guard
 from pi_agent.session.launch_plan import Plan
 from pi_agent.session.session_names import Session
@@ -83,7 +84,8 @@ class Running:
         kept = Descriptors()
         with Relay(tools, self.session.unit, line.report, NOTHING_ABOVE) as relay:
             try:
-                client = supervision.begin(plan, line, relay, furnish)
+                given = SimpleNamespace(prepare=lambda: None, give=furnish)
+                client = supervision.begin(plan, line, relay, cast(Furnishing, given))
                 kept.hold(client.process)
                 kept.hold(client.alive)
                 running = unfinished(tools, self.session, client, line.report.pipe, screen)
@@ -108,7 +110,7 @@ def _screen(environ: Mapping[str, str]) -> Terminal:
 def unfinished(tools: Tools, session: Session, client: Client, report: int, screen: Terminal | None) -> Unfinished:
     """A session that runs, without a guard, locks and a project."""
     known, guard = Known("/policy.json"), Guard(0, -1)
-    return Unfinished(tools, session, "pi", known, client, guard, report, (), NOTHING_ABOVE, screen, None)
+    return Unfinished(tools, session, "pi", known, client, guard, report, -1, (), NOTHING_ABOVE, screen, None, None)
 
 
 def waiting(condition: str) -> str:

@@ -22,6 +22,8 @@ def left_in(staging: Path) -> list[str]:
 
     A guard may be removing it: os.walk skips what vanishes.
     """
+    if not staging.exists():
+        return []
     (_, _, files), *below = os.walk(staging)
     return [*files, *(f"{folder}/{name}" for folder, *kinds in below for names in kinds for name in names)]
 

@@ -171,6 +171,7 @@ let
     "sandbox.network" = inPolicy (policy: policy.sandbox.network) "none";
     "sandbox.denyAddresses" = inPolicy (policy: policy.sandbox.denyAddresses) [ "any" ];
     "sandbox.allowAddresses" = inPolicy (policy: policy.sandbox.allowAddresses) [ "::1" ];
+    "sandbox.onSelfRunning" = inPolicy (policy: policy.sandbox.onSelfRunning) "disarm";
     "sandbox.nixDaemon" = inPolicy (policy: policy.sandbox.nixDaemon) false;
     "sandbox.resources.memoryMax" = property 0 "MemoryMax=50%";
     "sandbox.resources.memorySwapMax" = property 1 "MemorySwapMax=0";

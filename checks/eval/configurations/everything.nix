@@ -39,6 +39,7 @@
     denyAddresses = [ "any" ];
     allowAddresses = [ "::1" ];
     nixDaemon = false;
+    onSelfRunning = "disarm";
     resources = {
       memoryMax = "50%";
       memorySwapMax = "0";

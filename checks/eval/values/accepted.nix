@@ -42,6 +42,7 @@ in
       "/home/alice/p"
       "/tmpfs/x"
       "/var/lib/pi-agent-projects"
+      "/srv/alice's \"work\" \\"
     ];
     "hostUsers.carol@corp.example.projectRoots" = [ "/srv/x..y/.hidden" ];
     "hostUsers.svc-1_.projectRoots" = [ "/srv/x" ];
@@ -63,6 +64,7 @@ in
       "/var/lib/pi-agent-data"
       "/var/cache/x"
       "/srv/x..y"
+      "/srv/a\"b'c\\d"
     ];
     # Below a path that is read-only.
     "sandbox.readWritePaths" = [ "/srv/data/scratch" ];
@@ -93,11 +95,9 @@ in
     "sandbox.properties" = {
       CPUQuota = "50%";
       DeviceAllow = "/dev/kvm rw";
-      ExecPaths = "/nix/store";
       IPIngressFilterPath = "/sys/fs/bpf/x";
       LimitNOFILE = 4096;
       Nice = -5;
-      NoExecPaths = "/";
       # Every spelling of true.
       NoNewPrivileges = [
         "1"

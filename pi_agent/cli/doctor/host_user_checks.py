@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 from pi_agent.cli.doctor.context import Context
-from pi_agent.environment import env_files
+from pi_agent.environment import env_files, git_identity
 from pi_agent.linux.identities import Identity, acting_as
 from pi_agent.messages import finding, findings
 from pi_agent.messages.finding import Finding
@@ -16,10 +17,12 @@ from pi_agent.policy import project_roots as roots
 from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project, Root
-from pi_agent.sandbox import mounts
+from pi_agent.sandbox import git_config, mounts
 from pi_agent.session import host_view
 from pi_agent.state import documents, host_config
 from pi_agent.state.document_kinds import DOCUMENTS
+
+_BARE_REPOSITORIES: Final = "safe.barerepository"
 
 
 def project_roots(context: Context) -> Iterator[Finding]:
@@ -84,3 +87,19 @@ def configuration(context: Context) -> Iterator[Finding]:
         if skills is not None:
             os.close(skills.descriptor)
     yield findings.no_configuration() if host is None else findings.configuration(host.path)
+
+
+def git(context: Context) -> Iterator[Finding]:
+    """Whether the host user's git obeys a bare repository wherever one lies (git-config(1), safe.bareRepository)."""
+    if context.user is None:
+        return
+    with acting_as(context.user):
+        texts = git_identity.texts_of(context.user.home)
+    values = [
+        setting.value
+        for text in texts
+        for setting in git_config.settings(text.encode("utf-8", "surrogateescape"))
+        if setting.key == _BARE_REPOSITORIES
+    ]
+    explicit = bool(values) and values[-1].lower() == "explicit"
+    yield findings.bare_repositories_distrusted() if explicit else findings.bare_repositories_trusted()

@@ -13,7 +13,7 @@ from pi_agent.linux.errors import reason
 from pi_agent.messages import findings, kernel_findings
 from pi_agent.messages.finding import Finding
 from pi_agent.policy.policy_file import Tools
-from pi_agent.sandbox import file_access
+from pi_agent.sandbox import file_access, prepared_root
 from pi_agent.session import namespace_limits
 
 SYSTEMD: Final = 257
@@ -48,6 +48,17 @@ def kernel(_context: Context) -> Iterator[Finding]:
     with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
         allowed = int(file.read())
     yield findings.kernel(release, needed) if allowed else findings.user_namespaces_off()
+
+
+def system_directories(context: Context) -> Iterator[Finding]:
+    """The system directories that sessions see are mounted, or the service that mounts them has not failed."""
+    if prepared_root.look().is_mounted:
+        yield kernel_findings.root_mounted()
+        return
+    argv = [context.policy.tools.systemctl, "show", "--property=LoadState,ActiveState", prepared_root.SERVICE]
+    states = processes.run(argv, accept=range(256)).output.split()
+    well = "LoadState=loaded" in states and "ActiveState=failed" not in states
+    yield kernel_findings.root_not_mounted_yet() if well else kernel_findings.root_service_failed(prepared_root.SERVICE)
 
 
 def landlock_offered(context: Context) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ _DEPTH_AT_MOST: Final = 40
 def look(ground: Ground, known: Rules, path: str, file: File) -> Beyond | None:
     """What the link at path leads to. None if that is nothing, is outside, or holds the link itself."""
     number = file[0]
-    if number is not None and known.all[number].kind == rules.POINTER:
+    if number is not None and known.rule(number).kind == rules.POINTER:
         return None  # git directories are looked at where they are
     follower = _Follower(ground, known)
     try:
@@ -78,7 +78,7 @@ class _Follower:
                     self._entered.add(key)
                     self._directory(_At(looked, path, real), context, depth + 1)
             elif number is not None:
-                rule, content = self._rules.all[number], None
+                rule, content = self._rules.rule(number), None
                 if rule.kind in seeing.COMPARED_BY_CONTENT:
                     content = seeing.matters(rule, seeing.content_of(self._ground, looked))
                 self.found[path] = (number, signature_of(status), content, real)

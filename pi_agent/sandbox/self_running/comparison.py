@@ -11,9 +11,9 @@ import stat
 import time
 
 from pi_agent.linux.signatures import Signature, signature_of
-from pi_agent.messages import self_running_texts
+from pi_agent.messages import reasons
 from pi_agent.python.records import record
-from pi_agent.sandbox.self_running import beyond, seeing
+from pi_agent.sandbox.self_running import beyond, rules, seeing
 from pi_agent.sandbox.self_running import record as recorded
 from pi_agent.sandbox.self_running.record import DEPTH_AT_MOST, Directory, Find, identity_of
 from pi_agent.sandbox.self_running.rules import DEFAULT, Context, File, Rules
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _UNSEEN_NAMED: Final = 1000
+# Of each kind, so that many files of one kind hide none of another.
+_CHANGES_AT_MOST: Final = 50_000
+_OLD_CONFIGURATIONS_AT_MOST: Final = 2000
 _CTIME: Final = 3  # in a signature
 
 
@@ -75,6 +78,9 @@ class Comparison:
         self._until = time.monotonic() + patience
         self.changes: list[Change] = []
         self.unseen: list[Unseen] = []
+        # Configurations of git that were not recorded and have not changed since. What they name may have.
+        self.old_configurations: list[str] = []
+        self._counts: dict[str, int] = {}
 
     def run(self, before: Directory) -> None:
         """Compare with the record of the root."""
@@ -132,7 +138,7 @@ class Comparison:
     def _enter(self, place: _Place, name: str, context: Context, before: Directory | None) -> None:
         path = f"{place.path}/{name}" if place.path else name
         if place.depth >= DEPTH_AT_MOST or time.monotonic() > self._until:
-            self._overlook(path, self_running_texts.TOO_MUCH)
+            self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             return
         since = place.since
         if before is not None and recorded.is_unlisted(before):
@@ -140,7 +146,9 @@ class Comparison:
         try:
             descriptor = seeing.directory(self._ground, place.descriptor, name)
         except OSError as error:
-            if before is None or before[2] is not None or not self._is_same(place.descriptor, name, before):
+            # Where the host user was shut out before as well, a session has not been either.
+            shut = isinstance(error, PermissionError) and before is not None and before[2] is None
+            if not (shut and before is not None and self._is_same(place.descriptor, name, before)):
                 self._overlook(path, error.strerror)
             return
         try:
@@ -158,11 +166,27 @@ class Comparison:
         old = None if before is None else before[2]
         is_news = number is not None and self._is_news(signature_of(status), old, place.since)
         if number is not None and is_news:
-            self.changes.append(Change(path, path, number, None if before is None else before[3], context[2]))
+            self._note(Change(path, path, number, None if before is None else before[3], context[2]))
+        elif number is not None and before is None and self._rules.rule(number).kind == rules.CONFIGURATION:
+            self._remember(path)
         if stat.S_ISLNK(status.st_mode):
             for change in self._beyond(place, path, file, before):
                 if not is_news or change.path != path:
-                    self.changes.append(change)
+                    self._note(change)
+
+    def _note(self, change: Change) -> None:
+        kind = self._rules.rule(change.number).kind
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        if self._counts[kind] <= _CHANGES_AT_MOST:
+            self.changes.append(change)
+        else:
+            self._overlook(change.path, reasons.MORE_THAN_IS_LOOKED_AT)
+
+    def _remember(self, configuration: str) -> None:
+        if len(self.old_configurations) < _OLD_CONFIGURATIONS_AT_MOST:
+            self.old_configurations.append(configuration)
+        else:
+            self._overlook(configuration, reasons.MORE_THAN_IS_LOOKED_AT)
 
     def _beyond(self, place: _Place, path: str, file: File, before: Find | None) -> Iterator[Change]:
         """What has changed behind the link at path."""
@@ -170,7 +194,7 @@ class Comparison:
         for name, (number, signature, _, real) in (beyond.look(self._ground, self._rules, path, file) or {}).items():
             known = old.get(name)
             if signature == beyond.ENDLESS:
-                self._overlook(path, self_running_texts.TOO_MUCH)
+                self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             elif self._is_news(signature, None if known is None else known[1], place.since):
                 yield Change(name, real, number, None if known is None else known[2], file[1][2])
 

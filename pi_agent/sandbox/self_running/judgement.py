@@ -48,6 +48,11 @@ class Item:
     found: tuple[int, int] | None
     filled: bool
 
+    @property
+    def asks(self) -> bool:
+        """Whether the user is asked about it. Of what a package manager filled, git alone runs something from afar."""
+        return self.rule.asks and (not self.filled or self.rule.group == rules.GIT)
+
 
 class Judge:
     """Judges the changes of one session. patience: seconds for git; what it did not read by then is told unread."""
@@ -65,7 +70,7 @@ class Judge:
         return [item for item in judged if item is not None]
 
     def _item(self, change: Change) -> Item | None:
-        rule = self._rules.all[change.number]
+        rule = self._rules.rule(change.number)
         if (looked := self._looked(change)) is None:
             return None
         try:

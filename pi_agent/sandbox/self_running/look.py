@@ -13,11 +13,12 @@ import time
 from pi_agent.linux.identities import Identity
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
-from pi_agent.python.standard import contextmanager
+from pi_agent.python.standard import cache, contextmanager
 from pi_agent.sandbox import self_running_table
-from pi_agent.sandbox.self_running import rules, seeing
+from pi_agent.sandbox.self_running import seeing
+from pi_agent.sandbox.self_running.comparison import Comparison
 from pi_agent.sandbox.self_running.record import Recorder, unlisted
-from pi_agent.sandbox.self_running.rules import DEFAULT
+from pi_agent.sandbox.self_running.rules import DEFAULT, Rules
 from pi_agent.sandbox.self_running.seeing import Ground
 
 TYPE_CHECKING = False
@@ -28,12 +29,20 @@ if TYPE_CHECKING:
     from pi_agent.sandbox.self_running.named import Named
     from pi_agent.sandbox.self_running.report import Report
 
-# Seconds. A session's start waits for the first, its end for the others.
-_RECORDING: Final = 0.05
+# Directories: some 60 ms, for which a session's start may have to wait.
+_RECORDED_AT_MOST: Final = 3000
+# Configurations of git that run something, and whose named files are looked at then.
+_ARMED_AT_MOST: Final = 100
+# Seconds, for which a session's end may have to wait.
 _COMPARING: Final = 20.0
 _JUDGING: Final = 10.0
 # File systems keep times to two seconds at worst (vfat), and the kernel's clock for them is coarse.
 _GRANULARITY: Final = 2_000_000_000
+
+
+@cache
+def _rules(protected: tuple[str, ...]) -> Rules:
+    return Rules(self_running_table.raw(), protected)
 
 
 @contextmanager
@@ -49,21 +58,22 @@ def ground_of(caller: Identity, project: Project) -> Iterator[Ground]:
 def before(policy: Policy, caller: Identity, project: Project) -> bytes:
     """Record what runs by itself in the project. Never raises: what is not recorded is judged by its times later."""
     began = time.time_ns() - _GRANULARITY
-    known = rules.compiled(self_running_table.load(), policy.sandbox.protected_paths)
+    known = _rules(policy.sandbox.protected_paths)
     record = unlisted(DEFAULT)
     obeyed: Named = {}
     try:
         with ground_of(caller, project) as ground:
             top = seeing.directory(ground, ground.top, ".")
             try:
-                recorder = Recorder(ground, known, _RECORDING)
+                recorder = Recorder(ground, known, _RECORDED_AT_MOST)
                 record = recorder.directory(top, "", DEFAULT)
             finally:
                 os.close(top)
             if recorder.armed:
                 from pi_agent.sandbox.self_running import named
 
-                obeyed = named.look(ground, recorder.armed)
+                obeyed = named.look(ground, recorder.armed[:_ARMED_AT_MOST])
+                obeyed |= {path: None for path in recorder.armed[_ARMED_AT_MOST:]}
     except OSError:
         pass
     return marshal.dumps((began, record, obeyed))
@@ -71,18 +81,18 @@ def before(policy: Policy, caller: Identity, project: Project) -> bytes:
 
 def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -> Report | None:
     """What runs by itself and did not when it was recorded; None if nothing does and everything was seen."""
-    from pi_agent.sandbox.self_running.comparison import Comparison
-
     began, record, obeyed = marshal.loads(recorded)  # noqa: S302 (root's own file)
-    table = self_running_table.load()
-    known = rules.compiled(table, policy.sandbox.protected_paths)
+    known = _rules(policy.sandbox.protected_paths)
     with ground_of(caller, project) as ground:
         comparison = Comparison(ground, known, began, _COMPARING)
         comparison.run(record)
+        if comparison.old_configurations:
+            obeyed |= dict.fromkeys(comparison.old_configurations)
         if obeyed:
             from pi_agent.sandbox.self_running import named
 
-            comparison.changes += named.changes(ground, obeyed, {change.path for change in comparison.changes})
+            known_paths = {change.path for change in comparison.changes}
+            comparison.changes += named.changes(ground, obeyed, began, known_paths)
         if not comparison.changes and not comparison.unseen:
             return None
         from pi_agent.sandbox.self_running import report
@@ -91,4 +101,4 @@ def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -
         items = Judge(ground, known, policy.tools, _JUDGING).items(comparison.changes)
         if not items and not comparison.unseen:
             return None
-        return report.Report(tuple(report.ordered(items, table.groups)), tuple(comparison.unseen))
+        return report.Report(tuple(report.ordered(items, known.groups)), tuple(comparison.unseen))

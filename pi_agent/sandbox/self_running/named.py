@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
 
-# Configuration → what it names: path → signature. Of a directory, that of each file in it.
-Named = dict[str, dict[str, Signature]]
+# Configuration → what it names: path → signature. Of a directory, that of each file in it. None: not looked at.
+Named = dict[str, "dict[str, Signature] | None"]
+_CTIME: Final = 3  # in a signature
 _FILES_AT_MOST: Final = 5000
 
 
@@ -31,12 +32,14 @@ def look(ground: Ground, configurations: Iterable[str]) -> Named:
     return {path: {name: signature for name, signature, _ in _named(ground, path)} for path in configurations}
 
 
-def changes(ground: Ground, before: Named, known: set[str]) -> list[Change]:
-    """What is new or different of it. known: changes that are told anyway."""
+def changes(ground: Ground, before: Named, began: int, known: set[str]) -> list[Change]:
+    """What is new or different of it. began: of what was not looked at, what is older is old (ns). known: changes that
+    are told anyway."""
     found: dict[str, Change] = {}
     for configuration, old in before.items():
         for path, signature, file in _named(ground, configuration):
-            if old.get(path) != signature and path not in known:
+            is_news = signature[_CTIME] >= began if old is None else old.get(path) != signature
+            if is_news and path not in known:
                 number = rules.CONFIGURATION_RULE if file.what is What.CONFIG else rules.NAMED_RULE
                 matter = None if number == rules.CONFIGURATION_RULE else file.setting
                 found.setdefault(path, Change(path, path, number, matter, False))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.sandbox.self_running import beyond, rules, seeing
@@ -28,7 +27,6 @@ Find = tuple["int | None", Context, Signature, "Any", "Beyond | None"]
 # Identity; context; directories in it by name, None if it could not be listed; finds by name.
 Directory = tuple[Identity, Context, "dict[str, Directory] | None", "dict[str, Find]"]
 _UNLISTED: Final = (0, 0, 0)
-_ARMED_AT_MOST: Final = 200
 DEPTH_AT_MOST: Final = 200  # directories; each holds a descriptor
 
 
@@ -48,12 +46,12 @@ def is_unlisted(directory: Directory) -> bool:
 
 
 class Recorder:
-    """Records a project. patience: seconds, after which directories are left unlisted."""
+    """Records a project. directories: how many are listed; the others are recorded as unlisted."""
 
-    def __init__(self, ground: Ground, known: Rules, patience: float) -> None:
+    def __init__(self, ground: Ground, known: Rules, directories: int) -> None:
         self._ground = ground
         self._rules = known
-        self._until = time.monotonic() + patience
+        self._left = directories
         self.armed: list[str] = []  # git configurations with a setting that runs something
 
     def directory(self, descriptor: int, path: str, context: Context, depth: int = 0) -> Directory:
@@ -62,7 +60,7 @@ class Recorder:
         try:
             folders, others = seeing.listed(descriptor)
         except OSError:
-            return identity, context, None, {}
+            return unlisted(context)
         found = self._rules.sort(folders, others, context)
         prefix = f"{path}/" if path else ""
         finds = {}
@@ -76,13 +74,16 @@ class Recorder:
         return identity, context, kids, finds
 
     def _kid(self, parent: int, path: str, context: Context, depth: int) -> Directory:
-        if time.monotonic() > self._until or depth > DEPTH_AT_MOST:
+        self._left -= 1
+        if self._left < 0 or depth > DEPTH_AT_MOST:
             return unlisted(context)
         name = path.rpartition("/")[2]
         try:
             descriptor = seeing.directory(self._ground, parent, name)
-        except OSError:
+        except PermissionError:
             return self._closed(parent, name, context)
+        except OSError:
+            return unlisted(context)
         try:
             return self.directory(descriptor, path, context, depth)
         finally:
@@ -106,8 +107,8 @@ class Recorder:
         if number is None:
             return None
         content = None
-        if (rule := self._rules.all[number]).kind in seeing.COMPARED_BY_CONTENT:
+        if (rule := self._rules.rule(number)).kind in seeing.COMPARED_BY_CONTENT:
             content = seeing.matters(rule, seeing.content(self._ground, parent, name))
-            if rule.kind == rules.CONFIGURATION and content and len(self.armed) < _ARMED_AT_MOST:
+            if rule.kind == rules.CONFIGURATION and content:
                 self.armed.append(path)
         return number, context, signature_of(status), content, None

@@ -45,7 +45,7 @@ def ordered(items: Sequence[Item], groups: Sequence[str]) -> list[Item]:
         name = item.path.rpartition("/")[2]
         often = _OFTEN.index(name) if name in _OFTEN else len(_OFTEN)
         group = groups.index(item.rule.group) if item.rule.group in groups else len(groups)
-        return item.filled, not item.rule.asks, group, kind, often, item.path.count("/"), item.path
+        return item.filled, not item.asks, group, kind, often, item.path.count("/"), item.path
 
     return sorted(items, key=danger)
 

@@ -11,10 +11,10 @@ from pi_agent.sandbox import project_search, self_running_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from typing import Final
+    from collections.abc import Collection, Iterable, Mapping
+    from typing import Any, Final
 
-    from pi_agent.sandbox.self_running_table import Beside, Entry, Table
+    from pi_agent.sandbox.self_running_table import Beside, Entry
 
 # What a file is, which says how it is judged.
 FILE: Final = "file"
@@ -67,6 +67,7 @@ _GITS_KINDS: Final = {
     "hooks": HOOK,
 }
 DOT_GIT: Final = ".git"
+_END: Final = "\0"  # no name has one
 INERT: Final = ".sample"  # git's example hooks, in every new repository
 DISARMED: Final = ".disarmed-"  # what we have renamed, before a time in nanoseconds
 
@@ -96,20 +97,48 @@ class Sorted:
 
 
 class Rules:
-    """All rules, prepared for sorting the names of many directories."""
+    """All rules, prepared for sorting the names of many directories.
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.all = (*GIT_RULES, *rules)
+    table: self_running_table.raw(). protected: the administrator's protected paths; what of them is in no table is
+    somebody's of whom nothing is known. Of hundreds of rules, a launch needs few in full.
+    """
+
+    def __init__(self, table: Mapping[str, Any], protected: Iterable[str]) -> None:
+        self.groups: tuple[str, ...] = tuple(table["groups"])
+        self._rows: list[tuple[str, Mapping[str, Any] | None]] = []
+        self._made: dict[int, Rule] = dict(enumerate(GIT_RULES))
         self._first: dict[str, list[Pending]] = {}
-        self._wild: list[tuple[str, Pending]] = []
-        for number, rule in enumerate(self.all[len(GIT_RULES) :], len(GIT_RULES)):
-            component, *rest = rule.pattern.split("/")
-            if "*" in component:
-                self._wild.append((component, (tuple(rest), number)))
-            else:
-                self._first.setdefault(component, []).append((tuple(rest), number))
-        self._ends = tuple({component.rpartition("*")[2] for component, _ in self._wild})
+        self._wild: list[tuple[str, str, Pending]] = []
+        listed = set()
+        for row in table["files"]:
+            if row["treatment"] != self_running_table.LEFT:
+                listed.update(row["patterns"])
+                for pattern in row["patterns"]:
+                    self._add(pattern.lower(), row)
+        for pattern in protected:
+            if pattern not in listed:
+                self._add(pattern.lower(), None)
+        self._parts = {part for part, _, _ in self._wild}
         self._known = frozenset((*self._first, "commondir", DOT_GIT, _FILLED_BY_TOOLS))
+
+    def _add(self, pattern: str, row: Mapping[str, Any] | None) -> None:
+        number = len(GIT_RULES) + len(self._rows)
+        self._rows.append((pattern, row))
+        first, *rest = pattern.split("/")
+        if "*" in first:
+            # What every name that fits has in it, between two ends of names.
+            part = max(f"{_END}{first}{_END}".split("*"), key=len)
+            self._wild.append((part, first, (tuple(rest), number)))
+        else:
+            self._first.setdefault(first, []).append((tuple(rest), number))
+
+    def rule(self, number: int) -> Rule:
+        """The rule of that number."""
+        if number not in self._made:
+            pattern, row = self._rows[number - len(GIT_RULES)]
+            entry = None if row is None else self_running_table.entry(row)
+            self._made[number] = Rule(pattern, OTHER, FILE, True, True) if entry is None else _rule(pattern, entry)
+        return self._made[number]
 
     def sort(self, folders: Collection[str], others: Collection[str], context: Context) -> Sorted:
         """Sort the names of a directory. folders: its directories; others: all else, links included."""
@@ -119,9 +148,12 @@ class Rules:
         if not all(map(str.isascii, names)):
             names.update([form for name in (*folders, *others) for form in forms(name)])
         is_git = ("objects" in names and "refs" in names) or "commondir" in names
-        if context == DEFAULT and not is_git and self._known.isdisjoint(names):
-            if not self._ends or not any([name.endswith(self._ends) for name in names]):
+        if context == DEFAULT:
+            known = self._matching(names, is_git=is_git)
+            if not known:
                 return found
+            folders = [name for name in folders if not known.isdisjoint(forms(name))]
+            others = [name for name in others if not known.isdisjoint(forms(name))]
         for name in folders:
             below = self._below(name, context, is_git=is_git)
             if below != DEFAULT:
@@ -129,21 +161,32 @@ class Rules:
         for name in others:
             below = self._below(name, context, is_git=is_git)
             number = POINTER_RULE if DOT_GIT in forms(name) else below[1]
-            inert = number is not None and self.all[number].kind == HOOK and name.endswith(INERT)
+            inert = number is not None and self.rule(number).kind == HOOK and name.endswith(INERT)
             if (number is not None or below[0]) and not inert and not is_disarmed(name):
                 found.files[name] = (number, below)
         return found
+
+    def _matching(self, names: set[str], *, is_git: bool) -> set[str]:
+        """Those of the names in small letters that may match a rule in a directory like any other."""
+        known = self._known & names
+        if is_git:
+            known |= _STRUCTURE.keys() & names
+        text = _END.join(("", *names, ""))
+        if any([part in text for part in self._parts]):
+            known |= {name for name in names if any(part in f"{_END}{name}{_END}" for part in self._parts)}
+        return set(known)
 
     def _below(self, name: str, context: Context, *, is_git: bool) -> Context:
         """How what lies below name is looked at, if it is a directory; the rule is that of name itself."""
         active, whole, filled = context
         matches: list[Pending] = []
         for form in forms(name):
+            ends = f"{_END}{form}{_END}"
             matches += self._first.get(form, ())
-            matches += [each for wild, each in self._wild if fits(form, wild)]
+            matches += [each for part, wild, each in self._wild if part in ends and fits(form, wild)]
             matches += [(rest[1:], number) for rest, number in active if fits(form, rest[0])]
         if filled:
-            matches = [each for each in matches if self.all[each[1]].alone]
+            matches = [each for each in matches if self.rule(each[1]).alone]
         complete = next((number for rest, number in matches if not rest), whole)
         if is_git:
             complete = next((_STRUCTURE[form] for form in forms(name) if form in _STRUCTURE), complete)
@@ -172,18 +215,6 @@ def is_disarmed(name: str) -> bool:
 def fits(name: str, pattern: str) -> bool:
     """Whether name matches pattern, in which `*` alone is special."""
     return name == pattern or ("*" in pattern and project_search.fits(name, pattern))
-
-
-def compiled(table: Table, protected: Iterable[str]) -> Rules:
-    """The rules of the table, and of the administrator's own protected paths, which are in no table."""
-    rules: dict[str, Rule] = {}
-    for entry in table.entries:
-        if entry.treatment != self_running_table.LEFT:
-            for pattern in entry.patterns:
-                rules[pattern.lower()] = _rule(pattern.lower(), entry)
-    for pattern in protected:
-        rules.setdefault(pattern.lower(), Rule(pattern.lower(), OTHER, FILE, True, True))
-    return Rules(rules.values())
 
 
 def _rule(pattern: str, entry: Entry) -> Rule:

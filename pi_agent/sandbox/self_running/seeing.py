@@ -7,11 +7,13 @@ the host user's own rights are tried.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from pi_agent.linux import files, mount_api, paths
 from pi_agent.linux.identities import Identity, acting_as
+from pi_agent.messages import reasons
 from pi_agent.python import json_reader
 from pi_agent.python.records import record
 from pi_agent.sandbox.self_running import git_reading, rules
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 COMPARED_BY_CONTENT: Final = (rules.CONFIGURATION, rules.PARTLY)
+_NAMES_AT_MOST: Final = 1_000_000  # in one directory
 _CONTENT_AT_MOST: Final = 1 << 18  # bytes of a git configuration or a package.json
 
 
@@ -61,7 +64,9 @@ def listed(descriptor: int) -> tuple[list[str], list[str]]:
     folders: list[str] = []
     others: list[str] = []
     with os.scandir(descriptor) as entries:
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if number >= _NAMES_AT_MOST:
+                raise OSError(errno.E2BIG, reasons.MORE_THAN_IS_LOOKED_AT)
             (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     return folders, others
 

@@ -16,6 +16,7 @@ from tests.support import people
 from tests.support.fakes import Kernel
 from tests.support.installations import Install, Installation, grades, only
 from tests.support.policies import USER, host_user
+from tests.support.trees import put
 
 
 def test_roots_are_tried_without_attaching_anything(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +71,29 @@ def test_a_configuration_that_is_not_used_is_fine(install: Install) -> None:
     installation = install(syncConfigFromHost=False)
     assert only(host_user_checks.configuration(installation.context())) == findings.no_configuration()
     assert grades(host_user_checks.configuration(installation.context())) == [OK]
+
+
+@pytest.mark.parametrize(
+    ("files", "explicit"),
+    [
+        ({}, False),
+        ({".gitconfig": "[safe]\nbareRepository = explicit\n"}, True),
+        ({".config/git/config": "[safe]\n\tBareRepository = EXPLICIT\n"}, True),
+        (
+            {
+                ".config/git/config": "[safe]\nbareRepository = explicit\n",
+                ".gitconfig": "[safe]\nbareRepository = all\n",
+            },
+            False,
+        ),
+        ({".gitconfig": "[safe]\ndirectory = explicit\n"}, False),
+    ],
+)
+def test_whether_git_obeys_bare_repositories_is_said(
+    installation: Installation, files: dict[str, str], explicit: bool
+) -> None:
+    for name, text in files.items():
+        put(installation.top / "home" / name, text)
+    wanted = findings.bare_repositories_distrusted() if explicit else findings.bare_repositories_trusted()
+    assert only(host_user_checks.git(installation.context())) == wanted
+    assert list(host_user_checks.git(replace(installation.context(), user=None))) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,11 @@ from pi_agent.cli.doctor import system_checks
 from pi_agent.linux import journald, landlock
 from pi_agent.messages import findings, kernel_findings
 from pi_agent.messages.finding import FAIL, OK, WARN, Finding
+from pi_agent.sandbox import prepared_root
 from pi_agent.session import namespace_limits
 from tests.support import policies
 from tests.support.installations import Install, Installation, grades, only
+from tests.support.trees import put
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,31 @@ def test_limits_of_the_machine_that_leave_sessions_little_are_told(
     assert found.grade == WARN
     assert "fs.inotify.max_user_instances is 128" in found.what and "gets 8:" in found.what
     assert found.remedy is not None and "8192" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("shown", "grade"),
+    [
+        ("LoadState=loaded ActiveState=inactive", OK),
+        ("LoadState=loaded ActiveState=activating", OK),
+        ("LoadState=loaded ActiveState=failed", FAIL),
+        ("LoadState=not-found ActiveState=inactive", FAIL),
+        ("", FAIL),
+    ],
+)
+def test_system_directories_that_are_not_mounted_are_the_next_launchs_unless_their_service_fails(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, shown: str, grade: str
+) -> None:
+    monkeypatch.setattr(prepared_root, "PLACE", str(installation.top / "none"))
+    context = installation.context(systemctl=f"printf '%s\\n' {shown}")
+    assert only(system_checks.system_directories(context)).grade == grade
+
+
+def test_system_directories_that_are_mounted_are_well(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_root, "PLACE", str(installation.top))
+    monkeypatch.setattr(prepared_root, "_is_mount_point", lambda path: True)
+    put(Path(prepared_root.look().mark))
+    assert only(system_checks.system_directories(installation.context())) == kernel_findings.root_mounted()
+    assert installation.bin.calls("systemctl") == []

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import orjson
 import pytest
 
-from pi_agent.sandbox.self_running import beyond, look, report
+from pi_agent.sandbox.self_running import beyond, comparison, look, report, seeing
 from pi_agent.sandbox.self_running.report import Report
 from tests.support import people
 from tests.support.left_behind import Left, git
@@ -303,6 +304,27 @@ def test_what_package_managers_fill_comes_last(left: Left) -> None:
     assert report.lines(items)[-2].startswith("only if you work in these directories")
 
 
+@people.needs_root
+def test_what_is_mounted_over_does_not_hide_what_the_agent_wrote_below(left: Left) -> None:
+    place = left.root / "place"
+    place.mkdir()
+    below = seeing.opened(left.project.descriptor)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+        put(place / "the host's own", "x")
+
+        def session() -> None:
+            put(Path(f"/proc/self/fd/{below}/place/.envrc"))
+            put(place / ".envrc", "which no agent sees")
+
+        assert [*left.news(session)] == ["place/.envrc"]
+        (place / ".envrc").unlink()
+        assert left.news(lambda: put(place / ".envrc", "on the host")) == {}
+    finally:
+        subprocess.run(["umount", place], check=True)
+        os.close(below)
+
+
 def test_what_lies_too_deep_is_said(left: Left, nest: Nest) -> None:
     found = left.report(lambda: nest(left.root, ["d"] * 300))
     assert found.items == ()
@@ -347,7 +369,7 @@ def test_a_directory_that_nobody_can_look_into_is_said_once_it_changes(ordinary:
 
 
 def test_what_was_not_recorded_is_judged_by_its_times(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "_RECORDING", 0.0)
+    monkeypatch.setattr(look, "_RECORDED_AT_MOST", 0)
     monkeypatch.setattr(look, "_GRANULARITY", 0)
     put(left.root / "old/.envrc")
     put(left.root / "moved/.vscode/x")
@@ -400,3 +422,55 @@ def test_what_the_users_own_settings_name_is_news_once_it_is_made(
 @pytest.mark.parametrize("name", [".ＧＩＴ", ".g\u200cit", ".gıt"])
 def test_a_name_that_a_file_system_takes_for_gits_is_one(left: Left, name: str) -> None:
     assert [*left.news(lambda: put(left.root / name, "gitdir: /elsewhere"))] == [name]
+
+
+def test_what_settings_name_that_were_not_recorded_is_judged_by_its_times(
+    left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "_RECORDED_AT_MOST", 0)
+    monkeypatch.setattr(look, "_GRANULARITY", 0)
+    git(left.root / "a", "init", "-q")
+    git(left.root / "a", "config", "core.fsmonitor", "./tools/watch.sh")
+    put(left.root / "a/tools/old")
+    await_tick(left.root / "a/tools/old")
+    assert left.news(lambda: await_tick(left.root / "a/tools/old")) == {}
+    assert left.news(lambda: put(left.root / "a/tools/watch.sh")) == {"a/tools/watch.sh": ("core.fsmonitor names it",)}
+
+
+def test_of_more_armed_configurations_than_are_looked_at_the_times_tell(
+    left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "_ARMED_AT_MOST", 1)
+    monkeypatch.setattr(look, "_GRANULARITY", 0)
+    for name in ("a", "b"):
+        git(left.root / name, "init", "-q")
+        git(left.root / name, "config", "core.fsmonitor", "./watch.sh")
+
+    def session() -> None:
+        for name in ("a", "b"):
+            put(left.root / name / "watch.sh")
+
+    assert sorted(left.news(session)) == ["a/watch.sh", "b/watch.sh"]
+
+
+def test_many_files_of_one_kind_leave_room_for_another(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "_CHANGES_AT_MOST", 10)
+
+    def session() -> None:
+        for number in range(20):
+            put(left.root / f".vscode/{number}")
+        put(left.root / "zzz/.git/config", "[core]\nfsmonitor = ./x\n")
+
+    found = left.report(session)
+    assert "zzz/.git/config" in {item.path for item in found.items} and len(found.items) == 11
+    assert len(found.unseen) == 10
+
+
+def test_a_directory_of_too_many_names_is_said(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeing, "_NAMES_AT_MOST", 10)
+
+    def session() -> None:
+        for number in range(20):
+            put(left.root / f"many/{number}")
+
+    assert [each.path for each in left.report(session).unseen] == ["many"]

@@ -54,11 +54,6 @@ in
         "/srv/a\tb"
         "~/a\rb"
       ];
-      "quote" = [
-        "/srv/alice's"
-        "/srv/a\"b"
-        "~/a\\b"
-      ];
       "stateDir (/var/lib/pi-agent)" = [
         "/var/lib/pi-agent"
         "/var/lib/pi-agent/"

@@ -35,7 +35,7 @@ in
     "root's rights" = each "AmbientCapabilities CapabilityBoundingSet SecureBits";
     "sandbox.readOnlyPaths" =
       each "BindLogSockets BindPaths BindReadOnlyPaths CacheDirectory ConfigurationDirectory"
-      // each "ExtensionDirectories ExtensionImages InaccessibleDirectories InaccessiblePaths"
+      // each "ExecPaths NoExecPaths ExtensionDirectories ExtensionImages InaccessibleDirectories InaccessiblePaths"
       // each "LogsDirectory MountAPIVFS MountFlags MountImages ProtectHome ProtectHomeEx"
       // each "ProtectSystem ReadOnlyDirectories ReadOnlyPaths ReadWriteDirectories ReadWritePaths"
       // each "RootDirectory RootDirectoryStartOnly RootEphemeral RootHash RootImage"

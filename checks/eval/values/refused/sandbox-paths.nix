@@ -51,11 +51,6 @@
         "//srv/x"
       ];
       "control character" = [ "/srv/a\nb" ];
-      "quote" = [
-        "/srv/a'b"
-        "/srv/a\"b"
-        "/srv/a\\b"
-      ];
       "people" = [
         "/home"
         "/root"
@@ -86,14 +81,15 @@
       ];
       "its own /run/nscd" = [ "/run/nscd/socket" ];
       "its own /run/pi-agent" = [ "/run/pi-agent/1000" ];
+      "its own /run/pi-agent-root" = [ "/run/pi-agent-root/x" ];
       "its own /run/systemd" = [ "/run/systemd/private" ];
       "its own /sbin" = [ "/sbin" ];
       "its own /sys" = [ "/sys/class" ];
       "its own /tmp" = [ "/tmp/.X11-unix" ];
       "its own /usr" = [ "/usr/local" ];
+      "its own /var/hidden" = [ "/var" ];
       "its own /var/run" = [ "/var/run/x" ];
       "its own /var/tmp" = [
-        "/var"
         "/var/tmp/x"
       ];
     };
