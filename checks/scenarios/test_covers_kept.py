@@ -159,7 +159,7 @@ HELD: Final = {
     "open to read": ("held = os.open('new', os.O_RDONLY)", "os.open(f'/proc/self/fd/{held}', os.O_RDWR)"),
     "looked at": ("held = os.open('new', os.O_PATH)", "os.open(f'/proc/self/fd/{held}', os.O_RDWR)"),
     "mapped": (
-        "file = open('new', 'r+b'); held = mmap.mmap(file.fileno(), 0); file.close()",
+        "file = open('new', 'r+b'); held = mmap.mmap(file.fileno(), 0, trackfd=False); file.close()",
         "held.__setitem__(0, 33)",
     ),
     "linked": ("os.link('new', 'sub/other')", "open('sub/other', 'r+').close()"),
