@@ -22,6 +22,7 @@ _WAITER: Final = TOP / "pi_agent" / "session" / "waiter.bash"
 # What the shell becomes: says what it was given, and which signals are ignored.
 _COMMAND: Final = ("/bin/sh", "-c", 'printf "[%s]" "$@"; grep SigIgn /proc/self/status', "sh")
 _IGNORED: Final = sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
+_ENDING: Final = 1 << signal.SIGHUP - 1 | 1 << signal.SIGTERM - 1
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Waiting:
         """What it was woken with."""
         output, _ = self.process.communicate(timeout=20)
         told, _, mask = output.partition(b"SigIgn:")
-        assert int(mask, 16) & _IGNORED == _IGNORED, "nothing may end who has no handlers yet"
-        return tuple(told[1:-1].split(b"]["))
+        what = tuple(told[1:-1].split(b"]["))
+        # While the session goes on, a signal to end it must not be lost: then the guard ends it.
+        kept = _IGNORED & ~_ENDING if what == (b"changed",) else _IGNORED
+        assert int(mask, 16) & _IGNORED == kept, "nothing else may end who has no handlers yet"
+        return what
 
     def waits(self) -> None:
         """Wait until it waits: it has its last trap, and sleeps."""
