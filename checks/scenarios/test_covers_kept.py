@@ -12,9 +12,10 @@ from typing import Final
 
 import pytest
 from support.commands import Result, on_machine
-from support.installed import demo
+from support.installed import demo, home
 from support.repositories import on_host
 from support.sessions import Session, session
+from support.units import units
 from support.waiting import until
 
 # Runs what it reads, a line of Python at a time, and answers with a line: the value, or the error's name.
@@ -199,3 +200,90 @@ def test_without_a_watch_it_could_use_it(name: str) -> None:
             on_host("mv new .envrc")
             assert inside.does(use) not in ("EROFS", "EACCES", "EPERM", "ENOENT")
         assert inside.ended().status == 69
+
+
+# -- hidden paths
+
+
+@pytest.fixture
+def secret() -> Iterator[Path]:
+    """A hidden file, in a root that is the home itself."""
+    place = home("alice")
+    on_host("echo key >.netrc; mkdir -p .config; echo plain >notes", place)
+    yield place
+    on_host("rm -f .netrc notes", place)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo new >.n; mv .n .netrc",
+        "rm .netrc; echo new >.netrc",
+        "mv .netrc old; echo new >.netrc; rm -f old",
+        "rm .netrc; mv .bash_logout .netrc; echo new >.netrc",
+    ],
+)
+def test_what_is_hidden_is_hidden_again_and_told(script: str, secret: Path) -> None:
+    with agent("pi-home", secret) as inside:
+        assert inside.reads(".netrc") == ""
+        until(is_shell, "the runner waits as a shell")
+        on_host(f"touch .bash_logout; {script}", secret)
+        until(lambda: inside.reads(".netrc") == "", "the file is hidden again", 2)
+        unit = inside.session.unit
+        result = inside.session.wait().ok()
+    assert f"{secret}/.netrc" in result.complaint.partition("for a moment the agent could read them:")[2]
+    assert f"{secret}/.netrc" in kept(unit)
+
+
+# -- ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_the_runner_while_the_session_is_frozen_leaves_nothing(number: int) -> None:
+    with agent() as inside:
+        until(is_shell, "the runner waits as a shell")
+        process = runner()
+        on_host("for i in 1 2 3 4 5; do git config checks.mine $i; done")
+        os.kill(process, number)
+        assert inside.ended().status in (128 + number, 128 + signal.SIGKILL)
+        until(lambda: not units("alice"), "nothing is left of the unit", 10)
+
+
+def test_two_sessions_in_one_project_are_both_kept() -> None:
+    with agent() as first, agent() as second:
+        for number in range(3):
+            on_host(f"git config checks.mine {number}; echo {number} >.new; mv .new .envrc")
+            for inside in (first, second):
+                for path in (".git/config", ".envrc"):
+                    until(lambda inside=inside, path=path: inside.writes(path) == "EROFS", f"{path} is protected", 2)  # type: ignore[misc]
+
+
+def test_a_repository_that_is_moved_away_and_cloned_again_is_protected() -> None:
+    on_host("git init -q vendor/dep")
+    with agent() as inside:
+        until(is_shell, "the runner waits as a shell")
+        on_host("mv vendor/dep vendor/old; git init -q vendor/dep")
+        until(lambda: inside.writes("vendor/dep/.git/config") == "EROFS", "it is protected again", 2)
+        assert inside.writes("vendor/old/.git/config") == "EROFS"
+
+
+def test_an_empty_directory_that_the_agent_is_in_is_protected_when_it_is_made_again() -> None:
+    on_host("rm -r .vscode; mkdir .vscode")
+    with agent() as inside:
+        inside.does("held = os.open('.vscode', os.O_RDONLY)")
+        until(is_shell, "the runner waits as a shell")
+        on_host("rmdir .vscode")
+        on_host("mkdir .vscode; echo x >.vscode/tasks.json")
+        until(lambda: inside.writes(".vscode/tasks.json") == "EROFS", "it is protected again", 2)
+
+
+def test_work_on_the_host_goes_on_and_so_does_the_session() -> None:
+    on_host("for i in 1 2 3 4 5 6; do echo $i >f; git add f; git commit -qm $i; done")
+    with agent() as inside:
+        on_host(
+            "set -e; git remote add o ..; git remote remove o; git rebase -q --force-rebase HEAD~5; git branch x;"
+            "git branch -d x; git config a.b c; rm -r .vscode; mkdir .vscode; git stash -q -u;"
+            "git stash pop -q; git gc -q"
+        )
+        assert inside.does("1 + 1") == 2
+        until(lambda: inside.writes(".git/config") == "EROFS", "it is protected", 2)

@@ -58,6 +58,7 @@ REFUSALS: Final[Sequence[Refusal]] = (
     start_refusals.root_not_mounted(_ANY),
     start_refusals.session_not_limited(_ANY),
     start_refusals.protection_lost(_ANY, _ANY),
+    start_refusals.watches_used_up(),
     refusals.sudo_unavailable(_ANY, _ANY),
     refusals.tool_failed([_ANY], _ANY),
     refusals.machine_failed(_ERROR),

@@ -116,7 +116,9 @@ def watch_empty(ground: ProjectView, covers: Iterable[Cover], means: Means) -> N
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError), acting_as(ground.viewer):
             here = _looked_at(ground, cover.path)
             try:
-                empty = not os.listdir(opened := paths.reopen(here, os.O_RDONLY | os.O_DIRECTORY))
+                # Not by /proc, which may be the session's.
+                opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+                empty = not os.listdir(opened)
                 os.close(opened)
             finally:
                 os.close(here)
