@@ -12,7 +12,7 @@ from pi_agent.linux import identities, paths
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.errors import raise_machine_fault, reason
 from pi_agent.linux.identities import Identity, acting_as
-from pi_agent.messages import installation_refusals, notices, reasons, refusals, start_refusals
+from pi_agent.messages import installation_refusals, notices, reasons, refusals
 from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.accounts import Accounts
 from pi_agent.policy.policy_file import Policy
@@ -182,9 +182,7 @@ def viewer_of(root: int, otherwise: Identity) -> Identity:
 
 
 def unprotected(error: OSError) -> Refusal:
-    """The refusal of a launch whose project cannot be protected. EMFILE, ENOSPC: see inotify.py."""
-    if error.errno in (errno.EMFILE, errno.ENOSPC):
-        return start_refusals.watches_used_up()
+    """The refusal of a launch whose project cannot be protected."""
     return refusals.staging_failed("The protection of the project", reason(error))
 
 
