@@ -11,6 +11,9 @@ from typing import Final
 from . import layout
 from .run import CheckError, run, say
 
+# What NixOS has: machines and host share root's number of queues of events, and each session needs one (inotify(7)).
+_QUEUES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+_QUEUES_AT_LEAST: Final = 524_288
 # A command or file that every backend needs → the Debian and Ubuntu package that provides it.
 COMMANDS: Final = {
     "mmdebstrap": "mmdebstrap",
@@ -29,6 +32,8 @@ def prepare(needs: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
         raise CheckError("the test machine needs root", "run it with sudo, or as root")
     install(sorted({package for what, package in {**COMMANDS, **needs}.items() if not present(what)}))
+    if int(_QUEUES.read_text(encoding="ascii")) < _QUEUES_AT_LEAST:
+        _QUEUES.write_text(f"{_QUEUES_AT_LEAST}\n", encoding="ascii")
 
 
 def present(what: str) -> bool:

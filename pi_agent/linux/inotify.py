@@ -19,6 +19,8 @@ DELETE_SELF: Final = 0x400
 MOVED_FROM: Final = 0x40
 MOVED_TO: Final = 0x80
 MOVE_SELF: Final = 0x800
+# Names come and go in a directory.
+NAMES: Final = CREATE | DELETE | MOVED_FROM | MOVED_TO
 _MASK_ADD: Final = 0x20000000
 _READ: Final = 1 << 16  # bytes
 _HEADER: Final = 16  # bytes: int wd; uint32_t mask, cookie, len

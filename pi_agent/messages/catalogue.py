@@ -57,6 +57,8 @@ REFUSALS: Final[Sequence[Refusal]] = (
     start_refusals.session_not_started(_ANY),
     start_refusals.root_not_mounted(_ANY),
     start_refusals.session_not_limited(_ANY),
+    start_refusals.protection_lost(_ANY, _ANY),
+    start_refusals.watches_used_up(),
     refusals.sudo_unavailable(_ANY, _ANY),
     refusals.tool_failed([_ANY], _ANY),
     refusals.machine_failed(_ERROR),
@@ -78,6 +80,7 @@ NOTICES: Final[Mapping[str, str]] = {
     self_running_texts.could_not_see([], _ANY).partition(".")[0]: "The agent may have hidden something there.",
     self_running_texts.DISARMED.rstrip(":"): "It says what each file is called now, or which settings were removed.",
     self_running_texts.NOT_DISARMED.partition(".")[0]: "Something runs as soon as you use the project.",
+    notices.hidden_paths_exposed([]).partition(":")[0]: "If they hold secrets, replace these.",
     notices.owners_not_mapped(_ANY): "The agent has group and other permissions there: see `projectGroup`.",
     notices.directories_unsearched(_ANY, _ANY): "More than 20,000 directories, or 500,000 names, were found, or a "
     "directory cannot be listed.",

@@ -32,3 +32,11 @@ def protection_lost(path: str, why: str) -> Refusal:
         f"the session was ended: {escaped(path)} could not be protected again: {escaped(why)}",
         "It was replaced on the host while the session ran. See what has changed there before you use it.",
     )
+
+
+def watches_used_up() -> Refusal:
+    return Refusal(
+        EX_UNAVAILABLE,
+        "the protection of the project cannot be watched: root has no inotify instance or watch left",
+        "Raise the limits with sysctl: fs.inotify.max_user_instances, fs.inotify.max_user_watches.",
+    )

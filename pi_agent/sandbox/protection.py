@@ -26,6 +26,7 @@ from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
+from pi_agent.python.standard import suppress
 from pi_agent.sandbox import project_search
 from pi_agent.sandbox.covers import Cover as Cover
 from pi_agent.sandbox.covers import Covers, summary
@@ -34,7 +35,7 @@ from pi_agent.sandbox.project_search import ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Final
 
     from pi_agent.sandbox.git_user import UserGit
@@ -97,7 +98,50 @@ def mount(ground: ProjectView, covers: Iterable[Cover], means: Means) -> list[st
     session's mount namespace (mount_namespaces.entered). Raises OSError if the kernel refuses a mount: then nothing may
     be started.
     """
-    return [cover.path for cover in covers if not _laid(ground, cover, means)]
+    covers = [*covers]
+    displaced = [cover.path for cover in covers if not _laid(ground, cover, means)]
+    _watch_above(ground, covers, means)
+    watch_empty(ground, covers, means)
+    return displaced
+
+
+def watch_empty(ground: ProjectView, covers: Iterable[Cover], means: Means) -> None:
+    """Learn when a protected directory is removed that has nothing in it: of others, what is in it goes first.
+
+    Of itself, that shows only once the session has it open no more. Runs as `mount` does. Raises OSError.
+    """
+    for cover in covers:
+        if cover.kind is not Kind.PROTECT:
+            continue
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), acting_as(ground.viewer):
+            here = _looked_at(ground, cover.path)
+            try:
+                # Not by /proc, which may be the session's.
+                opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+                empty = not os.listdir(opened)
+                os.close(opened)
+            finally:
+                os.close(here)
+            if empty:
+                _watch(ground, os.path.dirname(cover.path), inotify.DELETE, means)
+
+
+def _watch_above(ground: ProjectView, covers: Iterable[Cover], means: Means) -> None:
+    """Learn when a directory above a cover is moved away or removed, and its covers with it."""
+    known = {cover.path for cover in covers}
+    above = {path for each in known for path in project_search.chain(os.path.dirname(each)) if path} - known
+    for path in sorted(above):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), acting_as(ground.viewer):
+            _watch(ground, path, inotify.MOVE_SELF | inotify.DELETE_SELF, means)
+
+
+def _watch(ground: ProjectView, path: str, what: int, means: Means) -> None:
+    """Watch a directory of the project. Must run as the viewer. Raises OSError."""
+    opened = paths.walk_inside(ground.descriptor, ground.root, path, on_link=_no_link)
+    try:
+        inotify.add(means.queue, opened, what)
+    finally:
+        os.close(opened)
 
 
 def _laid(ground: ProjectView, cover: Cover, means: Means) -> bool:
@@ -112,8 +156,7 @@ def _laid(ground: ProjectView, cover: Cover, means: Means) -> bool:
         try:
             inotify.add(means.queue, target, _watched(cover.kind, target))
             _cover(cover.kind, target, means)
-            status = os.fstat(target)
-            return (status.st_dev, status.st_ino) == cover.found
+            return _identity(target) == cover.found
         except FileNotFoundError:  # replaced between the look-up and the mount
             if not attempt:
                 raise
@@ -134,18 +177,39 @@ def _watched(kind: Kind, target: int) -> int:
     return gone if kind is Kind.PIN else gone | inotify.DELETE | inotify.MOVED_FROM
 
 
-def is_bare(ground: ProjectView, path: str) -> bool:
-    """Whether something is at the path, and no cover over it. Must run as the viewer. Raises OSError."""
-    folder, name = os.path.split(path)
+def bare(ground: ProjectView, covers: Iterable[Cover], means: Means) -> list[Cover]:
+    """Those of the covers that are not laid. What is moved takes its cover along, which may be one of another kind."""
+    hiding = [_identity(means.directory), _identity(means.file)]
+    found = []
+    with acting_as(ground.viewer):
+        for cover in covers:
+            with suppress(OSError):  # it has just vanished: its turn comes again
+                if _is_bare(ground, cover, hiding):
+                    found.append(cover)
+    return found
+
+
+def _is_bare(ground: ProjectView, cover: Cover, hiding: Sequence[tuple[int, int]]) -> bool:
+    """Whether no cover of its kind is laid. hiding: what hides. Must run as the viewer. Raises OSError."""
+    folder, name = os.path.split(cover.path)
     parent = paths.walk_inside(ground.descriptor, ground.root, folder, on_link=_no_link)
     try:
         here = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
-            return mount_api.mount_of(here) == mount_api.mount_of(parent)
+            if mount_api.mount_of(here) == mount_api.mount_of(parent):
+                return True
+            if cover.kind is Kind.HIDE:
+                return _identity(here) not in hiding
+            return cover.kind is Kind.PROTECT and not os.fstatvfs(here).f_flag & os.ST_RDONLY
         finally:
             os.close(here)
     finally:
         os.close(parent)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _looked_at(ground: ProjectView, path: str) -> int:

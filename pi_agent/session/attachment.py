@@ -7,13 +7,15 @@ prepared as open descriptors. The way to each mount point follows no link, and c
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from pi_agent.linux import inotify, mount_api, mount_namespaces
 from pi_agent.linux.descriptors import Descriptors
 from pi_agent.linux.errors import reason
-from pi_agent.messages import notices, refusals
+from pi_agent.messages import notices, refusals, start_refusals
+from pi_agent.messages.refusal import Refusal
 from pi_agent.sandbox import mounts, prepared_root, protection
 from pi_agent.sandbox.covers import Cover
 from pi_agent.sandbox.mount_points import MountPoints
@@ -115,6 +117,8 @@ class Attachment:
             self._plan.directory,
             (means.directory, means.file, means.queue),
             {cover.path: int(cover.kind) for cover in self._plan.view.covers},
+            [],
+            [],
         )
 
     def _covered_again(self, ground: ProjectView, displaced: Sequence[str], covered: Covered) -> Sequence[str]:
@@ -143,7 +147,7 @@ def _means() -> Means:
         return Means(directory, file, inotify.opened())
     except OSError as error:
         held.close()
-        raise host_view.unprotected(error) from error
+        raise _unprotected(error) from error
 
 
 def _laid(ground: ProjectView, covers: Sequence[Cover], means: Means) -> Sequence[str]:
@@ -154,4 +158,11 @@ def _laid(ground: ProjectView, covers: Sequence[Cover], means: Means) -> Sequenc
     try:
         return protection.mount(ground, covers, means)
     except OSError as error:
-        raise host_view.unprotected(error) from error
+        raise _unprotected(error) from error
+
+
+def _unprotected(error: OSError) -> Refusal:
+    """The refusal of a launch whose covers cannot be laid or watched (inotify.py)."""
+    if error.errno in (errno.EMFILE, errno.ENOSPC):
+        return start_refusals.watches_used_up()
+    return host_view.unprotected(error)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import sys
-import time
 
 from pi_agent.linux import processes, timing
 from pi_agent.python.standard import signal
@@ -26,10 +26,13 @@ from pi_agent.session.unfinished import Unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
 _SOON: Final = 1.0  # seconds until a session is one that takes long
+# Seconds until what was removed may not return soon. Only this process knows what to wait for: for the shell, all that
+# happens beside it is an event.
+_LATER: Final = 60.0
 _TURN: Final = 0.002  # seconds between two readings of a report that says what launch.bash does not
 _TURN_AT_MOST: Final = 0.5  # seconds
 _PATIENCE: Final = 5.0  # seconds that systemd may take to notice the end
@@ -52,9 +55,11 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
     running.above.watch()
     turn = _TURN
     while not (report.over or processes.has_ended(client)):
-        # Only this process can tell how long each step took, and knows what to wait for at a path that was covered.
-        stays = timing.is_running() or not report.is_quiet or (renewal is not None and renewal.missing)
-        if not report.wait(client, None if stays else _SOON, None if covered is None else covered.queue):
+        # Only this process can tell how long each step took.
+        stays = timing.is_running() or not report.is_quiet
+        soon = _LATER if covered is not None and covered.awaited else _SOON
+        queues = () if covered is None else covered.queues
+        if not report.wait(client, None if stays else soon, queues):
             if relay.ending is None:  # else, what is left is short
                 _become_shell(running, report, relay)
             continue
@@ -62,17 +67,23 @@ def until_end(running: Unfinished, report: Report, relay: Relay) -> None:
             renewal.look()
             running.above.watch()  # it has acted as another user
         if not (report.is_quiet or report.over):
-            time.sleep(turn)
+            _wait_for(queues, turn)
             turn = min(2 * turn, _TURN_AT_MOST)
     processes.has_ended(client, _PATIENCE)
+
+
+def _wait_for(queues: Sequence[int], seconds: float) -> None:
+    """Wait for an event of what is covered, and for nothing else."""
+    events = select.poll()
+    for queue in queues:
+        events.register(queue, select.POLLIN)
+    events.poll(seconds * 1000)
 
 
 def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
     """Become the waiting shell. Returns if there is no need any more, or if it is not possible."""
     descriptors = tuple(running.descriptors())
-    watched = [report.pipe, running.client.alive]
-    if running.covered is not None:
-        watched.append(running.covered.queue)
+    watched = [report.pipe, running.client.alive, *_queues(running)]
     try:
         unfinished.write(running)
         for descriptor in watched:
@@ -94,17 +105,21 @@ def _become_shell(running: Unfinished, report: Report, relay: Relay) -> None:
 
 def _command(running: Unfinished) -> tuple[str, ...]:
     resume = (sys.executable, "-I", "-c", _RESUME, running.command, running.session.directory)
-    queue = "" if running.covered is None else str(running.covered.queue)
+    queues = " ".join(map(str, _queues(running)))
     freezer = control_group.freezer(running.session.unit)
     told = (
         str(running.report),
         str(running.client.alive),
-        queue,
+        queues,
         freezer,
         running.tools.systemctl,
         running.session.unit,
     )
     return (running.tools.bash, "-p", _SHELL, *told, *resume)
+
+
+def _queues(running: Unfinished) -> Sequence[int]:
+    return () if running.covered is None else running.covered.queues
 
 
 def environment(environ: Mapping[str, str], policy: str) -> dict[str, str]:

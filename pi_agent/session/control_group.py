@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import time
 
 from pi_agent.python.records import record
 from pi_agent.session.systemd_run import SLICE
@@ -56,10 +58,35 @@ def freeze(unit: str, *, frozen: bool, machine: Machine = MACHINE) -> None:
         file.write("1" if frozen else "0")
 
 
+def is_frozen(unit: str, machine: Machine = MACHINE) -> bool:
+    """Whether somebody has told the unit's processes to stop. Raises OSError."""
+    with open(freezer(unit, machine), encoding="utf-8") as file:
+        return file.read().strip() == "1"
+
+
+def await_frozen(unit: str, seconds: float, machine: Machine = MACHINE) -> None:
+    """Wait until all of the unit's processes have stopped. Raises OSError; TimeoutError if one does not."""
+    until = time.monotonic() + seconds
+    with open(f"{path(unit, machine)}/cgroup.events", encoding="utf-8") as file:
+        events = select.poll()
+        events.register(file, select.POLLPRI)
+        while "frozen 1" not in file.read():
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            events.poll(left * 1000)
+            file.seek(0)
+
+
 def kill(unit: str, machine: Machine = MACHINE) -> None:
     """Kill all processes of the unit at once, also frozen ones (cgroup.kill, Linux 5.14). Raises OSError."""
     with open(f"{path(unit, machine)}/cgroup.kill", "w", encoding="utf-8") as file:
         file.write("1")
+
+
+def threads(unit: str, machine: Machine = MACHINE) -> list[int]:
+    """The ids of the threads of the unit's processes. Raises OSError."""
+    return _listed(f"{path(unit, machine)}/cgroup.threads")
 
 
 def processes(unit: str, machine: Machine = MACHINE) -> list[int]:

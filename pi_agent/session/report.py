@@ -7,6 +7,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 _MOST: Final = 1 << 16  # bytes: the capacity of a pipe (pipe(7))
@@ -54,15 +55,15 @@ class Report:
         if self.started:
             self._let_go()
 
-    def wait(self, client: int, seconds: float | None = None, queue: int | None = None) -> bool:
-        """Wait until there is more to read, the pipe or the client has ended, or there is an event in the queue.
+    def wait(self, client: int, seconds: float | None = None, queues: Iterable[int] = ()) -> bool:
+        """Wait until there is more to read, the pipe or the client has ended, or a queue has an event.
 
         seconds: at most; None without a limit. Returns whether something happened.
         """
         events = select.poll()
         events.register(self.pipe, select.POLLIN)
         events.register(client, select.POLLIN)
-        if queue is not None:
+        for queue in queues:
             events.register(queue, select.POLLIN)
         return bool(events.poll(None if seconds is None else seconds * 1000))
 

@@ -29,6 +29,8 @@ def stop(tools: Tools, unit: str) -> None:
     somebody else's («Supervising process … which is not our child»), and then kills at once.
     """
     with suppress(OSError):  # it is gone, or there are no control groups
+        if control_group.is_frozen(unit):  # what is bare must not be changed any more (renewal.py)
+            control_group.kill(unit)
         control_group.freeze(unit, frozen=False)
     if kill(tools, unit, "--kill-whom=main", "--signal=TERM"):
         deadline = time.monotonic() + GRACE

@@ -108,8 +108,8 @@ def _plain(value: Any) -> Any:
 def _covered(found: Any) -> Covered | None:
     if found is None:
         return None
-    process, tree, root, mapped, directory, means, covers = found
-    return Covered(process, tree, root, mapped, directory, tuple(means), covers)
+    process, tree, root, mapped, directory, means, *rest = found
+    return Covered(process, tree, root, mapped, directory, tuple(means), *rest)
 
 
 def _terminal(found: Any) -> Terminal | None:

@@ -1,18 +1,21 @@
 # What the runner becomes while Pi runs (attendance.py), as root:
 #
-#     bash -p waiter.bash REPORT CLIENT QUEUE FREEZER SYSTEMCTL UNIT COMMAND…
+#     bash -p waiter.bash REPORT CLIENT QUEUES FREEZER SYSTEMCTL UNIT COMMAND…
 #
-# REPORT, CLIENT and QUEUE are descriptors: the report of launch.bash, a pipe whose other end only systemd-run has, and
-# events of what is covered in the project; the last is empty if nothing is. The kernel sends URG when there is something
-# to read in one of them, or when it has ended. Then, or if a signal is to end the session, COMMAND is run with `news` or
-# the name of the signal. Nothing is read here: what a trap interrupts would be lost.
+# REPORT, CLIENT and QUEUES are descriptors: the report of launch.bash, a pipe whose other end only systemd-run has, and
+# events of what is covered in the project; the last are none if nothing is. The kernel sends URG when there is something
+# to read in one of them, or when it has ended. Then, or if a signal is to end the session, COMMAND is run with `changed`
+# if it is about covers, with `news`, or with the name of the signal. Nothing is read here: what a trap interrupts would
+# be lost.
 
-report=$1 client=$2 queue=$3 freezer=$4 systemctl=$5 unit=$6
+report=$1 client=$2 queues=$3 freezer=$4 systemctl=$5 unit=$6
 resume=("${@:7}")
 
 wake() {
-  # Until the command has handlers of its own, no signal may end it.
+  # Until the command has handlers of its own, no signal may end it. But a signal to end the session must not be lost:
+  # if it comes before the command can tell, the guard ends the session.
   trap '' HUP INT QUIT TERM
+  [[ $1 != changed ]] || trap - HUP TERM
   exec -- "${resume[@]}" "$1"
 }
 
@@ -22,11 +25,13 @@ pass_on() {
 }
 
 look() {
-  if [[ $queue ]] && read -r -t 0 -u "$queue"; then
+  local queue
+  for queue in $queues; do
+    read -r -t 0 -u "$queue" || continue
     # Nothing may be changed before it is covered again.
     printf 1 2>/dev/null >"$freezer"
-    wake news
-  fi
+    wake changed
+  done
   if read -r -t 0 -u "$report" || read -r -t 0 -u "$client"; then wake news; fi
 }
 

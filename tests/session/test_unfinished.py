@@ -54,7 +54,8 @@ def test_it_is_read_back_as_it_was_written(running: Unfinished) -> None:
     "name", [*(word for word in ODD if word), "Ä \U0001f980 \u2028", "\udcff\udc80", 'a"b\\c\n\x7f']
 )
 def test_paths_of_every_kind_survive(running: Unfinished, name: str) -> None:
-    covered = Covered(5, 6, f"/home/{name}", True, f"/home/{name}/x", (7, 8, 9), {f"{name}/.envrc": 1, "b": 2})
+    covers = {f"{name}/.envrc": 1, "b": 2}
+    covered = Covered(5, 6, f"/home/{name}", True, f"/home/{name}/x", (7, 8, 9), covers, [f"{name}/.envrc"], [10])
     project, known = Project(f"/home/{name}", 3, f"/home/{name}/{name}"), Known("/p").in_root(f"/home/{name}")
     odd = replaced(running, project=project, known=known, covered=covered)
     found = read_back(odd)
@@ -77,10 +78,10 @@ def test_the_modes_of_a_terminal_survive_and_can_be_set(running: Unfinished) -> 
 
 
 def test_all_descriptors_are_named_once(running: Unfinished) -> None:
-    covered = Covered(21, 22, "/r", False, "/r", (23, 24, 25), {})
+    covered = Covered(21, 22, "/r", False, "/r", (23, 24, 25), {}, [], [27])
     above, own = Above(1, Terminal(18, None, b""), 26), Terminal(19, None, b"")
     whole = replaced(running, above=above, terminal=own, project=Project("/", 20, "/"), covered=covered)
-    assert sorted(whole.descriptors()) == [*range(11, 27)]
+    assert sorted(whole.descriptors()) == [*range(11, 28)]
     assert sorted(running.descriptors()) == [*range(11, 18)]
 
 
