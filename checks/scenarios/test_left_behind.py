@@ -14,7 +14,7 @@ import pytest
 from support.commands import as_user, inside, on_machine
 from support.installed import demo, home, policy
 from support.repositories import TRAP, on_host
-from support.terminals import ended, terminal, written
+from support.terminals import ended, hang_up, terminal, written
 from support.waiting import until
 
 # The program that git is to run, outside of every path that is protected.
@@ -166,9 +166,16 @@ def test_a_terminal_that_is_closed_at_the_question_means_to_disarm() -> None:
     script, command, _ = ATTACKS["a hook in a repository made inside"]
     screen = terminal("alice", "pi-probe", "exec", "bash", "-c", attack(script))
     screen.expect_exact(b"[disarm/keep] ")
-    os.close(screen.child_fd)
-    os.waitpid(screen.pid, 0)
-    screen.closed = screen.terminated = True
+    hang_up(screen)
+    until(lambda: list((demo("alice") / "made/.git/hooks").glob("pre-commit.disarmed-*")), "the hook is disarmed")
+    assert not ran(command)
+
+
+def test_a_terminal_that_goes_away_during_the_session_means_to_disarm() -> None:
+    script, command, _ = ATTACKS["a hook in a repository made inside"]
+    screen = terminal("alice", "pi-probe", "exec", "bash", "-c", f"{attack(script)}; echo ready; exec sleep 1000")
+    screen.expect_exact(b"ready")
+    hang_up(screen)
     until(lambda: list((demo("alice") / "made/.git/hooks").glob("pre-commit.disarmed-*")), "the hook is disarmed")
     assert not ran(command)
 

@@ -4,6 +4,7 @@ No entry ever holds a prompt, an argument, a variable or file content.
 
     journalctl -t pi-agent                                     everything
     journalctl -t pi-agent PI_AGENT_EVENT=refused              who was refused, and why
+    journalctl -t pi-agent PI_AGENT_EVENT=self-running         what sessions left that the host may run by itself
     journalctl PI_AGENT_HOST_USER=alice PI_AGENT_PROJECT_ROOT=/home/alice/p
 """
 

@@ -70,7 +70,9 @@ def settle(session: Reviewed, found: Report, signals: Signals) -> None:
             if item.asks and mode != "tell":
                 (disarmed if mode == "disarm" or earlier == answers.DISARM else asked).append(digest)
     _tell(session, told, found)
-    if asked and session.terminal and os.isatty(2):
+    if session.terminal and not os.isatty(0):
+        disarmed += asked  # the terminal is gone, and nobody has read what was told
+    elif asked and session.terminal and os.isatty(2):
         answer = _answer(session, signals)
         if answer == answers.DISARM:
             disarmed += asked

@@ -234,6 +234,8 @@ def test_files_that_the_host_runs_by_itself_are_told_after_the_session_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], terminal: bool
 ) -> None:
     here = Launching(tmp_path, monkeypatch)
+    # Nobody is at the terminal of the tests, but it is there.
+    monkeypatch.setattr("os.isatty", lambda descriptor: terminal and descriptor == 0)
     here.unit(f"echo evil > '{here.root}/.envrc'; echo Pi says", 7)
     assert (at_terminal(here) if terminal else here.launch()) == 7
     said = capfd.readouterr()

@@ -32,8 +32,9 @@ class Desk:
         self.memory = os.open(top / "memory", os.O_RDONLY)
         self.entries: list[dict[str, str]] = []
         self.is_terminal = True
+        self.is_gone = False
         monkeypatch.setattr("pi_agent.linux.journald.send", lambda entry: self.entries.append(dict(entry)))
-        monkeypatch.setattr("os.isatty", lambda _: self.is_terminal)
+        monkeypatch.setattr("os.isatty", lambda _: self.is_terminal and not self.is_gone)
 
     def session(self, act: Callable[[], object], answer: bytes | None = b"") -> None:
         """A session that runs act, and the answer typed afterwards; None if nobody answers."""
@@ -106,6 +107,14 @@ def test_without_a_terminal_it_is_told_and_nothing_changes(desk: Desk, capfd: py
     said = capfd.readouterr().err
     assert ".envrc" in said and texts.QUESTION not in said and texts.OTHERS_AT_WORK in said
     assert [path.name for path in desk.root.iterdir()] == [".envrc"]
+
+
+def test_a_terminal_that_is_gone_means_to_disarm(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    desk.is_gone = True
+    desk.session(lambda: put(desk.root / ".envrc"), None)
+    assert not (desk.root / ".envrc").exists()
+    assert texts.QUESTION not in capfd.readouterr().err
+    assert [entry["PI_AGENT_EVENT"] for entry in desk.entries] == ["self-running", "disarmed"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -11,6 +11,7 @@ import os
 from pi_agent.linux import files, paths
 from pi_agent.python.records import record
 from pi_agent.sandbox import git_config, git_settings
+from pi_agent.sandbox.git_settings import Effect
 from pi_agent.sandbox.self_running import rules, seeing
 from pi_agent.sandbox.self_running.judgement import Item
 from pi_agent.sandbox.self_running.seeing import Ground
@@ -109,9 +110,10 @@ def _named(ground: Ground, item: Item, content: bytes) -> Iterator[str]:
     places = (folder, folder.rpartition("/")[0])
     seen: set[str] = set()
     for setting in git_config.settings(content):
-        if git_settings.effect_of(setting) is None:
+        effect = git_settings.effect_of(setting)
+        if effect is None:
             continue
-        for word in git_settings.words(setting.value):
+        for word in git_settings.words(setting.value) if effect is Effect.RUN else [setting.value]:
             for path in _places(ground, word, places):
                 if path not in seen and (found := seeing.target(ground, path)) is not None:
                     os.close(found[0])

@@ -38,12 +38,14 @@ def arm(left: Left, setting: str = "fsmonitor = ./tools/watch.sh") -> None:
         ("fsmonitor = ./tools/watch.sh", "tools/watch.sh"),
         ("hooksPath = tools", "tools/watch.sh"),
         ("hooksPath = tools", "tools/new"),
+        ("hooksPath = my tools", "my tools/pre-commit"),
         ("pager = x\n[include]\npath = ../tools/more", "tools/more"),
     ],
 )
 def test_an_answer_holds_for_the_content_and_what_it_names(left: Left, setting: str, change: str) -> None:
     for name in ("watch.sh", "more"):
         put(left.root / "tools" / name, "one")
+    put(left.root / "my tools/commit-msg", "one")
     before = digests(left, lambda: arm(left, setting))[".git/config"]
     (left.root / ".git/config").unlink()
     put(left.root / "unrelated", "x")
