@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -59,7 +60,7 @@ def test_a_launch_has_them_mounted_where_they_are_not() -> None:
 @pytest.mark.usefixtures("prepared")
 def test_a_launch_is_refused_where_their_service_mounts_nothing() -> None:
     BROKEN.parent.mkdir(parents=True, exist_ok=True)
-    BROKEN.write_text("[Service]\nExecStart=\nExecStart=/bin/false\n")
+    BROKEN.write_text(f"[Service]\nExecStart=\nExecStart={shutil.which('false')}\n")
     on_machine("systemctl", "daemon-reload").ok()
     unmount()
     refused = inside("echo ran")

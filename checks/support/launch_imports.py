@@ -15,9 +15,12 @@ _LINE: Final = re.compile(r"^import time: +\d+ \| +\d+ \| (?P<depth> *)(?P<name>
 _BUILD: Final = re.compile(r"^_sysconfigdata_.*")
 
 # Floor of pi_agent → its modules.
-_AT_ONCE: Final[Mapping[str, tuple[str, ...]]] = {"cli": ("command_line", "shortcut"), "python": ("json_reader",)}
+_AT_ONCE: Final[Mapping[str, tuple[str, ...]]] = {
+    "cli": ("command_line", "shortcut"),
+    "python": ("bundle", "json_reader"),
+}
 _BOTH: Final[Mapping[str, tuple[str, ...]]] = {
-    "python": ("c_library", "json_reader", "records", "standard"),
+    "python": ("bundle", "c_library", "json_reader", "records", "standard"),
     "messages": ("installation_refusals", "quoting", "reasons", "refusal", "refusals"),
     "linux": ("errors", "identities", "journald", "paths", "standard_error", "timing"),
     "policy": ("accounts", "policy_file", "project_roots", "shared"),
@@ -79,7 +82,16 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         *(f"self_running.{name}" for name in ("rules", "seeing")),
     ),
     "session": (
-        *("aftermath", "attachment", "attendance", "care", "conclusion", "control_group", "descriptor_holders"),
+        *(
+            "aftermath",
+            "attachment",
+            "attendance",
+            "awaited_paths",
+            "care",
+            "conclusion",
+            "control_group",
+            "descriptor_holders",
+        ),
         *("furnishing", "gate", "guard", "host_view", "launch", "launch_plan", "namespace_limits"),
         *("patience", "provenance", "renewal", "report", "request_file", "running_sessions", "session_directory"),
         *("session_names", "signal_relay", "supervision", "systemctl", "systemd_run", "unfinished"),

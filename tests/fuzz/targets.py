@@ -101,7 +101,7 @@ def git_settings_of_a_project(content: bytes) -> None:
 
 def launch_report(content: bytes) -> None:
     """Whatever the agent writes, a status is a status."""
-    read, write = os.pipe()
+    read, write = os.pipe2(os.O_NONBLOCK)
     try:
         os.write(write, content[:4096])
         found = report.Report(read)

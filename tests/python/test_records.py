@@ -63,5 +63,6 @@ def test_a_record_costs_no_import() -> None:
         "gc",
         "pi_agent",
         "pi_agent.python",
+        "pi_agent.python.bundle",
         "pi_agent.python.records",
     }
