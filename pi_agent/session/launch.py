@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 
 from pi_agent.linux import terminals, timing
+from pi_agent.linux.terminals import Terminal
 from pi_agent.messages import start_refusals
 from pi_agent.messages.refusal import Refusal
+from pi_agent.python.records import record
 from pi_agent.sandbox import prepared_root
 from pi_agent.session import (
     aftermath,
@@ -23,10 +25,13 @@ from pi_agent.session import (
     systemctl,
 )
 from pi_agent.session.audit import Known
+from pi_agent.session.care import Care
 from pi_agent.session.furnishing import Furnishing
 from pi_agent.session.launch_plan import Plan
-from pi_agent.session.signal_relay import Relay
-from pi_agent.session.unfinished import Unfinished
+from pi_agent.session.renewal import Covered
+from pi_agent.session.signal_relay import Above, Relay
+from pi_agent.session.supervision import Line
+from pi_agent.session.unfinished import Client, Unfinished
 from pi_agent.state import home_files, sync, user_state
 from pi_agent.state.user_state import State
 
@@ -53,30 +58,56 @@ def carry_out(plan: Plan, known: Known) -> int:
         timing.mark("guard")
         audit.started(known)
         with Relay(request.policy.tools, request.session.unit, line.report, above) as relay:
-            terminal = terminals.seen(plan.start.environ) if plan.start.terminal else None
-            try:
-                with Furnishing(plan, state, told) as furnishing:
-                    client = supervision.begin(plan, line, relay, furnishing)
-            except Refusal:
-                if relay.cut_short is None:
-                    raise
-                return 128 + relay.cut_short
-            running = Unfinished(
-                request.policy.tools,
-                request.session,
-                request.policy.command_name,
-                known,
-                client,
-                taken.guard,
-                line.report.pipe,
-                state.memory,
-                taken.kept,
-                above,
-                terminal,
-                request.project,
-                furnishing.covered,
-            )
-            return aftermath.see_out(running, line.report, relay, taken)
+            begun = _begun(plan, state, told, line, relay)
+            if isinstance(begun, int):
+                return begun
+            return aftermath.see_out(_unfinished(plan, known, taken, above, begun), line.report, relay, taken)
+
+
+@record
+class _Begun:
+    """A session that has begun, as an Unfinished has it."""
+
+    client: Client
+    report: int
+    memory: int
+    terminal: Terminal | None
+    covered: Covered | None
+
+
+def _begun(plan: Plan, state: State, told: Sequence[str], line: Line, relay: Relay) -> _Begun | int:
+    """Start the unit, and let the session run; the exit status if a signal ended it before. Raises Refusal (69).
+
+    told: notices for the user.
+    """
+    terminal = terminals.seen(plan.start.environ) if plan.start.terminal else None
+    try:
+        with Furnishing(plan, state, told) as furnishing:
+            client = supervision.begin(plan, line, relay, furnishing)
+            return _Begun(client, line.report.pipe, state.memory, terminal, furnishing.covered)
+    except Refusal:
+        if relay.cut_short is None:
+            raise
+        return 128 + relay.cut_short
+
+
+def _unfinished(plan: Plan, known: Known, taken: Care, above: Above, begun: _Begun) -> Unfinished:
+    request = plan.request
+    return Unfinished(
+        tools=request.policy.tools,
+        session=request.session,
+        command=request.policy.command_name,
+        known=known,
+        client=begun.client,
+        guard=taken.guard,
+        report=begun.report,
+        memory=begun.memory,
+        kept=taken.kept,
+        above=above,
+        terminal=begun.terminal,
+        project=request.project,
+        covered=begun.covered,
+    )
 
 
 def _mount_root(plan: Plan) -> None:
