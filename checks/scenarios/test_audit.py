@@ -189,7 +189,7 @@ def test_the_commands_of_the_readme_run_as_they_are_written() -> None:
         here = [command.replace("/home/alice/projects", str(home("alice") / "p")) for command in commands]
         assert here != commands, "the one project that they name is none of this machine"
         printed = [on_machine("sh", "-c", command).ok().text for command in here]
-        everything, refusals, of_one, status = printed
+        everything, refusals, _, of_one, status = printed
         assert running.unit in everything
         assert "«carol» may not use" in refusals
         assert "starts" not in refusals

@@ -27,7 +27,7 @@ def test_any_name_can_be_a_directory_a_file_an_argument_and_a_value(name: bytes)
     configured = os.fsencode(home("alice") / ".pi/agent/skills")
     make = (
         'mkdir -p -- "$1/$2" "$1/.git/modules/$2/hooks" "$1/.git/modules/$2/objects" "$1/.git/modules/$2/refs" "$3" &&'
-        'printf %s "$2" | tee -- "$1/$2/$2" >"$3/$2"'
+        'touch -- "$1/.git/modules/$2/HEAD" && printf %s "$2" | tee -- "$1/$2/$2" >"$3/$2"'
     )
     as_user("alice", "sh", "-c", make, "sh", top, name, configured).ok()
     look = 'pwd; cat -- "./$1" "$PI_CODING_AGENT_DIR/skills/$1"; printf %s "$1"; touch "../.git/modules/$1/hooks/x"'

@@ -115,7 +115,7 @@ def _mounts(plan: Plan) -> list[Facts]:
         *(_mount(each.target, each.target, each.writable, each.mapped) for each in view.extras),
         *(
             _mount(path, path, writable=False, mapped=False)
-            for path in (*prepared_root.content().directories, prepared_root.SYSTEM, *view.system.paths)
+            for path in (*prepared_root.content().directories, *view.system.paths)
         ),
         *([] if cache is None else [_mount(cache, COMPILE_CACHE, writable=False, mapped=False)]),
     ]

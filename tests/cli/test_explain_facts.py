@@ -126,7 +126,7 @@ def test_what_is_mounted_is_told_project_first(tmp_path: Path, monkeypatch: pyte
     assert data == {
         "source": f"{tmp_path}/data", "target": f"{tmp_path}/data", "writable": False, "owners_mapped": True,
     }  # fmt: skip
-    shown = (*prepared_root.content().directories, prepared_root.SYSTEM, *plan.view.system.paths)
+    shown = (*prepared_root.content().directories, *plan.view.system.paths)
     assert tuple(mount["target"] for mount in system) == shown
     assert (cache["source"], cache["target"]) == (f"{tmp_path}/cache/node", COMPILE_CACHE)
     assert not any(mount["writable"] for mount in (*system, cache))
