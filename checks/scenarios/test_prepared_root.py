@@ -141,7 +141,7 @@ def test_a_session_without_any_part_of_it_never_runs() -> None:
 
 
 def test_a_session_whose_runner_is_killed_before_it_has_its_command_ends_by_itself() -> None:
-    for step in attaching():
+    for step in attaching()[::3]:
         result = strace.strike(step, "signal=KILL", strace.runner(*COMMAND), demo("alice")).result
         assert b"ran" not in result.stdout
         until(lambda: not on_machine("systemctl", "--quiet", "list-units", "pi-agent-*.service").text, "the unit ends")

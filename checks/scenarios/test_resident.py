@@ -77,7 +77,7 @@ def opened_by(process: Process) -> set[str]:
 
 
 def test_nobody_inherits_what_the_shell_keeps_open() -> None:
-    script = "echo ready; ls /proc/$$/fd | xargs; cat >/dev/null"
+    script = "echo ready; exec cat >/dev/null"
     with session("alice", "pi-probe", "exec", "bash", "-c", script) as running:
         runner = waiting()
         kept = opened_by(runner)
@@ -85,27 +85,28 @@ def test_nobody_inherits_what_the_shell_keeps_open() -> None:
         [client] = ours()["systemd-run"]
         shared = {each for each in opened_by(client) & kept if each.startswith(("pipe:", "/"))}
         assert len(shared) == 1, "a pipe, by which its end is seen"
-        assert running.hear() == b"0 1 2"
+        pi = next(each for each in processes() if each.words == ("cat",))
+        assert sorted(os.listdir(f"/proc/{pi.pid}/fd")) == ["0", "1", "2"]
         assert running.wait().status == 0
 
 
 # -- how it ends
 
 
-@pytest.mark.parametrize("status", [0, 1, 3, 77, 255])
+@pytest.mark.parametrize("status", [0, 3, 255])
 def test_a_session_that_takes_long_ends_with_pis_status(status: int) -> None:
     result = inside(f"{LONG}; echo out; echo err >&2; exit {status}")
     assert (result.status, result.stdout, result.stderr) == (status, b"out\n", b"err\n")
     assert_clean()
 
 
-@pytest.mark.parametrize("number", [HUP, INT, TERM, KILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [INT, TERM, KILL])
 def test_a_session_that_takes_long_and_ends_by_a_signal_says_so(number: signal.Signals) -> None:
     assert inside(f"{LONG}; kill -{int(number)} $$; sleep 9").status == 128 + number
     assert_clean()
 
 
-@pytest.mark.parametrize("length", [0.85, 0.9, 0.95, 1.0, 1.05])
+@pytest.mark.parametrize("length", [0.9, 1.0])
 def test_a_session_that_ends_as_the_runner_becomes_the_shell_ends_as_any_other(length: float) -> None:
     for _ in range(4):
         result = inside(f"sleep {length}; echo out; exit 3")

@@ -21,7 +21,8 @@ wake() {
 
 # Pi decides what these two mean, and goes on or ends (signal_relay.py). So does the waiting.
 pass_on() {
-  "$systemctl" kill --kill-whom=main "--signal=$1" "$unit" </dev/null &>/dev/null
+  # bash may lose a signal that comes while it waits for a command in a trap.
+  "$systemctl" kill --kill-whom=main "--signal=$1" "$unit" </dev/null &>/dev/null &
 }
 
 look() {
