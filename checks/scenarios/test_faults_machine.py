@@ -251,12 +251,12 @@ def test_without_a_user_or_a_group(scene: Scene, tmp_path: Path, database: str, 
 
 
 def test_without_the_package(scene: Scene, tmp_path: Path) -> None:
-    package = Path(policy(VARIANT)["program"]).resolve()
-    tmp_path.chmod(0o755)
-    with mounted("--bind", tmp_path, package.parent):
-        result = launch()
-        assert result.status in (126, 127), result
-        assert policy(VARIANT)["program"] in result.complaint
+    missing = {**policy(VARIANT), "program": "/nix/store/none/bin/pi"}
+    result, _ = strace.trace(
+        ["-e", "trace=none"], strace.under_policy(missing, strace.runner("x"), tmp_path), demo("alice")
+    )
+    assert result.status == 127, result
+    assert missing["program"] in result.complaint
     check_aftermath()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONFIG_AT_MOST: Final = 1 << 18
 # Of all that are not plain: looks for what they name, and the time for so many bytes of them is that for a look.
-_LOOKS_AT_MOST: Final = 50_000
+LOOKS_AT_MOST: Final = 50_000
 _BYTES_A_LOOK: Final = 40
 _PATH_AT_MOST: Final = 4_096
 
@@ -73,15 +73,22 @@ class NamedFiles:
     """Finds what settings name. unread: configuration files that were too large to look, by their paths.
 
     home: the host user's, for `~`. own: settings that every repository has, each with the directory where a relative
-    include begins. Methods must run as the viewer.
+    include begins. most: how much to look for what they name, in all. Methods must run as the viewer.
     """
 
-    def __init__(self, ground: ProjectView, home: str, looks: Looks, own: Sequence[tuple[str, Setting]] = ()) -> None:
+    def __init__(
+        self,
+        ground: ProjectView,
+        home: str,
+        looks: Looks,
+        own: Sequence[tuple[str, Setting]] = (),
+        most: int = LOOKS_AT_MOST,
+    ) -> None:
         self.unread: list[str] = []
         self._ground = ground
         self._home = home
         self._looks = looks
-        self._left = _LOOKS_AT_MOST
+        self._left = most
         self._own = [*self._own_words(own)]
 
     def of(self, configs: Iterable[str], works: Sequence[str]) -> list[GitFile]:

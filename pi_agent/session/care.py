@@ -11,6 +11,7 @@ import os
 from pi_agent.linux.errors import reason
 from pi_agent.linux.terminals import Terminal
 from pi_agent.messages import refusals
+from pi_agent.messages.refusal import Refusal
 from pi_agent.policy.policy_file import Tools
 from pi_agent.session import guard, session_directory, session_names
 from pi_agent.session.guard import Guard
@@ -37,8 +38,11 @@ class Care:
     def __exit__(self, *_: object) -> None:
         try:
             session_directory.clean_up(self._tools, self._session, ended=not self.has_unit)
-        finally:
+        except (OSError, Refusal):  # the machine lacks something that the guard may have
+            self.guard.clean_up()
+        else:
             self.guard.dismiss()
+        finally:
             for lock in self.kept:
                 os.close(lock)
 

@@ -44,8 +44,12 @@ class Guard:
 
     def dismiss(self) -> None:
         """Tell it that nothing is left of the session, and wait for its end."""
-        with suppress(OSError):  # somebody has killed it
+        with suppress(OSError):  # somebody has killed it; or else it makes sure
             os.write(self.tell, _ENDED)
+        self.clean_up()
+
+    def clean_up(self) -> None:
+        """Have it clean up unless it was told that nothing is left, and wait for its end."""
         os.close(self.tell)
         with suppress(ChildProcessError):  # the waiting shell has seen its end
             os.waitpid(self.process, 0)

@@ -156,9 +156,9 @@ class Limiter:
             processes.wait(self._child)
 
     def begin(self) -> None:
-        """Begin to set the limits in the user namespace of the unit's process."""
+        """Begin to set the limits in the user namespace of the unit's process. Raises OSError."""
         if self._child:
-            with suppress(OSError):  # it has ended: then there is no answer either
+            with suppress(BrokenPipeError):  # it has ended: then there is no answer either
                 os.write(self._tell, b".")
 
     def finish(self) -> None:

@@ -87,7 +87,7 @@ class Comparison:
         try:
             top = seeing.directory(self._ground, self._ground.top, ".")
         except OSError as error:
-            self._overlook("", error.strerror)
+            self.overlook("", error.strerror)
             return
         try:
             since = self._began if recorded.is_unlisted(before) else None
@@ -125,7 +125,7 @@ class Comparison:
         try:
             folders, others = seeing.listed(place.descriptor)
         except OSError as error:
-            self._overlook(place.path, error.strerror)
+            self.overlook(place.path, error.strerror)
             return
         kids = {} if before is None else before[2] or {}
         finds = {} if before is None else before[3]
@@ -138,7 +138,7 @@ class Comparison:
     def _enter(self, place: _Place, name: str, context: Context, before: Directory | None) -> None:
         path = f"{place.path}/{name}" if place.path else name
         if place.depth >= DEPTH_AT_MOST or time.monotonic() > self._until:
-            self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
+            self.overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             return
         since = place.since
         if before is not None and recorded.is_unlisted(before):
@@ -149,7 +149,7 @@ class Comparison:
             # Where the host user was shut out before as well, a session has not been either.
             shut = isinstance(error, PermissionError) and before is not None and before[2] is None
             if not (shut and before is not None and self._is_same(place.descriptor, name, before)):
-                self._overlook(path, error.strerror)
+                self.overlook(path, error.strerror)
             return
         try:
             self._directory(_Place(descriptor, path, context, place.depth + 1, since), before)
@@ -180,13 +180,13 @@ class Comparison:
         if self._counts[kind] <= _CHANGES_AT_MOST:
             self.changes.append(change)
         else:
-            self._overlook(change.path, reasons.MORE_THAN_IS_LOOKED_AT)
+            self.overlook(change.path, reasons.MORE_THAN_IS_LOOKED_AT)
 
     def _remember(self, configuration: str) -> None:
         if len(self.old_configurations) < _OLD_CONFIGURATIONS_AT_MOST:
             self.old_configurations.append(configuration)
         else:
-            self._overlook(configuration, reasons.MORE_THAN_IS_LOOKED_AT)
+            self.overlook(configuration, reasons.MORE_THAN_IS_LOOKED_AT)
 
     def _beyond(self, place: _Place, path: str, file: File, before: Find | None) -> Iterator[Change]:
         """What has changed behind the link at path."""
@@ -194,7 +194,7 @@ class Comparison:
         for name, (number, signature, _, real) in (beyond.look(self._ground, self._rules, path, file) or {}).items():
             known = old.get(name)
             if signature == beyond.ENDLESS:
-                self._overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
+                self.overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
             elif self._is_news(signature, None if known is None else known[1], place.since):
                 yield Change(name, real, number, None if known is None else known[2], file[1][2])
 
@@ -203,6 +203,7 @@ class Comparison:
             return now[_CTIME] >= since
         return now != before
 
-    def _overlook(self, path: str, why: str | None) -> None:
+    def overlook(self, path: str, why: str | None) -> None:
+        """Have it told that the place could not be looked at."""
         if len(self.unseen) < _UNSEEN_NAMED:
             self.unseen.append(Unseen(path, why or ""))

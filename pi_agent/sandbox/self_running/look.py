@@ -11,6 +11,7 @@ import os
 import time
 
 from pi_agent.linux.identities import Identity
+from pi_agent.messages import reasons
 from pi_agent.policy.policy_file import Policy
 from pi_agent.policy.project_roots import Project
 from pi_agent.python.standard import cache, contextmanager
@@ -92,7 +93,10 @@ def after(recorded: bytes, policy: Policy, caller: Identity, project: Project) -
             from pi_agent.sandbox.self_running import named
 
             known_paths = {change.path for change in comparison.changes}
-            comparison.changes += named.changes(ground, obeyed, began, known_paths)
+            changes, unread = named.changes(ground, obeyed, began, known_paths)
+            comparison.changes += changes
+            for path in unread:
+                comparison.overlook(path, reasons.MORE_THAN_IS_LOOKED_AT)
         if not comparison.changes and not comparison.unseen:
             return None
         from pi_agent.sandbox.self_running import report

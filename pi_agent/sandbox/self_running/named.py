@@ -10,7 +10,7 @@ import stat
 
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.python.standard import suppress
-from pi_agent.sandbox.git_named import GitFile, NamedFiles, What
+from pi_agent.sandbox.git_named import LOOKS_AT_MOST, GitFile, NamedFiles, What
 from pi_agent.sandbox.project_search import Looks, ProjectView, TooMuch
 from pi_agent.sandbox.self_running import rules, seeing
 from pi_agent.sandbox.self_running.comparison import Change
@@ -25,33 +25,48 @@ if TYPE_CHECKING:
 Named = dict[str, "dict[str, Signature] | None"]
 _CTIME: Final = 3  # in a signature
 _FILES_AT_MOST: Final = 5000
+_RECORDED_AT_MOST: Final = 2000  # looks: a session's start waits for them
 
 
 def look(ground: Ground, configurations: Iterable[str]) -> Named:
     """What exists of what these configurations name. Paths are below the root."""
-    return {path: {name: signature for name, signature, _ in _named(ground, path)} for path in configurations}
+    files, found = _files(ground, _RECORDED_AT_MOST), Named()
+    for path in configurations:
+        unread = len(files.unread)
+        names = {name: signature for name, signature, _ in _named(ground, files, path)}
+        found[path] = names if len(files.unread) == unread else None
+    return found
 
 
-def changes(ground: Ground, before: Named, began: int, known: set[str]) -> list[Change]:
-    """What is new or different of it. began: of what was not looked at, what is older is old (ns). known: changes that
-    are told anyway."""
+def changes(ground: Ground, before: Named, began: int, known: set[str]) -> tuple[list[Change], list[str]]:
+    """What is new or different of it, and the configurations of which not everything could be looked at.
+
+    began: of what was not looked at, what is older is old (ns). known: changes that are told anyway.
+    """
     found: dict[str, Change] = {}
+    files = _files(ground, LOOKS_AT_MOST)
     for configuration, old in before.items():
-        for path, signature, file in _named(ground, configuration):
+        for path, signature, file in _named(ground, files, configuration):
             is_news = signature[_CTIME] >= began if old is None else old.get(path) != signature
             if is_news and path not in known:
                 number = rules.CONFIGURATION_RULE if file.what is What.CONFIG else rules.NAMED_RULE
                 matter = None if number == rules.CONFIGURATION_RULE else file.setting
                 found.setdefault(path, Change(path, path, number, matter, False))
-    return [*found.values()]
+    return [*found.values()], [*dict.fromkeys(files.unread)]
 
 
-def _named(ground: Ground, configuration: str) -> Iterator[tuple[str, Signature, GitFile]]:
+def _files(ground: Ground, most: int) -> NamedFiles:
+    """One for all configurations of a look: they may include one another."""
+    return NamedFiles(ProjectView(ground.top, ground.root, ground.caller), ground.caller.home, Looks(), most=most)
+
+
+def _named(ground: Ground, named: NamedFiles, configuration: str) -> Iterator[tuple[str, Signature, GitFile]]:
     folder = os.path.dirname(configuration)
-    view = ProjectView(ground.top, ground.root, ground.caller)
     files: list[GitFile] = []
-    with suppress(OSError, TooMuch):
-        files = NamedFiles(view, ground.caller.home, Looks()).of([configuration], [folder, os.path.dirname(folder)])
+    try:
+        files = named.of([configuration], [folder, os.path.dirname(folder)])
+    except (OSError, TooMuch):
+        named.unread.append(configuration)
     for file in files:
         found = seeing.target(ground, file.path)
         if found is None:
