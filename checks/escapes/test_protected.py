@@ -113,7 +113,6 @@ def test_a_new_commondir_does_not_redirect_git(fortress: Path) -> None:
     assert not (home("alice") / TRAP).exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the directory of a nested repository is no mount point and can be replaced")
 @attempt("protected", "replace a nested repository as a whole")
 def test_a_nested_repository_as_a_whole_cannot_be_replaced(fortress: Path) -> None:
     inside(

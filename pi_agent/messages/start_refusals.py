@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pi_agent.messages.quoting import escaped
-from pi_agent.messages.refusal import EX_UNAVAILABLE, Refusal
+from pi_agent.messages.refusal import EX_DATAERR, EX_UNAVAILABLE, Refusal
 
 
 def session_not_started(unit: str) -> Refusal:
@@ -15,6 +15,15 @@ def session_not_limited(why: str) -> Refusal:
         EX_UNAVAILABLE,
         f"the limits of the session cannot be set: {escaped(why)}",
         "They need a kernel with user namespaces, and control groups in /sys/fs/cgroup (cgroup v2).",
+    )
+
+
+def request_too_large() -> Refusal:
+    return Refusal(
+        EX_DATAERR,
+        "the variables and arguments of the session are more than Linux passes to a program",
+        "One of them may have 128 KiB, all together 2 MiB. Look at your .env files, and at m3ta.pi-agent.environment,\n"
+        "environmentFiles and wrapper.extraEnvironment.",
     )
 
 

@@ -12,7 +12,7 @@ import os
 import time
 
 from pi_agent.linux import inotify, mount_namespaces, paths, processes
-from pi_agent.linux.errors import reason
+from pi_agent.linux.errors import raise_machine_fault, reason
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import start_refusals
 from pi_agent.messages.refusal import Refusal
@@ -133,13 +133,19 @@ class Renewal:
         means = protection.Means(*covered.means)
         laid: dict[str, Cover] = {}
         known, seen = {*covered.covers}, set[str]()
-        for _ in range(_ATTEMPTS):
-            present = host_view.find_covers(policy, found.caller, ground, covered.directory).covers
-            bare = protection.bare(ground, present, means)
-            with mount_namespaces.entered(covered.process):
-                displaced = protection.mount(ground, bare, means)
-                protection.watch_empty(ground, present, means)
-                unseen = self._await(ground, present) - seen
+        for attempt in reversed(range(_ATTEMPTS)):
+            try:
+                present = host_view.find_covers(policy, found.caller, ground, covered.directory).covers
+                bare = protection.bare(ground, present, means)
+                with mount_namespaces.entered(covered.process):
+                    displaced = protection.mount(ground, bare, means)
+                    protection.watch_empty(ground, present, means)
+                    unseen = self._await(ground, present) - seen
+            except OSError as error:  # somebody, another session perhaps, is changing the project
+                raise_machine_fault(error)
+                if not attempt:
+                    raise
+                continue
             seen |= unseen
             self._tell(bare, known)
             laid.update((cover.path, cover) for cover in bare)

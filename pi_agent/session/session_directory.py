@@ -161,6 +161,14 @@ def clean_up(tools: Tools, session: Session, *, ended: bool) -> None:
     with suppress(FileNotFoundError):
         for name in os.listdir(session.directory):
             with suppress(FileNotFoundError):
-                os.unlink(f"{session.directory}/{name}")
+                _remove(f"{session.directory}/{name}")
         os.rmdir(session.directory)
     _remove_if_empty(os.path.dirname(session.directory))
+
+
+def _remove(path: str) -> None:
+    """Remove a file; or an empty directory, as an earlier version left them."""
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        os.rmdir(path)

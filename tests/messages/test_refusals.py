@@ -54,6 +54,7 @@ _TABLE: dict[str, tuple[int, Callable[[str], Refusal]]] = {
     "session_not_started": (69, lambda x: start_refusals.session_not_started("pi-agent-alice-0.service")),
     "session_not_limited": (69, lambda x: start_refusals.session_not_limited(x)),
     "root_not_mounted": (69, lambda x: start_refusals.root_not_mounted("m3ta-pi-agent-root.service")),
+    "request_too_large": (65, lambda _: start_refusals.request_too_large()),
     "watches_used_up": (69, lambda _: start_refusals.watches_used_up()),
     "protection_lost": (69, lambda x: start_refusals.protection_lost(x, x)),
     "sudo_unavailable": (69, lambda x: refusals.sudo_unavailable(x, x)),

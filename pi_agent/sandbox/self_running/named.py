@@ -10,7 +10,7 @@ import stat
 
 from pi_agent.linux.signatures import Signature, signature_of
 from pi_agent.python.standard import suppress
-from pi_agent.sandbox.git_named import LOOKS_AT_MOST, GitFile, NamedFiles, What
+from pi_agent.sandbox.git_named import GitFile, NamedFiles, What
 from pi_agent.sandbox.project_search import Looks, ProjectView, TooMuch
 from pi_agent.sandbox.self_running import rules, seeing
 from pi_agent.sandbox.self_running.comparison import Change
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Named = dict[str, "dict[str, Signature] | None"]
 _CTIME: Final = 3  # in a signature
 _FILES_AT_MOST: Final = 5000
-_RECORDED_AT_MOST: Final = 2000  # looks: a session's start waits for them
+# Looks. A session's start waits for the first, its end for the others.
+_RECORDED_AT_MOST: Final = 2000
+_COMPARED_AT_MOST: Final = 5000
 
 
 def look(ground: Ground, configurations: Iterable[str]) -> Named:
@@ -44,7 +46,7 @@ def changes(ground: Ground, before: Named, began: int, known: set[str]) -> tuple
     began: of what was not looked at, what is older is old (ns). known: changes that are told anyway.
     """
     found: dict[str, Change] = {}
-    files = _files(ground, LOOKS_AT_MOST)
+    files = _files(ground, _COMPARED_AT_MOST)
     for configuration, old in before.items():
         for path, signature, file in _named(ground, files, configuration):
             is_news = signature[_CTIME] >= began if old is None else old.get(path) != signature
