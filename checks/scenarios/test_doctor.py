@@ -34,7 +34,7 @@ def test_all_is_well_from_any_directory(cwd: str) -> None:
     well(told)
     expected = {
         "PATH", "sudo", "caller", "user", "agentUser", "package", "tools", "cache", "systemd", "kernel",
-        "system tree", "Landlock", "limits", "journal", "denyAddresses", "state", "staging",
+        "directories", "Landlock", "limits", "journal", "denyAddresses", "state", "staging",
         "leftovers", "root", "configuration", "git",
         "env file",
     }  # fmt: skip

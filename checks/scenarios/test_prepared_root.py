@@ -65,7 +65,7 @@ def test_a_launch_is_refused_where_their_service_mounts_nothing() -> None:
     unmount()
     refused = inside("echo ran")
     assert (refused.status, refused.stdout) == (69, b"")
-    assert "system tree" in refused.complaint and SERVICE in refused.complaint
+    assert "directories" in refused.complaint and SERVICE in refused.complaint
     assert_clean()
 
 

@@ -33,14 +33,14 @@ def limit_low(name: str, found: int, least: int, sessions: int) -> Finding:
 
 
 def root_mounted() -> Finding:
-    return Finding(OK, "system tree", "the system directories that sessions see are mounted")
+    return Finding(OK, "directories", "the system directories that sessions see are mounted")
 
 
 def root_not_mounted_yet() -> Finding:
-    return Finding(OK, "system tree", "the next launch mounts the system directories that sessions see")
+    return Finding(OK, "directories", "the next launch mounts the system directories that sessions see")
 
 
 def root_service_failed(service: str) -> Finding:
     what = "the system directories that sessions see are not mounted, and their service has failed or is missing"
     remedy = f"See why with: systemctl status {service}\nIf it is missing, switch to this configuration again."
-    return Finding(FAIL, "system tree", what, remedy)
+    return Finding(FAIL, "directories", what, remedy)

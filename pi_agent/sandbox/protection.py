@@ -26,7 +26,7 @@ from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
-from pi_agent.python.standard import suppress
+from pi_agent.python.standard import contextmanager, suppress
 from pi_agent.sandbox import project_search
 from pi_agent.sandbox.covers import Cover as Cover
 from pi_agent.sandbox.covers import Covers, summary
@@ -35,7 +35,7 @@ from pi_agent.sandbox.project_search import ProjectView, TooMuch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
     from pi_agent.sandbox.git_user import UserGit
@@ -113,7 +113,7 @@ def watch_empty(ground: ProjectView, covers: Iterable[Cover], means: Means) -> N
     for cover in covers:
         if cover.kind is not Kind.PROTECT:
             continue
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), acting_as(ground.viewer):
+        with _unless_changed(), acting_as(ground.viewer):
             here = _looked_at(ground, cover.path)
             try:
                 # Not by /proc, which may be the session's.
@@ -126,12 +126,21 @@ def watch_empty(ground: ProjectView, covers: Iterable[Cover], means: Means) -> N
                 _watch(ground, os.path.dirname(cover.path), inotify.DELETE, means)
 
 
+@contextmanager
+def _unless_changed() -> Iterator[None]:
+    """End the block where another session has changed the project meanwhile. Raises OSError if the machine fails."""
+    try:
+        yield
+    except OSError as error:
+        raise_machine_fault(error)
+
+
 def _watch_above(ground: ProjectView, covers: Iterable[Cover], means: Means) -> None:
     """Learn when a directory above a cover is moved away or removed, and its covers with it."""
     known = {cover.path for cover in covers}
     above = {path for each in known for path in project_search.chain(os.path.dirname(each)) if path} - known
     for path in sorted(above):
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), acting_as(ground.viewer):
+        with _unless_changed(), acting_as(ground.viewer):
             _watch(ground, path, inotify.MOVE_SELF | inotify.DELETE_SELF, means)
 
 

@@ -32,7 +32,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("cache", program_checks.compile_cache, needs_root=True),
     Check("systemd", system_checks.systemd),
     Check("kernel", system_checks.kernel),
-    Check("system tree", system_checks.system_directories, needs_root=True),
+    Check("directories", system_checks.system_directories, needs_root=True),
     Check("Landlock", system_checks.landlock_offered),
     Check("limits", system_checks.shared_limits),
     Check("journal", system_checks.journal),
