@@ -9,6 +9,7 @@ from typing import Final
 from support import installed, policy_override, terminals
 from support.commands import as_user
 from support.installed import FACTS, demo
+from support.resident import waiting
 from support.sessions import IDLE, session
 from support.waiting import until
 
@@ -100,6 +101,7 @@ def memory(desk: Desk, pace: Pace) -> Measured:
         before = weight.everything()
         with session(desk.user, _PROBE, *IDLE) as running:
             running.settled()
+            waiting()  # a session that has just begun is still waited for by Python
             found = weight.of([*weight.outside(running.client.pid, before), running.main_pid()])
         with weight.running(desk.user, alone) as pid:
             until(lambda: len(weight.below(pid)) >= 2, "sudo has started systemd-run")

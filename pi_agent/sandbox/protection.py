@@ -26,7 +26,7 @@ from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import acting_as
 from pi_agent.messages import notices, refusals
 from pi_agent.python.records import record
-from pi_agent.python.standard import contextmanager, suppress
+from pi_agent.python.standard import contextmanager
 from pi_agent.sandbox import project_search
 from pi_agent.sandbox.covers import Cover as Cover
 from pi_agent.sandbox.covers import Covers, summary
@@ -192,7 +192,7 @@ def bare(ground: ProjectView, covers: Iterable[Cover], means: Means) -> list[Cov
     found = []
     with acting_as(ground.viewer):
         for cover in covers:
-            with suppress(OSError):  # it has just vanished: its turn comes again
+            with _unless_changed():  # it has just vanished: its turn comes again
                 if _is_bare(ground, cover, hiding):
                     found.append(cover)
     return found
