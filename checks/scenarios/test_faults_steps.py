@@ -59,7 +59,7 @@ RESIDENT: Final = {
 }
 
 
-@pytest.mark.parametrize(("name", "number", "count"), [("KILL", 9, 14), ("TERM", 15, 14), ("HUP", 1, 8)])
+@pytest.mark.parametrize(("name", "number", "count"), [("KILL", 9, 8), ("TERM", 15, 5), ("HUP", 1, 3)])
 def test_a_runner_that_is_stopped_as_it_becomes_the_shell_or_itself_again(
     scene: Scene, capsys: pytest.CaptureFixture[str], name: str, number: int, count: int
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_agent.linux.signatures import signature_of
 from pi_agent.messages.refusal import EX_DATAERR, Refusal
 from pi_agent.state import documents
 from pi_agent.state.document_kinds import SETTINGS
@@ -195,9 +196,9 @@ def test_what_pi_changes_while_its_lock_is_waited_for_is_kept(tmp_path: Path, mo
 def test_what_somebody_else_has_written_already_is_not_written_again(tmp_path: Path) -> None:
     plan = planned(tmp_path, {"a": 1})
     write(tmp_path / "settings.json", '{"a":1}')
-    before = (tmp_path / "settings.json").stat()
+    before = signature_of((tmp_path / "settings.json").stat())
     after, _ = carried_out(tmp_path, plan)
-    assert (tmp_path / "settings.json").stat() == before
+    assert signature_of((tmp_path / "settings.json").stat()) == before
     assert (after.written, after.written_text) == ({"a": 1}, b'{"a":1}')
 
 
@@ -227,10 +228,10 @@ def test_a_lock_that_a_killed_sync_left_is_removed_also_where_nothing_is_to_be_w
         assert PiLock(directory, SETTINGS).take()  # and never released
     plan = planned(tmp_path, {"a": 1}, memory=memory)
     assert plan.is_current and not plan.changes_nothing
-    before = (tmp_path / "settings.json").stat()
+    before = signature_of((tmp_path / "settings.json").stat())
     carried_out(tmp_path, plan)
     assert snapshot(tmp_path).keys() == {"settings.json"}
-    assert (tmp_path / "settings.json").stat() == before
+    assert signature_of((tmp_path / "settings.json").stat()) == before
 
 
 def test_the_lock_is_given_back_afterwards(tmp_path: Path) -> None:
@@ -250,9 +251,9 @@ def test_nothing_to_say_makes_no_file_and_no_news_leaves_the_file_as_pi_wrote_it
     updated(tmp_path, {})
     assert list(tmp_path.iterdir()) == []
     write(tmp_path / "settings.json", '{"theme":"x","a":2}')
-    before = (tmp_path / "settings.json").stat()
+    before = signature_of((tmp_path / "settings.json").stat())
     updated(tmp_path, {"a": 2})
-    assert (tmp_path / "settings.json").stat() == before
+    assert signature_of((tmp_path / "settings.json").stat()) == before
 
 
 @pytest.mark.parametrize("content", (*NOT_OBJECTS, b"\xef\xbb\xbf{}"), ids=lambda content: repr(content[:12]))
