@@ -118,10 +118,12 @@ def watch_empty(ground: ProjectView, covers: Iterable[Cover], means: Means) -> N
             try:
                 # Not by /proc, which may be the session's.
                 opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
-                empty = not os.listdir(opened)
-                os.close(opened)
             finally:
                 os.close(here)
+            try:
+                empty = not os.listdir(opened)
+            finally:
+                os.close(opened)
             if empty:
                 _watch(ground, os.path.dirname(cover.path), inotify.DELETE, means)
 

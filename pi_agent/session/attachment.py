@@ -115,7 +115,7 @@ class Attachment:
             project.target,
             project.mapped,
             self._plan.directory,
-            (means.directory, means.file, means.queue),
+            means,
             {cover.path: int(cover.kind) for cover in self._plan.view.covers},
             [],
             [],
@@ -129,12 +129,14 @@ class Attachment:
         request = self._plan.request
         try:
             again = host_view.find_covers(request.policy, request.accounts.caller, ground, self._plan.directory).covers
+            bare = protection.bare(ground, again, covered.means)
         except OSError as error:
             raise host_view.unprotected(error) from error
-        known = {cover.path for cover in again}
+        known = {cover.path: int(cover.kind) for cover in again}
         vanished = [path for path in displaced if path not in known]
+        covered.covers.update(known)
         with mount_namespaces.entered(covered.process):
-            vanished += _laid(ground, again, Means(*covered.means))
+            vanished += _laid(ground, bare, covered.means)
         return [notices.protected_path_vanished(path) for path in vanished]
 
 

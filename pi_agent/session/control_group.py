@@ -89,11 +89,6 @@ def threads(unit: str, machine: Machine = MACHINE) -> list[int]:
     return _listed(f"{path(unit, machine)}/cgroup.threads")
 
 
-def processes(unit: str, machine: Machine = MACHINE) -> list[int]:
-    """The ids of the unit's processes. Raises OSError."""
-    return _listed(f"{path(unit, machine)}/cgroup.procs")
-
-
 def process_of(unit: str, machine: Machine = MACHINE) -> tuple[int, int]:
     """The first process in the unit's control group: its id, and a descriptor (pidfd_open(2)). Raises OSError."""
     listed = f"{path(unit, machine)}/cgroup.procs"

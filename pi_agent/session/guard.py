@@ -44,7 +44,7 @@ class Guard:
 
     def dismiss(self) -> None:
         """Tell it that nothing is left of the session, and wait for its end."""
-        with suppress(OSError):  # somebody has killed it; or else it makes sure
+        with suppress(OSError):  # nobody listens, because somebody has killed it; or it is not told, and makes sure
             os.write(self.tell, _ENDED)
         self.clean_up()
 
@@ -55,7 +55,7 @@ class Guard:
             os.waitpid(self.process, 0)
 
 
-def posted(tools: Tools, session: Session, shared: int | None, terminal: Terminal | None) -> Guard:
+def posted(tools: Tools, session: Session, shared: int, terminal: Terminal | None) -> Guard:
     """Start the guard of a session that is about to be made.
 
     shared: the lock that it shares until it has ended (sync_directory.py). terminal: the caller's, to put right if the
@@ -66,9 +66,7 @@ def posted(tools: Tools, session: Session, shared: int | None, terminal: Termina
         session_directory.check_private(place)
     listen, tell = os.pipe()
     try:
-        given = {_LISTEN: listen}
-        if shared is not None:
-            given[_SHARED] = shared
+        given = {_LISTEN: listen, _SHARED: shared}
         if terminal is not None:
             given[_TERMINAL] = terminal.descriptor
         command = [tools.bash, "-p", _SHELL, *_command(tools, session, terminal)]

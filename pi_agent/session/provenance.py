@@ -39,7 +39,7 @@ def record(request: Request) -> None:
         file.write(content)
 
 
-def recorded(session: Session) -> bytes | None:
+def _recorded(session: Session) -> bytes | None:
     """What was written then; None if nothing was."""
     try:
         with open(session.record, "rb") as file:
@@ -53,7 +53,7 @@ def review(running: Unfinished) -> None:
     project = running.project
     if project is None:
         return
-    before = recorded(running.session)
+    before = _recorded(running.session)
     if before is None:
         _say_unseen(running.command, project, reasons.NOT_RECORDED)
         return

@@ -21,6 +21,7 @@ from pi_agent.python.records import record
 from pi_agent.sandbox import protection
 from pi_agent.sandbox.covers import Kind
 from pi_agent.sandbox.project_search import ProjectView
+from pi_agent.sandbox.protection import Means
 from pi_agent.session import audit, awaited_paths, control_group, descriptor_holders, host_view
 from pi_agent.session.audit import Known
 from pi_agent.session.session_names import Session
@@ -46,7 +47,7 @@ class Covered:
     """A project whose covers are watched.
 
     process: the first one of the session (pidfd_open(2)). tree: the project in there, open; mapped: whether its owners
-    are. directory: where the session began. means: see protection.mount, as descriptors. covers: kinds by path.
+    are. directory: where the session began. means: see protection.mount. covers: kinds by path.
     awaited: of these, the paths at which nothing is now. returns: the queue of events there, in a list; or none.
     """
 
@@ -55,7 +56,7 @@ class Covered:
     root: str
     mapped: bool
     directory: str
-    means: tuple[int, int, int]
+    means: Means
     covers: dict[str, int]
     awaited: list[str]
     returns: list[int]
@@ -63,12 +64,12 @@ class Covered:
     @property
     def queues(self) -> tuple[int, ...]:
         """The queues of events."""
-        return (protection.Means(*self.means).queue, *self.returns)
+        return (self.means.queue, *self.returns)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All that must stay open."""
-        return (self.process, self.tree, *self.means, *self.returns)
+        return (self.process, self.tree, self.means.directory, self.means.file, self.means.queue, *self.returns)
 
 
 class Renewal:
@@ -130,13 +131,16 @@ class Renewal:
         covered = self._covered
         viewer = host_view.viewer_of(covered.tree, found.agent if covered.mapped else found.caller)
         ground = ProjectView(covered.tree, covered.root, viewer)
-        means = protection.Means(*covered.means)
+        means = covered.means
         laid: dict[str, Cover] = {}
         known, seen = {*covered.covers}, set[str]()
         for attempt in reversed(range(_ATTEMPTS)):
             try:
                 present = host_view.find_covers(policy, found.caller, ground, covered.directory).covers
                 bare = protection.bare(ground, present, means)
+                # At once: whatever goes wrong below, these have stood open, and some may be covered by then.
+                self._tell([cover for cover in bare if cover.path not in laid], known)
+                laid.update((cover.path, cover) for cover in bare)
                 with mount_namespaces.entered(covered.process):
                     displaced = protection.mount(ground, bare, means)
                     protection.watch_empty(ground, present, means)
@@ -147,8 +151,6 @@ class Renewal:
                     raise
                 continue
             seen |= unseen
-            self._tell(bare, known)
-            laid.update((cover.path, cover) for cover in bare)
             if not displaced and not unseen:
                 break
         else:

@@ -11,6 +11,7 @@ from pi_agent.policy.policy_file import Tools
 from pi_agent.policy.project_roots import Project
 from pi_agent.python import json_reader
 from pi_agent.python.records import record, values
+from pi_agent.sandbox.protection import Means
 from pi_agent.session.audit import Known
 from pi_agent.session.guard import Guard
 from pi_agent.session.renewal import Covered
@@ -109,7 +110,7 @@ def _covered(found: Any) -> Covered | None:
     if found is None:
         return None
     process, tree, root, mapped, directory, means, *rest = found
-    return Covered(process, tree, root, mapped, directory, tuple(means), *rest)
+    return Covered(process, tree, root, mapped, directory, Means(*means), *rest)
 
 
 def _terminal(found: Any) -> Terminal | None:

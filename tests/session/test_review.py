@@ -242,7 +242,7 @@ def test_a_failure_of_the_machine_is_said_and_changes_no_status(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("pi_agent.sandbox.self_running.look.after", fails)
-    monkeypatch.setattr(provenance, "recorded", lambda session: b"")
+    monkeypatch.setattr(provenance, "_recorded", lambda session: b"")
     monkeypatch.setattr("pi_agent.policy.policy_file.load", lambda path: desk.left.policy)
     monkeypatch.setattr("pi_agent.policy.accounts.through_sudo", lambda policy, environ: desk.left.caller)
     running = SimpleNamespace(command="pi", project=desk.left.project, session=None, known=Known("p"))

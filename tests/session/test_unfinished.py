@@ -11,6 +11,7 @@ import pytest
 
 from pi_agent.linux.terminals import RESET, Terminal
 from pi_agent.policy.project_roots import Project
+from pi_agent.sandbox.protection import Means
 from pi_agent.session import unfinished
 from pi_agent.session.audit import Known
 from pi_agent.session.guard import Guard
@@ -55,7 +56,7 @@ def test_it_is_read_back_as_it_was_written(running: Unfinished) -> None:
 )
 def test_paths_of_every_kind_survive(running: Unfinished, name: str) -> None:
     covers = {f"{name}/.envrc": 1, "b": 2}
-    covered = Covered(5, 6, f"/home/{name}", True, f"/home/{name}/x", (7, 8, 9), covers, [f"{name}/.envrc"], [10])
+    covered = Covered(5, 6, f"/home/{name}", True, f"/home/{name}/x", Means(7, 8, 9), covers, [f"{name}/.envrc"], [10])
     project, known = Project(f"/home/{name}", 3, f"/home/{name}/{name}"), Known("/p").in_root(f"/home/{name}")
     odd = replaced(running, project=project, known=known, covered=covered)
     found = read_back(odd)
@@ -78,7 +79,7 @@ def test_the_modes_of_a_terminal_survive_and_can_be_set(running: Unfinished) -> 
 
 
 def test_all_descriptors_are_named_once(running: Unfinished) -> None:
-    covered = Covered(21, 22, "/r", False, "/r", (23, 24, 25), {}, [], [27])
+    covered = Covered(21, 22, "/r", False, "/r", Means(23, 24, 25), {}, [], [27])
     above, own = Above(1, Terminal(18, None, b""), 26), Terminal(19, None, b"")
     whole = replaced(running, above=above, terminal=own, project=Project("/", 20, "/"), covered=covered)
     assert sorted(whole.descriptors()) == [*range(11, 28)]

@@ -198,7 +198,10 @@ class Judge:
             yield list(git_reading.shown(git_reading.running(pairs or ())))
         found = seeing.target(self._ground, f"{path}/hooks")
         if found is not None:
-            yield [name for name in self._names(found[0]) if not name.endswith(INERT)]
+            try:
+                yield [name for name in seeing.names(self._ground, found[0]) if not name.endswith(INERT)]
+            finally:
+                os.close(found[0])
         common = self._content(f"{path}/commondir")
         if common is not None and depth < 2:
             where = os.fsdecode(common[:_POINTER_AT_MOST]).rstrip("\r\n")
@@ -208,15 +211,3 @@ class Judge:
                 return
             os.close(there)
             yield from self._running_at(real, depth + 1)
-
-    def _names(self, looked: int) -> list[str]:
-        try:
-            descriptor = seeing.reopened(self._ground, looked, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return []
-        finally:
-            os.close(looked)
-        try:
-            return os.listdir(descriptor)
-        finally:
-            os.close(descriptor)

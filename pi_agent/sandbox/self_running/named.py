@@ -79,19 +79,8 @@ def _named(ground: Ground, named: NamedFiles, configuration: str) -> Iterator[tu
             if not stat.S_ISDIR(status.st_mode):
                 yield real, signature_of(status), file
                 continue
-            for name in _names(ground, looked)[:_FILES_AT_MOST]:
+            for name in seeing.names(ground, looked)[:_FILES_AT_MOST]:
                 with suppress(OSError):
                     yield f"{real}/{name}", signature_of(os.stat(name, dir_fd=looked, follow_symlinks=False)), file
         finally:
             os.close(looked)
-
-
-def _names(ground: Ground, looked: int) -> list[str]:
-    try:
-        descriptor = seeing.reopened(ground, looked, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return []
-    try:
-        return os.listdir(descriptor)
-    finally:
-        os.close(descriptor)

@@ -71,6 +71,18 @@ def listed(descriptor: int) -> tuple[list[str], list[str]]:
     return folders, others
 
 
+def names(ground: Ground, looked: int) -> list[str]:
+    """The names in a directory that is open (O_PATH); none if it cannot be listed."""
+    try:
+        descriptor = reopened(ground, looked, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return []
+    try:
+        return os.listdir(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def content(ground: Ground, parent: int, name: str) -> bytes | None:
     """The content of a regular file in an open directory; None if it cannot be read, or is too large."""
     try:
