@@ -70,6 +70,7 @@ _RUNNER_ALONE: Final[Mapping[str, tuple[str, ...]]] = {
             "listening_sockets",
             "mount_points",
             "mounts",
+            "name_forms",
             "pattern_index",
             "prepared_root",
             "project_search",

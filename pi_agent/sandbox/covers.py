@@ -145,7 +145,8 @@ class Covers:
         around = [known[above] for above in project_search.chain(directory.path)[:-1] if above in known]
         if around and not directory.works:
             places = around
-        return _common([*map(self._movable, places), *around])
+        # The nearest directory above all, or one of them.
+        return os.path.commonpath([*map(self._movable, places), *around])
 
     def _take(self, file: GitFile, movable: str) -> None:
         found = project_search.match(self._ground, file.path)
@@ -187,11 +188,6 @@ class Covers:
             return status.st_dev, status.st_ino
         finally:
             os.close(target)
-
-
-def _common(places: Sequence[str]) -> str:
-    """The nearest directory above all places, which are relative to the root, or one of them."""
-    return os.path.commonpath(places)
 
 
 def summary(found: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """Tells which of many patterns can match in a directory, from the names in it: most of hundreds cannot.
 
 The answer may name too many patterns, but never too few. A file system may find a name that differs in case, in a
-composed letter or in a character that it ignores (ext4's casefold, CVE-2014-9390), so names are compared in a form in
-which all of these are equal. A pure module.
+composed letter or in a character that it ignores (name_forms.py), so names are compared in a form in which all of
+these are equal. A pure module.
 """
 
 from __future__ import annotations
+
+from pi_agent.sandbox.name_forms import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
 # Between names in one text: the one character that no name has, apart from a slash.
 _END: Final = "\0"
-# Full-width forms, which ZFS may take for their ASCII originals (normalization=formKD).
-_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 # Below a directory that so many patterns begin with, such as `.config`, a listing costs less than a look for each.
 _MANY: Final = 6
 
@@ -50,7 +50,7 @@ class PatternIndex:
         known.
         """
         text = _END.join(["", *names, ""])
-        text = text.lower() if text.isascii() else _folded(text)
+        text = text.lower() if text.isascii() else _END.join(folded(text))
         found = list(self._always)
         for first in sorted(self._plain.keys() & set(text.split(_END))):
             found += self._group(first, below)
@@ -78,10 +78,3 @@ class PatternIndex:
 def _longest(component: str) -> str:
     """The longest text that every name of the component has, with the end of the name where it is one."""
     return max((_END + component + _END).split("*"), key=len)
-
-
-def _folded(text: str) -> str:
-    """The text in small ASCII letters: a name that a file system may take for an ASCII one becomes that one."""
-    wide = text.translate(_WIDE)
-    # Two ways, because upper and lower case do not pair up beyond ASCII: ß, ſ and ı.
-    return "".join(each.encode("ascii", "ignore").decode() for each in (wide.casefold(), _END, wide.upper().lower()))

@@ -14,13 +14,12 @@ from pi_agent.linux import beneath, files, paths
 from pi_agent.linux.errors import raise_machine_fault
 from pi_agent.linux.identities import Identity
 from pi_agent.python.records import record
-from pi_agent.python.standard import suppress
 from pi_agent.sandbox import project_walk
 from pi_agent.sandbox.pattern_index import PatternIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from typing import Final
 
     from pi_agent.sandbox.project_walk import Directory, Walked
@@ -52,18 +51,6 @@ class Match:
     path: str
     mode: int
     links: tuple[str, ...]
-
-
-def find(ground: ProjectView, directory: str, patterns: Iterable[str]) -> Iterator[str]:
-    """The existing paths that match the patterns, in all places that are searched. Must run as the viewer.
-
-    Stops early if there are too many, or if the machine fails.
-    """
-    wanted, looks = PatternIndex(patterns), Looks()
-    with suppress(TooMuch, OSError):
-        for place in places(ground, directory).places:
-            for found in matches_at(ground, place, wanted, looks):
-                yield found.name
 
 
 class TooMuch(Exception):
@@ -237,7 +224,7 @@ def _match_behind_links(ground: ProjectView, path: str) -> Match | None:
         looked = paths.walk_inside(ground.descriptor, ground.root, path, on_link=note)
     except OSError as error:
         raise_machine_fault(error)
-        if not links or _read_link(ground, path) is None:
+        if not links or not _is_link(ground, path):
             return None
         # A link that leads out of the project, or nowhere, is a match itself, at its real path.
         last = links[-1]
@@ -248,27 +235,18 @@ def _match_behind_links(ground: ProjectView, path: str) -> Match | None:
         os.close(looked)
 
 
-def link(ground: ProjectView, path: str) -> tuple[str, int] | None:
-    """The target of the link at path, wherever it leads, and its ctime in nanoseconds; None if no link is seen."""
-    try:
-        return _read_link(ground, path)
-    except OSError:
-        return None
-
-
-def _read_link(ground: ProjectView, path: str) -> tuple[str, int] | None:
-    """As `link`, but raises OSError if the machine fails."""
+def _is_link(ground: ProjectView, path: str) -> bool:
+    """Whether a link is at the path, wherever it leads. Raises OSError if the machine fails."""
     folder, name = os.path.split(path)
     try:
         above = paths.walk_inside(ground.descriptor, ground.root, folder)
         try:
-            status = os.stat(name, dir_fd=above, follow_symlinks=False)
-            return (os.readlink(name, dir_fd=above), status.st_ctime_ns) if stat.S_ISLNK(status.st_mode) else None
+            return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
         finally:
             os.close(above)
     except OSError as error:
         raise_machine_fault(error)
-        return None
+        return False
 
 
 def _below(top: str, path: str) -> str:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import errno
-import os
 import re
 from pathlib import Path
 
@@ -124,15 +122,6 @@ def test_a_link_out_of_the_project_that_is_reached_through_another_is_told_by_it
     assert (match.path, match.links) == ("store/git/hooks", (".git",))
 
 
-def test_a_link_is_told_with_its_target_and_time_wherever_it_leads(tmp_path: Path) -> None:
-    put(tmp_path / "plain")
-    (tmp_path / "out").symlink_to("/etc/passwd")
-    with ground(tmp_path) as there:
-        assert project_search.link(there, "out") == ("/etc/passwd", (tmp_path / "out").lstat().st_ctime_ns)
-        for path in ("plain", "none", "none/below", "plain/below", "out/below"):
-            assert project_search.link(there, path) is None
-
-
 # -- bounds and failures
 
 
@@ -186,42 +175,14 @@ def test_below_a_directory_of_many_patterns_the_same_is_found_as_one_by_one(
     assert bool(together) is (shape != "empty")
 
 
-def test_finding_names_what_exists_at_every_place(tmp_path: Path) -> None:
+def test_what_exists_is_found_at_every_place(tmp_path: Path) -> None:
     for name in (".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks/x", "beside/.envrc"):
         put(tmp_path / name)
     with ground(tmp_path) as there:
-        found = project_search.find(there, str(tmp_path / "a"), [".envrc", ".git/hooks"])
-        assert {*found} == {".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks"}
-
-
-def test_finding_ends_without_an_error_where_there_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(6):
-        put(tmp_path / f".git/modules/{number}/hooks/x")
-    monkeypatch.setattr(project_search, "LOOKS_AT_MOST", 16)
-    with ground(tmp_path) as there:
-        found = [*project_search.find(there, str(tmp_path), [".git/modules/*/hooks"])]
-    assert 0 < len(found) < 6
-
-
-@pytest.mark.parametrize("call", ["open", "stat", "fstat", "readlink", "scandir"])
-def test_finding_ends_without_an_error_where_the_machine_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    for name in (".git/hooks/x", "sub/.git/config"):
-        put(tmp_path / name)
-    (tmp_path / ".envrc").symlink_to("nowhere")
-    patterns = [".git/hooks", ".git/con*", ".envrc"]
-
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with ground(tmp_path) as there:
-        whole = {*project_search.find(there, str(tmp_path), patterns)}
-        assert whole == {".git/hooks", ".envrc", "sub/.git/config"}
-        with monkeypatch.context() as patched:
-            patched.setattr(os, call, failing)
-            found = {*project_search.find(there, str(tmp_path), patterns)}
-        assert found < whole
+        wanted, looks = PatternIndex([".envrc", ".git/hooks"]), Looks()
+        places = project_search.places(there, str(tmp_path / "a")).places
+        found = {match.name for place in places for match in project_search.matches_at(there, place, wanted, looks)}
+        assert found == {".envrc", "a/.envrc", "there/.envrc", "there/.git/hooks"}
 
 
 def test_a_search_leaves_no_descriptor_open(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ ignore it. Git's own files are not found by name alone: a directory is a git dir
 from __future__ import annotations
 
 from pi_agent.python.records import record
-from pi_agent.sandbox import project_search, self_running_table
+from pi_agent.sandbox import name_forms, project_search, self_running_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,9 +70,6 @@ DOT_GIT: Final = ".git"
 _END: Final = "\0"  # no name has one
 INERT: Final = ".sample"  # git's example hooks, in every new repository
 DISARMED: Final = ".disarmed-"  # what we have renamed, before a time in nanoseconds
-
-# Full-width forms, which a file system may take for their ASCII originals.
-_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 
 # What is still to be matched below a directory: components, and the number of the rule.
 Pending = tuple[tuple[str, ...], int]
@@ -194,16 +191,8 @@ class Rules:
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """What a file system that ignores case, or some characters, may take the name for, in small ASCII letters.
-
-    ext4's casefold, HFS+ (CVE-2014-9390), ZFS with normalization=formKD.
-    """
-    if name.isascii():
-        return (name.lower(),)
-    wide = name.translate(_WIDE)
-    # Two ways, because upper and lower case do not pair up beyond ASCII: ß, ſ and ı.
-    folded = [each.encode("ascii", "ignore").decode() for each in (wide.casefold(), wide.upper().lower())]
-    return (name.lower(), *dict.fromkeys(folded))
+    """The name in small letters, and what a file system may take it for (name_forms.py)."""
+    return (name.lower(),) if name.isascii() else (name.lower(), *dict.fromkeys(name_forms.folded(name)))
 
 
 def is_disarmed(name: str) -> bool:
